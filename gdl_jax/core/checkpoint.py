@@ -1,0 +1,107 @@
+"""Checkpoints by orbax, with what it leaves out: every array is checked when it comes back.
+
+A checkpoint that can't be read, or whose arrays are not the ones that were written, is reported, and the one before it
+is used.
+"""
+
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+from gdl_jax.core.errors import UserError
+
+KEEP = 3
+
+
+class Restored(NamedTuple):
+    """What a checkpoint held: updates made, the state, and the loop's own notes (JSON)."""
+
+    step: int
+    state: Any
+    notes: dict[str, Any]
+
+
+def _checksums(state: Any) -> list[int]:
+    """CRC-32 of the bytes of each leaf."""
+    return [zlib.crc32(np.ascontiguousarray(leaf)) for leaf in jax.tree.leaves(state)]
+
+
+class Checkpoints:
+    """The `checkpoints/` directory of one run. Saving goes on in the background: call `close` before the end."""
+
+    def __init__(self, directory: Path, warn: Callable[[str], None]):
+        self.directory = directory.absolute()
+        self._warn = warn
+        options = ocp.CheckpointManagerOptions(max_to_keep=KEEP, create=True)
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
+
+    def _failed(self, error: Exception) -> UserError:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return UserError(f"{self.directory}: cannot write a checkpoint: {reason}; the earlier ones are kept")
+
+    def save(self, step: int, state: Any, notes: dict[str, Any]) -> None:
+        """Writes the state after `step` updates; does nothing if that is there already.
+
+        Raises:
+          UserError: this checkpoint, or the one before it, could not be written (a full disk, no permission).
+        """
+        if step in self._manager.all_steps():
+            return
+        meta = {"checksums": _checksums(state), "notes": notes}
+        state = jax.tree.map(jnp.copy, state)  # the loop donates its own, and writing goes on behind its back
+        try:
+            self._manager.wait_until_finished()
+            self._manager.save(
+                step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
+            )
+        except (OSError, ValueError) as error:
+            raise self._failed(error) from error
+
+    def restore(self, like: Any) -> Restored | None:
+        """The newest checkpoint that is whole, or None if there is none.
+
+        Args:
+          like: a state with the shapes, dtypes and shardings to restore to.
+
+        Raises:
+          UserError: there are checkpoints, and none of them is whole.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        if not steps:
+            return None
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        for candidate in steps:
+            try:
+                items = self._manager.restore(
+                    candidate,
+                    args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract), meta=ocp.args.JsonRestore()),
+                )
+                if _checksums(items["state"]) != items["meta"]["checksums"]:
+                    raise ValueError("an array differs from what was saved")
+            except Exception as error:
+                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                self._warn(f"checkpoint {self.directory / str(candidate)} is damaged and not used: {reason[:200]}")
+                continue
+            for damaged in (s for s in steps if s > candidate):
+                self._manager.delete(damaged)
+            return Restored(candidate, items["state"], items["meta"]["notes"])
+        raise UserError(f"{self.directory}: no checkpoint in it can be read")
+
+    def close(self) -> None:
+        """Waits until everything is written.
+
+        Raises:
+          UserError: something could not be.
+        """
+        try:
+            self._manager.wait_until_finished()
+        except (OSError, ValueError) as error:
+            raise self._failed(error) from error
+        finally:
+            self._manager.close()

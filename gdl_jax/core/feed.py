@@ -1,0 +1,120 @@
+"""Batches for the loop: which examples, and how they reach the device.
+
+Step t's batch is a pure function of (seed, t), so there is no iterator whose state would have to be saved. Sets that
+fit live on the device, and the compiled step picks its rows; larger ones are read ahead by threads, a batch at a time.
+"""
+
+import collections
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from gdl_jax.core.learner import Batch
+from gdl_jax.core.parallel import Devices
+
+RESIDENT_BYTES = 512 * 2**20  # larger splits are streamed
+STREAMED_CALL_BYTES = 64 * 2**20  # of the batches of one compiled call
+MAX_STEPS_PER_CALL = 1000
+READERS = 4
+
+
+class Rows(Protocol):
+    """A split of a data set, as `data.dataset.Source` describes it."""
+
+    nbytes: int
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: np.ndarray) -> dict[str, np.ndarray]: ...
+
+
+@lru_cache(maxsize=32)
+def _permutation(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(count).astype(np.int32)
+
+
+def batch_indices(seed: int, step: int, batch_size: int, count: int) -> np.ndarray:
+    """The rows of update `step` (from 0): (batch_size,) int32.
+
+    Every epoch is a permutation of all rows, and a batch may straddle two of them: each row is seen exactly once an
+    epoch whatever the batch size, and none is dropped.
+    """
+    position = step * batch_size + np.arange(batch_size)
+    epochs = position // count
+    rows = np.empty(batch_size, np.int32)
+    for epoch in np.unique(epochs):
+        here = epochs == epoch
+        rows[here] = _permutation(seed, int(epoch), count)[position[here] % count]
+    return rows
+
+
+class Resident:
+    """A split that lives on the device; a batch is its row indices."""
+
+    def __init__(self, rows: Rows, devices: Devices, steps_per_call: int = MAX_STEPS_PER_CALL):
+        self.steps_per_call = steps_per_call
+        self.arrays = devices.replicate(rows.take(np.arange(len(rows))))
+        self._split = devices.split
+
+    def load(self, indices: Callable[[int], np.ndarray], first: int, count: int) -> Any:
+        """Batches first ... first + count - 1 in batch layout (steps_per_call, B, ...); `indices` maps step to rows."""
+        index = np.stack([indices(first + k) for k in range(count)])
+        padding = np.zeros((self.steps_per_call - count, *index.shape[1:]), index.dtype)
+        return self._split(np.concatenate([index, padding]))
+
+    @staticmethod
+    def pick(arrays: Batch, loaded: jax.Array, k: jax.Array) -> Batch:
+        """Batch k of a call, inside the compiled function."""
+        return jax.tree.map(lambda array: array[loaded[k]], arrays)
+
+    def close(self) -> None:
+        """Nothing to stop."""
+
+
+class Streamed:
+    """A split that is read while the device computes."""
+
+    def __init__(self, rows: Rows, devices: Devices, examples: int, steps_per_call: int = MAX_STEPS_PER_CALL):
+        """`examples`: how many this process reads for one step, which decides how many steps one call gets."""
+        self.arrays: dict[str, Any] = {}  # nothing stays on the device
+        step_bytes = max(1, rows.nbytes // len(rows) * examples)
+        self.steps_per_call = int(np.clip(STREAMED_CALL_BYTES // step_bytes, 1, steps_per_call))
+        self._rows = rows
+        self._split = devices.split
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._ahead: collections.OrderedDict[int, Future] = collections.OrderedDict()
+
+    def _read(self, index: np.ndarray) -> dict[str, np.ndarray]:
+        taken = self._rows.take(index.reshape(-1))
+        return {name: array.reshape(*index.shape, *array.shape[1:]) for name, array in taken.items()}
+
+    def load(self, indices: Callable[[int], np.ndarray], first: int, count: int) -> Any:
+        """Batches first ... first + count - 1 in batch layout; starts reading those that come after them."""
+        for step in range(first, first + count + self.steps_per_call):
+            if step not in self._ahead:
+                self._ahead[step] = self._threads.submit(self._read, indices(step))
+        batches = [self._ahead.pop(step).result() for step in range(first, first + count)]
+        blank = {name: np.zeros_like(array) for name, array in batches[0].items()}
+        batches += [blank] * (self.steps_per_call - count)
+        return self._split({name: np.stack([batch[name] for batch in batches]) for name in blank})
+
+    @staticmethod
+    def pick(arrays: Batch, loaded: Batch, k: jax.Array) -> Batch:
+        """Batch k of a call, inside the compiled function."""
+        del arrays
+        return jax.tree.map(lambda array: array[k], loaded)
+
+    def close(self) -> None:
+        """Stops reading ahead."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def make_feed(rows: Rows, devices: Devices, examples: int, steps_per_call: int = MAX_STEPS_PER_CALL):
+    """On the device if it fits there, else streamed."""
+    if rows.nbytes <= RESIDENT_BYTES:
+        return Resident(rows, devices, steps_per_call)
+    return Streamed(rows, devices, examples, steps_per_call)

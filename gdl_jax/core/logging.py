@@ -1,0 +1,127 @@
+"""What a run says while it runs: `metrics.jsonl`, TensorBoard events, a progress bar or plain lines."""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+from gdl_jax.core.errors import UserError
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a `metrics.jsonl`, without a last line that was cut off by a kill; [] if there is no file."""
+    rows = []
+    if path.exists():
+        for line in path.read_text().splitlines():
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                break
+    return rows
+
+
+class MetricsLog:
+    """Appends rows to `metrics.jsonl` and TensorBoard. Rows after the step that a run resumes from are dropped."""
+
+    def __init__(self, workdir: Path, resume_step: int):
+        self.path = workdir / "metrics.jsonl"
+        try:
+            kept = [row for row in read_rows(self.path) if row["step"] <= resume_step]
+            self._file = self.path.open("w")
+            for row in kept:
+                self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot write: {error.strerror}") from error
+        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=resume_step + 1)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """One row: {"step": step, name: value, ...}.
+
+        Raises:
+          UserError: the file can't be written (a full disk).
+        """
+        row = {"step": step} | {name: float(f"{value:.8g}") for name, value in values.items()}
+        try:
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot write: {error.strerror}") from error
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._file.close()
+        self._board.close()
+
+
+class NoMetricsLog:
+    """For the processes that write nothing."""
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _short(values: Mapping[str, float]) -> str:
+    shown = {name: value for name, value in values.items() if not name.endswith("_std")}
+    return "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
+
+
+def duration(seconds: float) -> str:
+    """`1:02:03`, or `2:03` under an hour."""
+    minutes, seconds = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class Progress:
+    """A bar with steps/s and ETA on a terminal; plain lines elsewhere."""
+
+    def __init__(self, total: int, quiet: bool = False):
+        self._total = total
+        self._quiet = quiet
+        self._bar = None
+        self._first, self._began = 0, time.monotonic()
+
+    def begin(self, step: int) -> None:
+        """`step` updates are done already; from here on time is taken."""
+        self._first, self._began = step, time.monotonic()
+        if not self._quiet and sys.stderr.isatty():
+            self._bar = tqdm(total=self._total, initial=step, unit="step", dynamic_ncols=True, smoothing=0.1)
+
+    def advance(self, step: int) -> None:
+        """`step` updates are done."""
+        if self._bar is not None:
+            self._bar.update(step - self._bar.n)
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        if self._quiet:
+            return
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        else:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+
+    def show(self, step: int, values: Mapping[str, float]) -> None:
+        """The newest means."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(_short(values))
+            return
+        rate = (step - self._first) / max(time.monotonic() - self._began, 1e-9)
+        left = duration((self._total - step) / rate) if rate else "?"
+        self.say(f"step {step}/{self._total}  {_short(values)}  {rate:.4g} steps/s  {left} left")
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,219 @@
+"""The one loop: it trains any Learner, on any devices, and can be stopped anywhere and go on bit for bit.
+
+Many updates run in one compiled call: a loop with a dynamic trip count, so that one program serves every call length
+and the numbers don't depend on where the calls are cut.
+"""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from gdl_jax.core import feed as feeds
+from gdl_jax.core.checkpoint import Checkpoints
+from gdl_jax.core.errors import UserError
+from gdl_jax.core.learner import Learner, State
+from gdl_jax.core.logging import MetricsLog, NoMetricsLog, Progress
+from gdl_jax.core.parallel import Devices
+from gdl_jax.core.programs import compile_train, initial_state
+
+SECONDS_PER_CALL = 1.0  # aim of one compiled call: short enough to stop soon, long enough to cost nothing
+
+
+class NonFiniteError(UserError):
+    """A metric became NaN or infinite."""
+
+
+def summarise(prefix: str, values: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """{"prefix/name": mean over replicas, "prefix/name_std": standard deviation}, the latter for replicas only."""
+    summary = {}
+    for name, value in values.items():
+        summary[f"{prefix}/{name}"] = float(np.mean(value))
+        if np.ndim(value):
+            summary[f"{prefix}/{name}_std"] = float(np.std(value, ddof=1))
+    return summary
+
+
+class Stop:
+    """Asks the loop to stop at SIGTERM (preemption) or Ctrl-C; all processes agree on when."""
+
+    def __init__(self):
+        self.asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def _ask(self, number, frame):
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __exit__(self, *exception):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def agreed(self) -> bool:
+        if jax.process_count() == 1:
+            return self.asked
+        return bool(np.any(multihost_utils.process_allgather(np.asarray(self.asked))))
+
+
+class Outcome(NamedTuple):
+    """What training ended with: the state and the updates made; fewer than were asked for if it was stopped."""
+
+    state: State
+    step: int
+
+
+class Window(NamedTuple):
+    """The metrics of the steps since the last row of the log; saved with a checkpoint, so that no row is lost."""
+
+    metrics: dict[str, np.ndarray]  # one value a step
+    timed_steps: int = 0
+    seconds: float = 0.0
+
+    def extended(self, metrics: Mapping[str, np.ndarray], seconds: float) -> "Window":
+        """With more steps; `seconds` is NaN for a call that compiled, which would spoil the rate."""
+        joined = {n: np.concatenate([self.metrics[n], v]) if n in self.metrics else v for n, v in metrics.items()}
+        if math.isnan(seconds):
+            return self._replace(metrics=joined)
+        return Window(joined, self.timed_steps + len(metrics["loss"]), self.seconds + seconds)
+
+    def means(self) -> dict[str, np.ndarray]:
+        """Over the steps: float64, () or (seeds,)."""
+        return {name: values.mean(0, dtype=np.float64) for name, values in self.metrics.items()}
+
+    def rate(self) -> dict[str, float]:
+        """The speed, where it is known."""
+        return {"steps_per_second": self.timed_steps / self.seconds} if self.seconds else {}
+
+    def to_json(self) -> dict[str, Any]:
+        return self._asdict() | {"metrics": {name: values.tolist() for name, values in self.metrics.items()}}
+
+    @classmethod
+    def from_json(cls, notes: Mapping[str, Any]) -> "Window":
+        return cls(**dict(notes) | {"metrics": {n: np.asarray(v, np.float32) for n, v in notes["metrics"].items()}})
+
+
+def _check_finite(metrics: Mapping[str, np.ndarray], first: int, where: str) -> None:
+    for name, values in metrics.items():
+        bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
+        if bad.size:
+            value = values[bad[0]].reshape(-1)
+            value = value[~np.isfinite(value)][0]
+            raise NonFiniteError(f"{name} became {value} at step {first + bad[0] + 1}; {where}")
+
+
+def train(
+    learner: Learner,
+    data,
+    devices: Devices,
+    workdir: Path,
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int = 0,
+    seeds: int = 1,
+    log_every: int = 100,
+    eval_every: int = 0,
+    checkpoint_every: int = 0,
+    evaluate: Callable[[State], Mapping[str, np.ndarray]] | None = None,
+    split: str = "test",
+    preview: Callable[[State, int], None] | None = None,
+    profile: bool = False,
+) -> Outcome:
+    """Trains to `steps` updates in all, from the newest checkpoint in `workdir` if there is one.
+
+    Args:
+      learner: what to train.
+      data: a DataSet; its `train` split is used.
+      devices: from `core.parallel.make_devices`.
+      workdir: gets `checkpoints/`, `metrics.jsonl`, `tensorboard/`, and `profile/` if asked for.
+      steps, batch_size, seed, seeds, log_every, eval_every, checkpoint_every: as the flags of these names.
+      evaluate: called every `eval_every` steps and at the end; its values are logged under `split`.
+      preview: called with (state, step) at the same moments, by the first process only.
+      profile: traces one compiled call, after the one that compiles.
+
+    Raises:
+      NonFiniteError: a metric became NaN or infinite; the message names the step.
+      UserError: something could not be read or written.
+    """
+    writes = jax.process_index() == 0
+    columns = slice(*devices.columns(batch_size))
+    progress = Progress(steps, quiet=not writes)
+    feed = feeds.make_feed(data.train, devices, columns.stop - columns.start)
+    checkpoints = Checkpoints(workdir / "checkpoints", warn=progress.say)
+    state = initial_state(learner, data, devices, seed, seeds)
+    step, window = 0, Window({})
+    if (resumed := checkpoints.restore(state)) is not None:
+        step, state, window = resumed.step, resumed.state, Window.from_json(resumed.notes)
+        progress.say(f"resuming from step {step}")
+    saved = step
+    log = MetricsLog(workdir, step) if writes else NoMetricsLog()
+    run_steps = compile_train(learner, data, feed, devices, seed, seeds)
+
+    def indices(t):
+        orders = [feeds.batch_indices(seed + r, t, batch_size, len(data.train))[columns] for r in range(seeds)]
+        return orders[0] if seeds == 1 else np.stack(orders, axis=1)
+
+    def to_next(every):
+        return every - step % every if every else steps
+
+    def is_time(every):
+        return step == steps or (every and step % every == 0)
+
+    def report(label, values, more):
+        summary = summarise(label, values)
+        log.write(step, more | summary)
+        progress.show(step, summary)
+
+    per_call, calls = 1, 0
+    try:
+        with Stop() as stop:
+            progress.begin(step)
+            while step < steps and not stop.agreed():
+                count = min(steps - step, *map(to_next, (log_every, eval_every, checkpoint_every)), feed.steps_per_call)
+                if jax.process_count() == 1:
+                    count = min(count, per_call)
+                trace = jax.profiler.trace(str(workdir / "profile")) if profile and calls == 1 else nullcontext()
+                with trace:
+                    began = time.monotonic()
+                    loaded = feed.load(indices, step, count)
+                    state, history = run_steps(state, feed.arrays, loaded, step, count)
+                    metrics = {name: np.asarray(values)[:count] for name, values in jax.device_get(history).items()}
+                    elapsed = time.monotonic() - began
+                _check_finite(metrics, step, f"the last good checkpoint is that of step {saved}")
+                step, calls = step + count, calls + 1
+                window = window.extended(metrics, elapsed if calls > 1 else math.nan)
+                if calls > 1:
+                    per_call = int(np.clip(SECONDS_PER_CALL / elapsed * count, 1, 2 * per_call + 1))
+                progress.advance(step)
+                if is_time(log_every):
+                    report("train", window.means(), {"epoch": step * batch_size / len(data.train)} | window.rate())
+                    window = Window({})
+                if is_time(eval_every):
+                    if evaluate is not None:
+                        report(split, evaluate(state), {})
+                    if preview is not None and writes:
+                        preview(state, step)
+                if is_time(checkpoint_every):
+                    checkpoints.save(step, state, window.to_json())
+                    saved = step
+            if step < steps:
+                checkpoints.save(step, state, window.to_json())
+    finally:
+        progress.close()
+        log.close()
+        feed.close()
+        checkpoints.close()
+    return Outcome(state, step)

@@ -1,0 +1,135 @@
+"""The programs that the loop runs: the first state, many updates in one call, a pass over a held-out split."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gdl_jax.core import feed as feeds
+from gdl_jax.core.learner import Learner, State
+from gdl_jax.core.parallel import Devices, replicas
+
+EVALUATION_STEPS_PER_CALL = 64
+
+
+class Keys(NamedTuple):
+    """One run's random streams; with several replicas, each is an array of keys."""
+
+    init: jax.Array
+    step: jax.Array
+    evaluate: jax.Array
+    sample: jax.Array
+
+
+def make_keys(seed: int, seeds: int = 1) -> Keys:
+    """The streams of seed `seed`, or of seeds seed, seed + 1, ... where `seeds` > 1."""
+    if seeds == 1:
+        return Keys(*jax.random.split(jax.random.key(seed), 4))
+    many = jax.vmap(lambda s: jax.random.split(jax.random.key(s), 4))(jnp.arange(seed, seed + seeds))
+    return Keys(*many.swapaxes(0, 1))
+
+
+def _fold(keys: jax.Array, step: jax.Array) -> jax.Array:
+    if keys.ndim:
+        return jax.vmap(jax.random.fold_in, (0, None))(keys, step)
+    return jax.random.fold_in(keys, step)
+
+
+def initial_state(learner: Learner, data, devices: Devices, seed: int, seeds: int) -> State:
+    """The state before the first update, the same on every device."""
+
+    def init(rows):
+        keys = make_keys(seed, seeds).init
+        batch = data.transform(jax.tree.map(lambda array: array[0], rows))
+        if seeds == 1:
+            return learner.init(keys, batch)
+        return lax.map(lambda key: learner.init(key, batch), keys)
+
+    first, last = devices.columns(jax.device_count())
+    rows = data.train.take(np.zeros((last - first), np.int64))
+    return devices.compile(init, (True,))(devices.split({name: array[None] for name, array in rows.items()}))
+
+
+def compile_train(learner: Learner, data, feed, devices: Devices, seed: int, seeds: int) -> Callable:
+    """(state, arrays, loaded, first, count) -> (state, metrics): `count` updates in one call.
+
+    The state is donated. Metrics are arrays of steps_per_call values each (with a replica axis after it), of which the
+    first `count` are filled.
+    """
+    one_step = replicas(learner.step, seeds, batch_axis=1)
+
+    def call(state, arrays, loaded, first, count):
+        keys = make_keys(seed, seeds).step
+
+        def update(k, state):
+            batch = data.transform(feed.pick(arrays, loaded, k))
+            return one_step(state, batch, _fold(keys, first + k))
+
+        def body(k, carry):
+            state, history = carry
+            state, metrics = update(k, state)
+            return state, jax.tree.map(lambda past, now: past.at[k].set(now), history, dict(metrics))
+
+        shapes = jax.eval_shape(lambda state: update(0, state)[1], state)
+        history = jax.tree.map(lambda s: jnp.zeros((feed.steps_per_call, *s.shape), s.dtype), dict(shapes))
+        return lax.fori_loop(0, count, body, (state, history))
+
+    return devices.compile(call, (False, False, True, False, False), donate=(0,))
+
+
+def compile_evaluate(learner: Learner, data, feed, devices: Devices, seed: int, seeds: int) -> Callable:
+    """(state, arrays, loaded, mask, first, count) -> {name: (sum, weight)} over the examples whose mask is 1."""
+    one_batch = replicas(learner.evaluate, seeds, batch_axis=None)
+
+    def call(state, arrays, loaded, mask, first, count):
+        keys = make_keys(seed, seeds).evaluate
+
+        def totals(k):
+            batch = data.transform(feed.pick(arrays, loaded, k))
+            metrics = one_batch(state, batch, _fold(keys, first + k))
+
+            def total(metric):
+                values, weights = metric if isinstance(metric, tuple) else (metric, jnp.ones_like(metric))
+                kept = mask[k] > 0
+                sums = jnp.stack([jnp.where(kept, values * 1.0, 0).sum(-1), jnp.where(kept, weights * 1.0, 0).sum(-1)])
+                return sums if devices.axis_name is None else lax.psum(sums, devices.axis_name)
+
+            return {name: total(metric) for name, metric in metrics.items()}
+
+        zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(totals, 0))
+        return lax.fori_loop(0, count, lambda k, carry: jax.tree.map(jnp.add, carry, totals(k)), zero)
+
+    return devices.compile(call, (False, False, True, True, False, False))
+
+
+def make_evaluate(learner: Learner, data, rows, batch_size: int, devices: Devices, seed: int = 0, seeds: int = 1):
+    """state -> {name: mean over all of `rows`}, float64 arrays: () or, with replicas, (seeds,).
+
+    Means are exact: the last batch is padded and its padding masked. The noise is the same at every call.
+    """
+    batch_size = max(jax.device_count(), min(batch_size, len(rows)) // jax.device_count() * jax.device_count())
+    batches = math.ceil(len(rows) / batch_size)
+    columns = slice(*devices.columns(batch_size))
+    feed = feeds.make_feed(rows, devices, columns.stop - columns.start, min(batches, EVALUATION_STEPS_PER_CALL))
+    run = compile_evaluate(learner, data, feed, devices, seed, seeds)
+
+    def indices(step):
+        position = (step * batch_size + np.arange(batch_size))[columns]
+        return np.minimum(position, len(rows) - 1).astype(np.int32)
+
+    def evaluate(state):
+        sums: dict[str, np.ndarray] = {}
+        for first in range(0, batches, feed.steps_per_call):
+            count = min(feed.steps_per_call, batches - first)
+            position = (first + np.arange(feed.steps_per_call))[:, None] * batch_size + np.arange(batch_size)
+            mask = devices.split((position < len(rows))[:, columns].astype(np.float32))
+            loaded = feed.load(indices, first, count)
+            for name, total in jax.device_get(run(state, feed.arrays, loaded, mask, first, count)).items():
+                sums[name] = sums.get(name, 0.0) + np.asarray(total, np.float64)
+        return {name: total[0] / total[1] for name, total in sums.items()}
+
+    return evaluate

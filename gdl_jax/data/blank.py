@@ -1,0 +1,30 @@
+"""Stand-ins with the shapes of a data set, for counting and cost estimates where the data are not at hand."""
+
+import numpy as np
+
+from gdl_jax.data.dataset import ArraySource, DataSet
+from gdl_jax.data.images import to_float
+
+IMAGE_SHAPES = {"digits": (28, 28, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+STORED_SIZES = {"avatars": 128, "celeba": 218}  # celeba's images are 178 wide; any square size is a resize
+
+
+def blank(name: str, image_size: int) -> DataSet | None:
+    """One black image with the shape, classes and label type of data set `name`, or None if they are not known.
+
+    Args:
+      name: as given to --dataset.
+      image_size: as given to --image_size; 0 is the size in which the set is stored.
+    """
+    if name in IMAGE_SHAPES:
+        height, width, channels = IMAGE_SHAPES[name]
+        size = (image_size or height, image_size or width, channels)
+    elif name in STORED_SIZES:
+        size = (image_size or STORED_SIZES[name],) * 2 + (3,)
+    else:
+        return None
+    rows = {"image": np.zeros((1, *size), np.uint8)}
+    if name in IMAGE_SHAPES:
+        rows["label"] = np.zeros(1, np.int32)
+    source = ArraySource(rows)
+    return DataSet(name, source, source, transform=to_float, classes=tuple("0123456789"))

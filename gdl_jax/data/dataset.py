@@ -1,0 +1,67 @@
+"""What every data set becomes: three sources of rows that never overlap, and a pure function from rows to a batch."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+Rows = Mapping[str, np.ndarray]  # e.g. {"image": uint8 (N, H, W, C), "label": int32 (N,)}
+
+
+class Source(Protocol):
+    """Random access to rows: what the loop asks of a split."""
+
+    nbytes: int  # of all rows when in memory; decides between the device and the stream
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: np.ndarray) -> Rows:
+        """The rows at `indices`, in that order; safe to call from several threads."""
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """Rows that are in memory already: {name: array with the row axis first}."""
+
+    arrays: Rows
+
+    def __post_init__(self):
+        lengths = {name: len(array) for name, array in self.arrays.items()}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"arrays of one source must have as many rows each: {lengths}")
+
+    @property
+    def nbytes(self) -> int:
+        return sum(array.nbytes for array in self.arrays.values())
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def take(self, indices: np.ndarray) -> Rows:
+        return {name: array[indices] for name, array in self.arrays.items()}
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A named data set.
+
+    Attributes:
+      name: as given to --dataset.
+      train, validation, test: sources with no row in common; `validation` is None where a set has no such split and
+        none was asked for.
+      transform: pure JAX function, rows -> batch, run inside the compiled step (for images: uint8 0..255 -> float32
+        in [0, 1]).
+      classes: names of the values of "label", where there are labels.
+      attributes: names of the columns of "attributes", where there are attributes.
+      note: what a reader of a result must know of this copy of the data (e.g. "JPEG-compressed, quality 75").
+    """
+
+    name: str
+    train: Source
+    test: Source
+    validation: Source | None = None
+    transform: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+    classes: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    note: str = ""

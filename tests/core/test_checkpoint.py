@@ -1,0 +1,91 @@
+import subprocess
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gdl_jax.core.checkpoint import Checkpoints
+from gdl_jax.core.errors import UserError
+
+
+def state(value):
+    return {"w": jnp.asarray(np.random.default_rng(value).normal(size=(64, 64))), "step": jnp.int32(value)}
+
+
+def save_three(directory):
+    checkpoints = Checkpoints(directory, warn=lambda text: None)
+    for step in (1, 2, 3):
+        checkpoints.save(step, state(step), {"note": step})
+    checkpoints.close()
+
+
+def restore(directory):
+    warnings = []
+    checkpoints = Checkpoints(directory, warn=warnings.append)
+    try:
+        return checkpoints.restore(state(0)), warnings
+    finally:
+        checkpoints.close()
+
+
+def payload(directory, step):
+    """The largest file of a checkpoint: its arrays."""
+    return max((p for p in (directory / str(step)).rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+
+
+def test_the_newest_comes_back(tmp_path):
+    save_three(tmp_path)
+    restored, warnings = restore(tmp_path)
+    assert (restored.step, restored.notes, warnings) == (3, {"note": 3}, [])
+    np.testing.assert_array_equal(restored.state["w"], state(3)["w"])
+
+
+def test_nothing_there(tmp_path):
+    assert restore(tmp_path) == (None, [])
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    contents = bytearray(path.read_bytes())
+    contents[len(contents) // 2] ^= 0xFF
+    path.write_bytes(contents)
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, lambda path: path.unlink()])
+def test_a_damaged_newest_is_reported_and_the_one_before_it_used(tmp_path, damage):
+    save_three(tmp_path)
+    damage(payload(tmp_path, 3))
+    restored, warnings = restore(tmp_path)
+    assert restored.step == 2
+    np.testing.assert_array_equal(restored.state["w"], state(2)["w"])
+    assert len(warnings) == 1
+    assert f"{tmp_path / '3'} is damaged" in warnings[0]
+
+
+def test_all_damaged_is_an_error_that_names_the_directory(tmp_path):
+    save_three(tmp_path)
+    for step in (1, 2, 3):
+        truncate(payload(tmp_path, step))
+    with pytest.raises(UserError, match=str(tmp_path)):
+        restore(tmp_path)
+
+
+def test_a_full_disk_keeps_the_earlier_checkpoints(tmp_path):
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(tmp_path)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"needs the right to mount a small file system: {mounted.stderr.decode().strip()}")
+    try:
+        directory = tmp_path / "checkpoints"
+        checkpoints = Checkpoints(directory, warn=lambda text: None)
+        checkpoints.save(1, state(1), {})
+        large = {"w": jnp.asarray(np.random.default_rng(0).normal(size=(1000, 1000))), "step": jnp.int32(2)}
+        with pytest.raises(UserError, match="cannot write a checkpoint"):
+            checkpoints.save(2, large, {})
+            checkpoints.close()
+        restored, _ = restore(directory)
+        assert restored.step == 1
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=False)

@@ -1,0 +1,97 @@
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from gdl_jax.core import loop
+from gdl_jax.core.logging import read_rows
+from gdl_jax.core.parallel import make_devices
+from gdl_jax.core.programs import make_evaluate
+from tests.core import toy
+
+
+def train(workdir, learner=None, data=None, **options):
+    devices = make_devices("jit")
+    learner = toy.make_learner() if learner is None else learner
+    data = toy.make_data() if data is None else data
+    return loop.train(learner, data, devices, workdir, **({"batch_size": 8, "log_every": 5} | options))
+
+
+def test_it_learns(tmp_path):
+    outcome = train(tmp_path, steps=200)
+    assert outcome.step == 200
+    np.testing.assert_allclose(outcome.state["w"], toy.WEIGHTS, atol=0.05)
+
+
+def test_rows_of_the_log_are_exact_means(tmp_path):
+    train(tmp_path / "fine", steps=20, log_every=1)
+    train(tmp_path / "coarse", steps=20, log_every=10)
+    fine = [row["train/loss"] for row in read_rows(tmp_path / "fine" / "metrics.jsonl")]
+    coarse = [row["train/loss"] for row in read_rows(tmp_path / "coarse" / "metrics.jsonl")]
+    np.testing.assert_allclose(coarse, [np.mean(fine[:10]), np.mean(fine[10:])], rtol=1e-6)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_evaluation_is_the_exact_mean_over_the_split(tmp_path, seeds):
+    data = toy.make_data(test=21)
+    outcome = train(tmp_path, data=data, steps=3, seeds=seeds)
+    evaluate = make_evaluate(toy.make_learner(), data, data.test, 8, make_devices("jit"), 0, seeds)
+    rows = data.test.arrays
+    weights = np.asarray(outcome.state["w"]).reshape(seeds, 5)
+    expected = ((rows["x"] @ weights.T - rows["y"][:, None]) ** 2).mean(0)
+    np.testing.assert_allclose(evaluate(outcome.state)["loss"].reshape(-1), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cuts", [[7], [1, 2, 30], [13, 26, 39]])
+def test_resuming_changes_nothing(tmp_path, cuts):
+    whole = train(tmp_path / "whole", steps=40)
+    for steps in [*cuts, 40]:
+        parts = train(tmp_path / "parts", steps=steps)
+    for one, other in zip(jax.tree.leaves(whole.state), jax.tree.leaves(parts.state), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_replica_is_the_run_with_its_seed(tmp_path):
+    many = train(tmp_path / "many", steps=30, seed=4, seeds=3)
+    for r in range(3):
+        one = train(tmp_path / f"one{r}", steps=30, seed=4 + r)
+        np.testing.assert_allclose(many.state["w"][r], one.state["w"], rtol=1e-5, atol=1e-6)
+    row = read_rows(tmp_path / "many" / "metrics.jsonl")[-1]
+    ones = [read_rows(tmp_path / f"one{r}" / "metrics.jsonl")[-1]["train/loss"] for r in range(3)]
+    np.testing.assert_allclose(row["train/loss"], np.mean(ones), rtol=1e-5)
+    np.testing.assert_allclose(row["train/loss_std"], np.std(ones, ddof=1), rtol=1e-4)
+
+
+def test_a_nan_names_its_step_and_keeps_the_last_good_checkpoint(tmp_path):
+    learner = toy.make_learner(poison_step=23)
+    with pytest.raises(loop.NonFiniteError, match=r"loss became nan at step 23; .* step 20"):
+        train(tmp_path, learner, steps=40, checkpoint_every=10, log_every=7)
+    assert sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir()) == [10, 20]
+    assert train(tmp_path, steps=40, checkpoint_every=10).step == 40
+
+
+def test_a_signal_finishes_the_call_saves_and_goes_on(tmp_path):
+    def preview(state, step):
+        if step == 10:
+            signal.raise_signal(signal.SIGTERM)
+
+    outcome = train(tmp_path / "a", steps=40, eval_every=10, preview=preview)
+    assert outcome.step == 10
+    outcome = train(tmp_path / "a", steps=40)
+    np.testing.assert_array_equal(outcome.state["w"], train(tmp_path / "b", steps=40).state["w"])
+
+
+def test_the_log_of_an_interrupted_run_is_that_of_an_uninterrupted_one(tmp_path):
+    train(tmp_path / "whole", steps=40, log_every=10)
+
+    def killed(state, step):
+        if step == 32:
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        train(tmp_path / "cut", steps=40, log_every=10, checkpoint_every=16, eval_every=32, preview=killed)
+    train(tmp_path / "cut", steps=40, log_every=10, checkpoint_every=16)
+    whole, cut = (read_rows(tmp_path / name / "metrics.jsonl") for name in ("whole", "cut"))
+    assert [row["step"] for row in cut] == [10, 20, 30, 40]
+    assert [row["train/loss"] for row in cut] == [row["train/loss"] for row in whole]
