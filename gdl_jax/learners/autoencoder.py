@@ -1,0 +1,80 @@
+"""Autoencoders (book chapter 3): an image through a bottleneck and back."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from gdl_jax.core.learner import Learner
+from gdl_jax.core.prng import example_normal
+from gdl_jax.learners.gradient import TrainState, apply_eval, apply_train, init_variables, update
+
+
+def autoencoder(
+    encoder: nn.Module,
+    decoder: nn.Module,
+    optimizer: optax.GradientTransformation,
+    reconstruction_loss: Callable[[jax.Array, jax.Array], jax.Array],
+    *,
+    noise: float = 0.0,
+    axis_name: str | None = None,
+) -> Learner:
+    """Minimises the mean of reconstruction_loss(image, decoder(encoder(image))).
+
+    Args:
+      encoder: (images (B, H, W, C), train) -> codes (B, z).
+      decoder: (codes (B, z), train) -> images (B, H, W, C).
+      optimizer: from `optimizers.make_optimizer`.
+      reconstruction_loss: (target, prediction) -> (B,).
+      noise: standard deviation of Gaussian noise that is added to what the encoder sees, in training and evaluation;
+        the target stays clean (denoising autoencoder; Vincent et al. 2008, with Gaussian corruption).
+      axis_name: the pmapped axis, or None.
+
+    `sample(state, key, num, low, high)` decodes codes drawn uniformly from the box [low, high]; both are (z,).
+    """
+
+    def corrupt(images, key):
+        return images + noise * example_normal(key, images.shape, axis_name) if noise else images
+
+    def init(key, batch):
+        encoder_key, decoder_key = jax.random.split(key)
+        encoder_params, encoder_stats = init_variables(encoder, encoder_key, batch["image"])
+        codes = jax.eval_shape(lambda x: apply_eval(encoder, encoder_params, encoder_stats, x), batch["image"])
+        decoder_params, decoder_stats = init_variables(decoder, decoder_key, jnp.zeros(codes.shape))
+        params = {"encoder": encoder_params, "decoder": decoder_params}
+        return TrainState(params, {"encoder": encoder_stats, "decoder": decoder_stats}, optimizer.init(params))
+
+    def step(state, batch, key):
+        noise_key, encoder_key, decoder_key = jax.random.split(key, 3)
+        inputs = corrupt(batch["image"], noise_key)
+
+        def loss_function(params):
+            stats = state.batch_stats
+            codes, encoder_stats = apply_train(encoder, params["encoder"], stats["encoder"], encoder_key, inputs)
+            images, decoder_stats = apply_train(decoder, params["decoder"], stats["decoder"], decoder_key, codes)
+            loss = reconstruction_loss(batch["image"], images).mean()
+            return loss, ({"encoder": encoder_stats, "decoder": decoder_stats}, {})
+
+        return update(state, loss_function, optimizer, axis_name)
+
+    def evaluate(state, batch, key):
+        codes = encode(encoder, state, corrupt(batch["image"], key))
+        return {"loss": reconstruction_loss(batch["image"], decode(decoder, state, codes))}
+
+    def sample(state, key, num, low, high):
+        codes = jax.random.uniform(key, (num, low.shape[-1]), minval=low, maxval=high)
+        return decode(decoder, state, codes)
+
+    return Learner(init, step, evaluate, sample)
+
+
+def encode(encoder: nn.Module, state: TrainState, images: jax.Array):
+    """What the encoder makes of images (B, H, W, C), in evaluation mode."""
+    return apply_eval(encoder, state.params["encoder"], state.batch_stats["encoder"], images)
+
+
+def decode(decoder: nn.Module, state: TrainState, codes: jax.Array) -> jax.Array:
+    """Images (B, H, W, C) of codes (B, z), in evaluation mode."""
+    return apply_eval(decoder, state.params["decoder"], state.batch_stats["decoder"], codes)

@@ -1,0 +1,76 @@
+"""Learning from labels: one network, one loss."""
+
+from collections.abc import Callable
+
+import jax
+import optax
+from flax import linen as nn
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.core.learner import Learner
+from gdl_jax.learners.gradient import TrainState, apply_eval, apply_train, init_variables, update
+from gdl_jax.losses.classification import accuracy, attribute_accuracy, binary_cross_entropy, cross_entropy
+
+PerExample = Callable[[jax.Array, jax.Array], jax.Array]  # (outputs (B, K), targets (B, ...)) -> (B,)
+
+
+def supervised(
+    module: nn.Module,
+    optimizer: optax.GradientTransformation,
+    *,
+    target: str,
+    loss: PerExample,
+    score: PerExample,
+    axis_name: str | None = None,
+) -> Learner:
+    """Minimises the mean of loss(module(image), batch[target]).
+
+    Args:
+      module: (images (B, H, W, C), train) -> outputs (B, K).
+      optimizer: from `optimizers.make_optimizer`.
+      target: the batch's key with what is to be predicted.
+      loss: per example; what is minimised.
+      score: per example; logged as "accuracy".
+      axis_name: the pmapped axis, or None.
+    """
+
+    def init(key, batch):
+        if target not in batch:
+            raise UserError(f"--dataset: a classifier needs {target}s, and this set has none")
+        params, batch_stats = init_variables(module, key, batch["image"])
+        return TrainState(params, batch_stats, optimizer.init(params))
+
+    def step(state, batch, key):
+        def loss_function(params):
+            outputs, batch_stats = apply_train(module, params, state.batch_stats, key, batch["image"])
+            scores = score(outputs, batch[target])
+            return loss(outputs, batch[target]).mean(), (batch_stats, {"accuracy": scores.mean()})
+
+        return update(state, loss_function, optimizer, axis_name)
+
+    def evaluate(state, batch, key):
+        del key
+        outputs = apply_eval(module, state.params, state.batch_stats, batch["image"])
+        return {"loss": loss(outputs, batch[target]), "accuracy": score(outputs, batch[target])}
+
+    def sample(state, key, num):
+        raise UserError("a classifier has nothing to sample")
+
+    return Learner(init, step, evaluate, sample)
+
+
+def classifier(module, optimizer, *, loss: PerExample = cross_entropy, axis_name: str | None = None) -> Learner:
+    """One of K classes: outputs are logits, "label" is the target."""
+    return supervised(module, optimizer, target="label", loss=loss, score=accuracy, axis_name=axis_name)
+
+
+def attribute_classifier(module, optimizer, *, axis_name: str | None = None) -> Learner:
+    """Any of A attributes: outputs are logits, "attributes" (0 or 1) are the target."""
+    return supervised(
+        module,
+        optimizer,
+        target="attributes",
+        loss=binary_cross_entropy,
+        score=attribute_accuracy,
+        axis_name=axis_name,
+    )

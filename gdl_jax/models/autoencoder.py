@@ -1,0 +1,121 @@
+"""Convolutional encoders and decoders of the book's autoencoders (03_01) and variational autoencoders (03_03, 03_05).
+
+The autoencoder's encoder ends in a code, the variational one's in the mean and log-variance of a Gaussian over codes.
+The defaults are those of 03_01.
+"""
+
+import math
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.core.named import resolve
+from gdl_jax.nn.layers import ACTIVATIONS, BatchNorm, Conv, ConvTranspose, Dense, Dropout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    encoder_filters: tuple[int, ...] = (32, 64, 64, 64)  # channels of the encoder's convolutions
+    encoder_kernel_sizes: tuple[int, ...] = (3, 3, 3, 3)  # of each convolution
+    encoder_strides: tuple[int, ...] = (1, 2, 2, 1)  # of each convolution
+    decoder_filters: tuple[int, ...] = (64, 64, 32, 1)  # channels of the transposed convolutions; the last: the image's
+    decoder_kernel_sizes: tuple[int, ...] = (3, 3, 3, 3)  # of each transposed convolution
+    decoder_strides: tuple[int, ...] = (1, 2, 2, 1)  # of each transposed convolution
+    z_dim: int = 2  # dimensions of the latent space
+    use_batch_norm: bool = False  # after each convolution but the decoder's last
+    dropout_rate: float = 0.0  # after each convolution but the decoder's last
+    activation: str = "leaky_relu"  # by name or package.module:function; leaky_relu has slope 0.3
+
+
+class _Block(nn.Module):
+    """What follows a convolution: normalisation, activation, dropout."""
+
+    config: Config
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        if self.config.use_batch_norm:
+            x = BatchNorm(axis_name=self.axis_name)(x, use_running_average=not train)
+        x = resolve("activation", self.config.activation, ACTIVATIONS)(x)
+        return Dropout(self.config.dropout_rate, axis_name=self.axis_name)(x, deterministic=not train)
+
+
+class Trunk(nn.Module):
+    """(B, H, W, C) -> features (B, h * w * encoder_filters[-1])."""
+
+    config: Config
+    dtype: jnp.dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        config = self.config
+        sizes = zip(config.encoder_filters, config.encoder_kernel_sizes, config.encoder_strides, strict=True)
+        for i, (features, size, stride) in enumerate(sizes):
+            x = Conv(features, size, stride, dtype=self.dtype, name=f"conv_{i}")(x)
+            x = _Block(config, self.axis_name, name=f"block_{i}")(x, train)
+        return x.reshape(x.shape[0], -1)
+
+
+class Encoder(nn.Module):
+    """(B, H, W, C) -> codes (B, z_dim)."""
+
+    config: Config
+    dtype: jnp.dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        x = Trunk(self.config, self.dtype, self.axis_name, name="trunk")(x, train)
+        return Dense(self.config.z_dim, dtype=self.dtype, name="z")(x).astype(jnp.float32)
+
+
+class GaussianEncoder(nn.Module):
+    """(B, H, W, C) -> mean and log-variance of q(z | x), each (B, z_dim)."""
+
+    config: Config
+    dtype: jnp.dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+        x = Trunk(self.config, self.dtype, self.axis_name, name="trunk")(x, train)
+        mean = Dense(self.config.z_dim, dtype=self.dtype, name="mean")(x)
+        log_var = Dense(self.config.z_dim, dtype=self.dtype, name="log_var")(x)
+        return mean.astype(jnp.float32), log_var.astype(jnp.float32)
+
+
+class Decoder(nn.Module):
+    """Codes (B, z_dim) -> images (B, H, W, C) in (0, 1).
+
+    Attributes:
+      image_shape: (H, W, C) of the images; what the first dense layer makes is as large as the strides leave of it,
+        with the encoder's last number of channels.
+    """
+
+    config: Config
+    image_shape: tuple[int, int, int]
+    dtype: jnp.dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, z: jax.Array, train: bool) -> jax.Array:
+        config = self.config
+        height, width, channels = self.image_shape
+        scale = math.prod(config.decoder_strides)
+        if height % scale or width % scale:
+            raise UserError(f"--decoder_strides={config.decoder_strides}: {height}x{width} is no multiple of {scale}")
+        if config.decoder_filters[-1] != channels:
+            raise UserError(f"--decoder_filters={config.decoder_filters}: the images have {channels} channels")
+        start = (height // scale, width // scale, config.encoder_filters[-1])
+        x = Dense(math.prod(start), dtype=self.dtype, name="dense")(z).reshape(-1, *start)  # (B, h, w, F)
+        sizes = list(zip(config.decoder_filters, config.decoder_kernel_sizes, config.decoder_strides, strict=True))
+        for i, (features, size, stride) in enumerate(sizes):
+            x = ConvTranspose(features, size, stride, dtype=self.dtype, name=f"conv_{i}")(x)
+            if i < len(sizes) - 1:
+                x = _Block(config, self.axis_name, name=f"block_{i}")(x, train)
+        return nn.sigmoid(x.astype(jnp.float32))

@@ -1,0 +1,63 @@
+"""The book's two convolutional classifiers: the small one of figure 2-13, and the one of 02_03.
+
+With the defaults: [3x3 convolution -> batch norm -> leaky ReLU] x 4, dense 128 -> batch norm -> leaky ReLU -> dropout,
+one logit a class. The small one has convolutions without activations and nothing between them and the logits.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gdl_jax.core.named import resolve
+from gdl_jax.nn.layers import ACTIVATIONS, BatchNorm, Conv, Dense, Dropout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    filters: tuple[int, ...] = (32, 32, 64, 64)  # channels of the CNN's convolutions (book 02_03)
+    kernel_sizes: tuple[int, ...] = (3, 3, 3, 3)  # of each convolution
+    strides: tuple[int, ...] = (1, 2, 1, 2)  # of each convolution
+    dense_units: int = 128  # of the layer between convolutions and logits; 0: no such layer
+    use_batch_norm: bool = True  # after each convolution and the dense layer
+    dropout_rate: float = 0.5  # after the dense layer
+    activation: str = "leaky_relu"  # by name or package.module:function; leaky_relu has slope 0.3
+
+
+SMALL = Config(
+    filters=(10, 20),
+    kernel_sizes=(4, 3),
+    strides=(2, 2),
+    dense_units=0,
+    use_batch_norm=False,
+    dropout_rate=0.0,
+    activation="identity",
+)
+
+
+class CNN(nn.Module):
+    """(B, H, W, C) -> logits (B, outputs)."""
+
+    config: Config
+    outputs: int
+    dtype: jnp.dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        config = self.config
+        activation = resolve("activation", config.activation, ACTIVATIONS)
+
+        def normalised(x):
+            if config.use_batch_norm:
+                x = BatchNorm(axis_name=self.axis_name)(x, use_running_average=not train)
+            return activation(x)
+
+        for features, size, stride in zip(config.filters, config.kernel_sizes, config.strides, strict=True):
+            x = normalised(Conv(features, size, stride, dtype=self.dtype)(x))  # (B, H / stride, W / stride, features)
+        x = x.reshape(x.shape[0], -1)
+        if config.dense_units:
+            x = normalised(Dense(config.dense_units, dtype=self.dtype)(x))
+            x = Dropout(config.dropout_rate, axis_name=self.axis_name)(x, deterministic=not train)
+        return Dense(self.outputs, dtype=self.dtype)(x).astype(jnp.float32)

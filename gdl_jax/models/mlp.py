@@ -1,0 +1,30 @@
+"""The book's multilayer perceptron (02_01): flatten, dense layers with ReLU, one logit a class."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gdl_jax.nn.layers import Dense
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    hidden_units: tuple[int, ...] = (200, 150)  # units of the MLP's hidden layers (book 02_01)
+
+
+class MLP(nn.Module):
+    """(B, H, W, C) -> logits (B, outputs)."""
+
+    config: Config
+    outputs: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        del train
+        x = x.reshape(x.shape[0], -1)
+        for units in self.config.hidden_units:
+            x = nn.relu(Dense(units, dtype=self.dtype)(x))
+        return Dense(self.outputs, dtype=self.dtype)(x).astype(jnp.float32)
