@@ -43,6 +43,24 @@ class ArraySource:
 
 
 @dataclass(frozen=True)
+class Subset:
+    """The rows of another source at `index`, in that order."""
+
+    source: Source
+    index: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        return self.source.nbytes // len(self.source) * len(self.index)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, indices: np.ndarray) -> Rows:
+        return self.source.take(self.index[indices])
+
+
+@dataclass(frozen=True)
 class DataSet:
     """A named data set.
 

@@ -1,0 +1,41 @@
+"""Files made once and kept: `$GDL_JAX_CACHE`, or `~/.cache/gdl_jax`."""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from gdl_jax.core.errors import UserError
+
+
+def cache_path(name: str) -> Path:
+    """Where the cached file `name` is or will be; its directory exists.
+
+    Raises:
+      UserError: the directory can't be made.
+    """
+    directory = Path(os.environ.get("GDL_JAX_CACHE") or Path.home() / ".cache" / "gdl_jax")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"GDL_JAX_CACHE={directory}: cannot be made: {error.strerror}") from error
+    return directory / name
+
+
+def cached_arrays(name: str, make: Callable[[], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The arrays of cache file `name` (an .npz), made by `make` if the file is missing or damaged.
+
+    The file is written whole or not at all, so that a kill or a second process does no harm.
+    """
+    path = cache_path(name)
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
+    except Exception:  # missing, truncated or not an npz at all: all mended by making it again
+        arrays = dict(make())
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=name, suffix=".partial", delete=False) as partial:
+        np.savez(partial, **arrays)
+    Path(partial.name).replace(path)
+    return arrays

@@ -1,0 +1,153 @@
+"""The layers that the book's models are made of, with Keras's defaults.
+
+Kernels start Glorot-uniform and biases at zero; "SAME" padding and transposed convolutions are aligned as in
+TensorFlow; batch normalisation has momentum 0.99 and epsilon 1e-3; leaky ReLU has slope 0.3. Convolutions are
+`nn.conv`'s. `dtype` is the type in which a layer computes (say, bfloat16); parameters are float32.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
+from jax import lax
+
+from gdl_jax.core.prng import example_keys
+from gdl_jax.nn.conv import conv, conv_transpose
+
+Initializer = Callable[..., jax.Array]
+glorot_uniform = nn.initializers.glorot_uniform()
+
+
+def leaky_relu(x: jax.Array, negative_slope: float = 0.3) -> jax.Array:
+    """max(x, negative_slope * x). The slope is that of Keras's LeakyReLU()."""
+    return nn.leaky_relu(x, negative_slope)
+
+
+# (..., I) -> (..., features), with attributes features, use_bias, kernel_init, dtype.
+Dense = partial(nn.Dense, kernel_init=glorot_uniform)
+
+ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
+    "relu": nn.relu,
+    "leaky_relu": leaky_relu,
+    "elu": nn.elu,
+    "gelu": nn.gelu,
+    "tanh": jnp.tanh,
+    "sigmoid": nn.sigmoid,
+    "swish": nn.swish,
+    "identity": lambda x: x,
+}
+
+
+class _Convolution(nn.Module):
+    """What `Conv` and `ConvTranspose` share: (B, H, W, C) -> (B, H', W', features).
+
+    Attributes:
+      features: output channels.
+      kernel_size: one number, or (vertical, horizontal); likewise `strides`.
+      padding: "SAME" or "VALID".
+      use_bias: whether a bias is added.
+      kernel_init: initializer of the kernel, (kh, kw, C, features).
+      dtype: the type in which to compute; None is that of the input and the parameters.
+    """
+
+    features: int
+    kernel_size: int | tuple[int, int]
+    strides: int | tuple[int, int] = 1
+    padding: str = "SAME"
+    use_bias: bool = True
+    kernel_init: Initializer = glorot_uniform
+    dtype: jnp.dtype | None = None
+
+    def convolve(self, x: jax.Array, function: Callable[..., jax.Array]) -> jax.Array:
+        size = (self.kernel_size,) * 2 if isinstance(self.kernel_size, int) else tuple(self.kernel_size)
+        kernel = self.param("kernel", self.kernel_init, (*size, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
+        y = function(x, kernel, self.strides, self.padding)
+        return y if bias is None else y + bias
+
+
+class Conv(_Convolution):
+    """Convolution; see `nn.conv.conv`. SAME divides the image's size by the stride, rounding up."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.convolve(x, conv)
+
+
+class ConvTranspose(_Convolution):
+    """Transposed convolution; see `nn.conv.conv_transpose`. SAME multiplies the image's size by the stride."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.convolve(x, conv_transpose)
+
+
+class BatchNorm(nn.Module):
+    """Normalises each channel (the last axis) by its mean and variance over all other axes, then scales and shifts.
+
+    Collection "batch_stats" holds running averages of the mean and of the biased variance (Keras 2 averages the
+    unbiased one; the difference is a factor n / (n - 1) with n = B * H * W). Statistics are float32 whatever x is.
+
+    Attributes:
+      momentum: weight of the past in the running averages.
+      epsilon: added to the variance.
+      axis_name: the pmapped axis over which statistics are averaged, or None.
+    """
+
+    momentum: float = 0.99
+    epsilon: float = 1e-3
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, use_running_average: bool) -> jax.Array:
+        shape = (x.shape[-1],)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
+        running_var = self.variable("batch_stats", "var", jnp.ones, shape)
+        scale = self.param("scale", nn.initializers.ones, shape)
+        bias = self.param("bias", nn.initializers.zeros, shape)
+        if use_running_average:
+            mean, var = running_mean.value, running_var.value
+        else:
+            axes = tuple(range(x.ndim - 1))
+            wide = x.astype(jnp.float32)
+            mean, mean_of_squares = wide.mean(axes), jnp.square(wide).mean(axes)
+            if self.axis_name is not None and not self.is_initializing():
+                mean, mean_of_squares = lax.pmean((mean, mean_of_squares), self.axis_name)
+            var = jnp.maximum(mean_of_squares - jnp.square(mean), 0.0)
+            if not self.is_initializing():
+                running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
+                running_var.value = self.momentum * running_var.value + (1 - self.momentum) * var
+        multiplier = scale * lax.rsqrt(var + self.epsilon)
+        return (x * multiplier + (bias - mean * multiplier)).astype(x.dtype)
+
+
+class Dropout(nn.Module):
+    """Sets elements to zero with probability `rate` and rescales the others so that the expectation is kept.
+
+    Noise is drawn with one key per example from the rng collection "dropout". It costs one random byte per element:
+    the probability of being kept is (1 - rate) rounded to a multiple of 1/256, and the rescaling is by that number.
+
+    Attributes:
+      rate: probability of zero, in [0, 1].
+      axis_name: the pmapped axis over which the batch is split, or None.
+    """
+
+    rate: float
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, deterministic: bool) -> jax.Array:
+        kept = round((1 - self.rate) * 256)  # of 256 byte values
+        if deterministic or kept == 256:
+            return x
+        if kept == 0:
+            return jnp.zeros_like(x)
+        size = x[0].size
+        keys = example_keys(self.make_rng("dropout"), x.shape[0], self.axis_name)
+        words = jax.vmap(lambda key: jax.random.bits(key, (-(-size // 4),), jnp.uint32))(keys)
+        noise = lax.bitcast_convert_type(words, jnp.uint8).reshape(x.shape[0], -1)[:, :size].reshape(x.shape)
+        return jnp.where(noise < kept, x * (256 / kept), 0).astype(x.dtype)

@@ -1,0 +1,58 @@
+"""One device, eight devices under jit and under pmap, and two processes give the same numbers."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+WORKER = [sys.executable, "-m", "tests.core.parallel_worker"]
+
+
+def environment(devices):
+    return os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu"}
+
+
+def load(path):
+    arrays = dict(np.load(path))
+    rows = [json.loads(line) for line in str(arrays.pop("rows")).splitlines()]
+    losses = np.array([row["train/loss"] for row in rows])
+    return losses, arrays
+
+
+def compare(path, other):
+    (losses, arrays), (other_losses, other_arrays) = load(path), load(other)
+    assert losses[0] > 1.5 * losses[-1]  # it learned something in these steps
+    np.testing.assert_allclose(losses, other_losses, rtol=1e-4)
+    assert arrays.keys() == other_arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_allclose(array, other_arrays[name], rtol=2e-3, atol=2e-4, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def one_device(tmp_path_factory):
+    out = tmp_path_factory.mktemp("one") / "out.npz"
+    subprocess.run([*WORKER, str(out)], env=environment(1), check=True)
+    return out
+
+
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+def test_eight_devices_equal_one(one_device, tmp_path, parallel):
+    out = tmp_path / "out.npz"
+    subprocess.run([*WORKER, str(out), f"--parallel={parallel}"], env=environment(8), check=True)
+    compare(one_device, out)
+
+
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+def test_two_processes_equal_one(one_device, tmp_path, parallel):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    out = tmp_path / "out.npz"
+    flags = [f"--parallel={parallel}", "--processes=2", f"--port={port}"]
+    workers = [subprocess.Popen([*WORKER, str(out), *flags, f"--id={i}"], env=environment(2)) for i in range(2)]
+    assert [worker.wait(timeout=180) for worker in workers] == [0, 0]
+    compare(one_device, out)
