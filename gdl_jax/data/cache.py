@@ -36,6 +36,6 @@ def cached_arrays(name: str, make: Callable[[], Mapping[str, np.ndarray]]) -> di
     except Exception:  # missing, truncated or not an npz at all: all mended by making it again
         arrays = dict(make())
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=name, suffix=".partial", delete=False) as partial:
-        np.savez(partial, **arrays)
+        np.savez_compressed(partial, **arrays)
     Path(partial.name).replace(path)
     return arrays

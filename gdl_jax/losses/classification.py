@@ -38,3 +38,6 @@ def binary_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
 def attribute_accuracy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     """Share of an example's attributes whose logit has the right sign: (B, A), (B, A) in {0, 1} -> (B,)."""
     return ((logits > 0) == (targets > 0.5)).astype(jnp.float32).mean(axis=-1)
+
+
+CLASSIFICATION_LOSSES = {"cross_entropy": cross_entropy}

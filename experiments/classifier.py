@@ -1,0 +1,140 @@
+"""Classifiers (book chapter 2): the MLP, the small CNN and the CNN on CIFAR-10; a CNN on the bundled digits.
+
+    python -m experiments.classifier                            CNN on bundled digits, about a minute, 98 %
+    python -m experiments.classifier --config=cnn --data_dir=D  the book's CNN on CIFAR-10, 10 epochs, at least 71.5 %
+    python -m experiments.classifier --config=mlp --data_dir=D  the book's MLP on CIFAR-10, 10 epochs, at least 48.4 %
+    python -m experiments.classifier --config=attributes        which attributes an avatar face has
+
+Minutes are those of two CPU cores.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from gdl_jax.nn.edges import edge_maps
+
+from experiments.experiment import DTYPES, Experiment, Part, RunConfig, image_spec, load_data, refuse_images
+from experiments.run import main
+from gdl_jax.core.errors import UserError
+from gdl_jax.core.named import resolve
+from gdl_jax.evaluation.classification import confusion_matrix
+from gdl_jax.learners.gradient import apply_eval
+from gdl_jax.learners.optimizers import make_optimizer
+from gdl_jax.learners.supervised import attribute_classifier, classifier
+from gdl_jax.losses.classification import CLASSIFICATION_LOSSES
+from gdl_jax.models import cnn, mlp
+from gdl_jax.plots import classification, convolution, images
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(RunConfig, mlp.Config, cnn.Config):
+    model: str = "cnn"  # cnn, or mlp
+    target: str = "label"  # label (one of the classes), or attributes (any of them)
+    loss: str = "cross_entropy"  # by name or package.module:function; of --target=label
+    optimizer: str = "adam"  # by name or package.module:function
+    learning_rate: float = 5e-4  # constant, as in the book
+
+
+CIFAR10 = {"dataset": "cifar10", "steps": 15_630, "log_every": 1563, "eval_every": 1563, "checkpoint_every": 1563}
+PRESETS = {
+    "digits": Config(steps=1250, eval_every=125, checkpoint_every=250),
+    "mlp": Config(model="mlp", **CIFAR10),
+    "small_cnn": Config(**vars(cnn.SMALL), **CIFAR10),
+    "cnn": Config(**CIFAR10),
+    "attributes": Config(
+        target="attributes",
+        dataset="avatars",
+        image_size=64,
+        filters=(32, 64, 64, 64),
+        strides=(2, 2, 2, 2),
+        steps=2500,
+        eval_every=250,
+    ),
+}
+EXAMPLES_SHOWN = 20
+
+
+def parts(config, data):
+    image = image_spec(data)
+    outputs = len(data.classes if config.target == "label" else data.attributes)
+    if not outputs:
+        raise UserError(f"--target={config.target}: --dataset={config.dataset} has none")
+    dtype = DTYPES[config.precision]
+    networks = {"mlp": mlp.MLP(config, outputs, dtype), "cnn": cnn.CNN(config, outputs, dtype)}
+    return {config.model: Part(resolve("model", config.model, networks), (image,))}
+
+
+def build(config, data, axis_name):
+    (part,) = parts(config, data).values()
+    module = part.module.clone(axis_name=axis_name) if config.model == "cnn" else part.module
+    optimizer = make_optimizer(config.optimizer, config.learning_rate)
+    if config.target == "attributes":
+        return attribute_classifier(module, optimizer, axis_name=axis_name)
+    loss = resolve("loss", config.loss, CLASSIFICATION_LOSSES)
+    return classifier(module, optimizer, loss=loss, axis_name=axis_name)
+
+
+def predict(module, state, pixels, batch_size=500):
+    """Logits (N, K) of images (N, H, W, C) in [0, 1]."""
+    apply = jax.jit(lambda state, x: apply_eval(module, state.params, state.batch_stats, x))
+    return np.concatenate([apply(state, pixels[i : i + batch_size]) for i in range(0, len(pixels), batch_size)])
+
+
+def _test_images(run):
+    rows = run.data.test.take(np.arange(len(run.data.test)))
+    return np.asarray(run.data.transform(rows)["image"]), rows
+
+
+def preview(run):
+    """Predictions on the first test images."""
+    (part,) = parts(run.config, run.data).values()
+    rows = run.data.test.take(np.arange(EXAMPLES_SHOWN))
+    pixels = np.asarray(run.data.transform(rows)["image"])
+    logits = predict(part.module, run.state, pixels)
+    if run.config.target == "label":
+        true, predicted = rows["label"], logits.argmax(1)
+        names = np.array(run.data.classes)
+        images.predictions(pixels, names[true], names[predicted], run.figures / "predictions.png")
+
+
+def analyse(run):
+    """Predictions and confusion matrix, or each attribute's accuracy; the convolution demo."""
+    preview(run)
+    (part,) = parts(run.config, run.data).values()
+    pixels, rows = _test_images(run)
+    logits = predict(part.module, run.state, pixels)
+    if run.config.target == "attributes":
+        right = (logits > 0) == (rows["attributes"] > 0)
+        return {
+            f"test/accuracy of {name}": float(r) for name, r in zip(run.data.attributes, right.mean(0), strict=True)
+        }
+    matrix = confusion_matrix(rows["label"], logits.argmax(1), len(run.data.classes))
+    classification.confusion_matrix(matrix, run.data.classes, run.figures / "confusion_matrix.png")
+    convolution_demo(run.figures / "convolution_demo.png")
+    return {}
+
+
+def convolution_demo(path):
+    """The book's horizontal and vertical edge filters on a photograph, strides 1 and 2 (02_02)."""
+    from skimage import color, data, transform  # slow to import, and only this needs it
+
+    image = transform.resize(color.rgb2gray(data.coffee()), (64, 64), anti_aliasing=True).astype(np.float32)
+    filters = {
+        "horizontal": np.array([[1, 1, 1], [0, 0, 0], [-1, -1, -1]], np.float32),
+        "vertical": np.array([[-1, 0, 1]] * 3, np.float32),
+    }
+    maps = {stride: np.asarray(edge_maps(image, np.stack(list(filters.values())), stride)) for stride in (1, 2)}
+    convolution.edge_maps(image, filters, maps, path)
+
+
+def sample(run, request):
+    """Class or attributes of a user's own images; there is nothing else to sample."""
+    refuse_images(request, "classifier")
+    return run.learner.sample(run.state, run.key, request.num)
+
+
+EXPERIMENT = Experiment("classifier", Config, PRESETS, build, parts, analyse, preview, sample, load_data)
+
+if __name__ == "__main__":
+    main(EXPERIMENT, __doc__)

@@ -1,0 +1,45 @@
+"""Command lines: flags parsed and errors shown the same way by every script."""
+
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+
+from absl import flags
+
+from gdl_jax.core.errors import UserError
+
+
+def new_flags() -> flags.FlagValues:
+    """An empty set of flags, with --help."""
+    values = flags.FlagValues()
+    flags.DEFINE_bool("help", False, "show this help", short_name="h", flag_values=values)
+    return values
+
+
+def _help_text(about: str, values: flags.FlagValues) -> str:
+    lines = [about.strip(), "", "Flags:"]
+    for name in values:
+        flag = values[name]
+        if name != flag.name:
+            continue  # a short name
+        shown = flag.help if flag.default in (None, False) else f"{flag.help} [{flag.default}]"
+        lines += textwrap.wrap(shown, 118, initial_indent=f"  --{name:<22} ", subsequent_indent=" " * 27)
+    return "\n".join(lines)
+
+
+def run(main: Callable[[flags.FlagValues], None], about: str, values: flags.FlagValues, argv: Sequence[str]) -> None:
+    """Parses `argv` into `values` and calls `main` with them.
+
+    What the user can mend is one line on standard error and exit code 2.
+    """
+    try:
+        rest = values(list(argv))[1:]
+        if values.help:
+            sys.stdout.write(_help_text(about, values) + "\n")
+            return
+        if rest:
+            raise UserError(f"{rest[0]!r} is not a flag; flags look like --name=value")
+        main(values)
+    except (UserError, flags.Error) as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        sys.exit(2)

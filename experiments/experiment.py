@@ -1,0 +1,165 @@
+"""What a system of the book is made of, as one value that every tool can use."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.core.learner import Learner, State
+from gdl_jax.data import catalogue
+from gdl_jax.data.dataset import DataSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What every run needs; experiments add their own hyperparameters by inheriting from this and from others."""
+
+    dataset: str = "digits"  # digits, avatars (bundled), mnist, cifar10, celeba, folder:PATH, npz:PATH, tfds:NAME
+    data_dir: str = ""  # where the data sets that are not bundled lie
+    image_size: int = 0  # resize images to this many pixels a side; 0: as stored
+    train_examples: int = 0  # train on the first N examples only; 0: all
+    validation_examples: int = 0  # hold out N training examples for validation; 0: the set's own validation split
+    avatars: int = 10_000  # how many faces the bundled set `avatars` has
+    seed: int = 0  # decides initial parameters, batches and noise
+    seeds: int = 1  # train this many replicas in one program, with seeds seed, seed + 1, ...
+    steps: int = 1000  # updates in all
+    batch_size: int = 32  # examples an update, over all devices
+    log_every: int = 100  # steps between two rows of metrics.jsonl, each a mean over the steps between
+    eval_every: int = 500  # steps between two passes over the held-out split; 0: at the end only
+    checkpoint_every: int = 500  # steps between two checkpoints; 0: at the end only
+    parallel: str = "jit"  # jit (sharded batch) or pmap (one replica of the body a device); same numbers
+    precision: str = "f32"  # f32, or bf16 for the arithmetic of layers (parameters stay float32)
+
+    def __post_init__(self):
+        for name, least in (
+            ("steps", 1),
+            ("seeds", 1),
+            ("batch_size", 1),
+            ("log_every", 1),
+            ("eval_every", 0),
+            ("checkpoint_every", 0),
+            ("avatars", 10),
+            ("image_size", 0),
+            ("seed", 0),
+        ):
+            if getattr(self, name) < least:
+                raise UserError(f"--{name}={getattr(self, name)}: must be at least {least}")
+        if self.precision not in DTYPES:
+            raise UserError(f"--precision={self.precision}: unknown; choose one of {', '.join(DTYPES)}")
+
+
+DTYPES = {"f32": jnp.float32, "bf16": jnp.bfloat16}
+MAY_CHANGE_ON_RESUME = ("data_dir", "steps", "log_every", "eval_every", "checkpoint_every", "parallel")
+
+
+class Part(NamedTuple):
+    """A network of an experiment, and example inputs (arrays or jax.ShapeDtypeStruct) for its layer table."""
+
+    module: nn.Module
+    inputs: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run at some step: what analyses, previews and samplers are given.
+
+    Attributes:
+      config: the experiment's config.
+      data: its data set.
+      learner: what `Experiment.build` made.
+      state: the learner's state (of the first replica where there are several).
+      key: for whatever randomness the analysis needs; the same for the same run.
+      step: updates made so far.
+      figures: the directory for PNGs; exists.
+    """
+
+    config: Any
+    data: DataSet
+    learner: Learner
+    state: State
+    key: jax.Array
+    step: int
+    figures: Path
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """What a user asked `experiments.sample` for.
+
+    Attributes:
+      out: directory for what is made; exists.
+      num: how many samples.
+      images: files or one folder to encode, edit and morph instead of sampling.
+      edits: attribute -> factor, from --edit=Eyeglasses:2.
+      morph: morph between consecutive images.
+    """
+
+    out: Path
+    num: int
+    images: tuple[Path, ...] = ()
+    edits: Mapping[str, float] | None = None
+    morph: bool = False
+
+
+class Experiment(NamedTuple):
+    """One system: what to train on, what to train, and what to show of it.
+
+    Attributes:
+      name: as in `python -m experiments.NAME`.
+      config: its frozen dataclass.
+      presets: --config names -> configs; the first is the default.
+      build: (config, data, axis_name) -> learner; axis_name is the pmapped axis or None.
+      parts: (config, data) -> {name: Part}, the networks for layer tables and counts.
+      analyse: after training: writes figures, returns numbers for results.json.
+      preview: at each evaluation: writes one picture of samples.
+      sample: for `experiments.sample`: writes files, returns their paths.
+      load: config -> data set.
+    """
+
+    name: str
+    config: type
+    presets: Mapping[str, Any]
+    build: Callable[[Any, DataSet, str | None], Learner]
+    parts: Callable[[Any, DataSet], dict[str, Part]]
+    analyse: Callable[[Run], dict[str, float]]
+    preview: Callable[[Run], None]
+    sample: Callable[[Run, SampleRequest], list[Path]]
+    load: Callable[[Any], DataSet]
+
+
+def load_data(config: RunConfig) -> DataSet:
+    """The data set that the config names.
+
+    Raises:
+      UserError: unknown name, missing files, or unreadable ones.
+    """
+    return catalogue.load(
+        config.dataset,
+        data_dir=config.data_dir or None,
+        image_size=config.image_size or None,
+        train_examples=config.train_examples or None,
+        validation_examples=config.validation_examples,
+        avatars=config.avatars,
+    )
+
+
+def image_spec(data: DataSet) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of one image as a network sees it: (1, H, W, C)."""
+    row = data.train.take(np.zeros(1, np.int64))
+    return jax.eval_shape(data.transform, row)["image"]
+
+
+def refuse_images(request: SampleRequest, name: str) -> None:
+    """For experiments that have nothing to encode images with.
+
+    Raises:
+      UserError: the request holds images, edits or morphs.
+    """
+    if request.images or request.edits or request.morph:
+        raise UserError(f"--images, --edit and --morph need an encoder; {name} has none")

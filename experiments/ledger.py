@@ -1,0 +1,137 @@
+"""The ledger of measured results: `experiments/results/*.json`, one row a number, and README's table made from it.
+
+    python -m experiments.ledger --workdir=runs/classifier-cnn --metric=test/accuracy --bound='>= 0.715' \\
+        --reference=0.7183 --reference_source="the book's code, 10 epochs" --protocol="10,000 test images"
+    python -m experiments.ledger --table      (writes the table into README.md)
+
+A row holds what a reader needs to doubt it: experiment, flags, data, seeds, versions, commit, minutes, hardware,
+protocol, and the book's or paper's number beside the measured one. A number that misses its bound is "not reproduced",
+and says why.
+"""
+
+import json
+import operator
+import sys
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from experiments import command
+from experiments.run import read_flags, write_json
+from gdl_jax.core.errors import UserError
+
+ROOT = Path(__file__).resolve().parent
+README = ROOT.parent / "README.md"
+BEGIN, END = "<!-- results: made by `python -m experiments.ledger --table` -->", "<!-- end of results -->"
+BOUNDS = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
+
+
+def read_rows() -> list[dict[str, Any]]:
+    """All rows, in the order of their files and of their recording."""
+    return [row for path in sorted((ROOT / "results").glob("*.json")) for row in json.loads(path.read_text())]
+
+
+def reached(value: float, bound: str) -> bool:
+    """Whether `value` keeps to a bound such as ">= 0.715".
+
+    Raises:
+      UserError: the bound is not <=, >= or == and a number.
+    """
+    try:
+        symbol, number = bound.split()
+        return BOUNDS[symbol](value, float(number))
+    except (ValueError, KeyError) as error:
+        raise UserError(f"--bound={bound!r}: write <=, >= or ==, a space and a number") from error
+
+
+def record(row: dict[str, Any]) -> None:
+    """Adds a row, in place of one of the same title."""
+    path = ROOT / "results" / f"{row['experiment']}.json"
+    rows = json.loads(path.read_text()) if path.exists() else []
+    write_json(path, [*(old for old in rows if old["title"] != row["title"]), row])
+
+
+def make_row(values: flags.FlagValues) -> dict[str, Any]:
+    """A row from a finished run's flags.json and results.json."""
+    workdir = Path(values.workdir)
+    run = read_flags(workdir / "flags.json")
+    results = json.loads((workdir / "results.json").read_text())
+    if values.metric not in results:
+        raise UserError(f"--metric={values.metric}: the run has {', '.join(sorted(results))}")
+    number = results[values.metric]
+    number = number if isinstance(number, dict) else {"mean": number}
+    changed = {k: v for k, v in run["flags"].items() if run["defaults"][k] != v and k != "data_dir"}
+    return {
+        "title": values.title or f"{run['experiment']} {run['config']}: {values.metric}",
+        "experiment": run["experiment"],
+        "config": run["config"],
+        "flags": changed,
+        "data": values.data or run["flags"]["dataset"],
+        "seeds": run["flags"]["seeds"],
+        "metric": values.metric,
+        "value": number["mean"],
+        "std": number.get("std"),
+        "values": number.get("values"),
+        "bound": values.bound,
+        "reached": None if values.bound is None else reached(number["mean"], values.bound),
+        "reference": values.reference,
+        "reference_source": values.reference_source,
+        "protocol": values.protocol,
+        "note": values.note,
+        "minutes": results.get("training_minutes"),
+        "hardware": values.hardware,
+        "versions": run["versions"],
+        "commit": run["commit"],
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as a Markdown table."""
+    lines = ["| result | measured | asked | reference | data, seeds | minutes |", "| --- " * 6 + "|"]
+    for row in rows:
+        value = f"{row['value']:.5g}" + (f" ± {row['std']:.2g}" if row.get("std") is not None else "")
+        if row["reached"] is False:
+            value += f" (not reproduced: {row['note']})"
+        reference = "" if row["reference"] is None else f"{row['reference']:.5g} ({row['reference_source']})"
+        minutes = "" if row["minutes"] is None else f"{row['minutes']:.1f}"
+        data = f"{row['data']}, {row['seeds']}"
+        lines.append(f"| {row['title']} | {value} | {row['bound'] or ''} | {reference} | {data} | {minutes} |")
+    return "\n".join(lines)
+
+
+def with_table(readme: str) -> str:
+    """README's text with the table between its two markers made anew."""
+    before, rest = readme.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n{table(read_rows())}\n{END}{after}"
+
+
+def _main(values: flags.FlagValues) -> None:
+    if values.table:
+        README.write_text(with_table(README.read_text()))
+    elif values.workdir and values.metric:
+        record(make_row(values))
+    else:
+        raise UserError("give --workdir and --metric, or --table")
+
+
+def main(argv=None) -> None:
+    """What `python -m experiments.ledger` does."""
+    values = command.new_flags()
+    flags.DEFINE_bool("table", False, "write README's table", flag_values=values)
+    flags.DEFINE_string("workdir", None, "a finished run", flag_values=values)
+    flags.DEFINE_string("metric", None, "which of its results.json", flag_values=values)
+    flags.DEFINE_string("title", None, "what the number is, in words", flag_values=values)
+    flags.DEFINE_string("bound", None, "what was asked for, as '>= 0.715'", flag_values=values)
+    flags.DEFINE_float("reference", None, "the book's or paper's number", flag_values=values)
+    flags.DEFINE_string("reference_source", "", "where that is from", flag_values=values)
+    flags.DEFINE_string("protocol", "", "how it was measured: sample counts, networks", flag_values=values)
+    flags.DEFINE_string("data", None, "the data in words, where its name is not enough", flag_values=values)
+    flags.DEFINE_string("note", "", "why it was not reached", flag_values=values)
+    flags.DEFINE_string("hardware", "2 CPU cores", "what it ran on", flag_values=values)
+    command.run(_main, __doc__, values, sys.argv if argv is None else argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""The experiments by name, for the tools that work on any of them."""
+
+import importlib
+
+from experiments.experiment import Experiment
+from gdl_jax.core.errors import UserError
+
+NAMES = ("naive_bayes", "classifier", "autoencoder", "vae")
+
+
+def find(name: str) -> Experiment:
+    """The experiment `experiments/NAME.py`.
+
+    Raises:
+      UserError: there is none of that name.
+    """
+    if name not in NAMES:
+        raise UserError(f"--experiment={name}: unknown; choose one of {', '.join(NAMES)}")
+    return importlib.import_module(f"experiments.{name}").EXPERIMENT

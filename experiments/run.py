@@ -1,0 +1,210 @@
+"""From a command line to a finished run: flags, config, data, learner, loop, figures, report."""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from experiments import command, report
+from experiments.experiment import MAY_CHANGE_ON_RESUME, Experiment, Run
+from experiments.summary import count_parameters, dry_run
+from gdl_jax.core import flags as config_flags
+from gdl_jax.core import loop
+from gdl_jax.core.errors import UserError
+from gdl_jax.core.parallel import make_devices
+from gdl_jax.core.programs import make_evaluate, make_keys
+
+VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+EVALUATION_BATCH = 250
+
+
+def _define(experiment: Experiment) -> flags.FlagValues:
+    values = command.new_flags()
+    names = list(experiment.presets)
+    flags.DEFINE_string("workdir", None, f"where the run is kept [runs/{experiment.name}-CONFIG]", flag_values=values)
+    flags.DEFINE_enum("config", names[0], names, "preset that the other flags change", flag_values=values)
+    flags.DEFINE_bool("dry_run", False, "show shapes, parameters, FLOPs and memory; train nothing", flag_values=values)
+    flags.DEFINE_bool("profile", False, "trace one compiled call into WORKDIR/profile", flag_values=values)
+    flags.DEFINE_bool("distributed", False, "join the processes that SLURM or a TPU pod started", flag_values=values)
+    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, to join processes by hand", flag_values=values)
+    flags.DEFINE_integer("num_processes", None, "with --coordinator: how many", flag_values=values)
+    flags.DEFINE_integer("process_id", None, "with --coordinator: which one this is", flag_values=values)
+    config_flags.define(experiment.config, values)
+    return values
+
+
+def _join_processes(values: flags.FlagValues) -> None:
+    if values.coordinator is not None:
+        if values.num_processes is None or values.process_id is None:
+            raise UserError("--coordinator needs --num_processes and --process_id")
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        jax.distributed.initialize(values.coordinator, values.num_processes, values.process_id)
+    elif values.distributed:
+        jax.distributed.initialize()
+
+
+def _commit() -> str | None:
+    try:
+        here = Path(__file__).resolve().parent
+        done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True)
+    except OSError:
+        return None
+    return done.stdout.strip() or None
+
+
+def check_resume(path: Path, experiment: Experiment, config: Any) -> None:
+    """Refuses to go on with a run whose hyperparameters were others.
+
+    Raises:
+      UserError: names the flags that changed, or says that the file is damaged.
+    """
+    if not path.exists():
+        return
+    before = read_flags(path)
+    if before["experiment"] != experiment.name:
+        raise UserError(f"--workdir={path.parent} holds a run of {before['experiment']}, not of {experiment.name}")
+    changed = config_flags.changed(before["flags"], dataclasses.asdict(config), ignore=MAY_CHANGE_ON_RESUME)
+    if changed:
+        raise UserError(f"--workdir={path.parent} holds a run with another config: {'; '.join(changed)}")
+
+
+def read_flags(path: Path) -> dict[str, Any]:
+    """The contents of a run's flags.json.
+
+    Raises:
+      UserError: it is missing or damaged.
+    """
+    try:
+        contents = json.loads(path.read_text())
+        return contents | {"flags": dict(contents["flags"])}
+    except FileNotFoundError as error:
+        raise UserError(f"--workdir={path.parent}: holds no run (no flags.json)") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a file that is whole or not there at all.
+
+    Raises:
+      UserError: it can't be written.
+    """
+    partial = path.with_suffix(".partial")
+    try:
+        partial.write_text(json.dumps(value, indent=1) + "\n")
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot write: {error.strerror}") from error
+
+
+def _describe(experiment: Experiment, preset: str, config: Any, argv: Sequence[str], parameters: int) -> dict[str, Any]:
+    return {
+        "experiment": experiment.name,
+        "config": preset,
+        "command": " ".join([f"python -m experiments.{experiment.name}", *argv[1:]]),
+        "flags": dataclasses.asdict(config),
+        "defaults": dataclasses.asdict(experiment.presets[preset]),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+        "commit": _commit(),
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "parameters": parameters,
+    }
+
+
+def first_replica(state: Any, seeds: int) -> Any:
+    """The state on this process's first device; of the first replica where there are several."""
+    local = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), state)
+    return local if seeds == 1 else jax.tree.map(lambda leaf: leaf[0], local)
+
+
+def _numbers(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    def one(value):
+        if np.ndim(value) == 0:
+            return float(value)
+        return {"mean": float(np.mean(value)), "std": float(np.std(value, ddof=1)), "values": np.ravel(value).tolist()}
+
+    return {name: one(value) for name, value in values.items()}
+
+
+def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str]) -> None:
+    """Everything after the flags are parsed."""
+    config = dataclasses.replace(experiment.presets[values.config], **config_flags.chosen(experiment.config, values))
+    if values.dry_run:
+        sys.stdout.write(dry_run(experiment, config))
+        return
+    _join_processes(values)
+    workdir = Path(values.workdir or Path("runs") / f"{experiment.name}-{values.config}").absolute()
+    check_resume(workdir / "flags.json", experiment, config)
+    data = experiment.load(config)
+    devices = make_devices(config.parallel)
+    learner = experiment.build(config, data, devices.axis_name)
+    local_learner = experiment.build(config, data, None)
+    parameters = count_parameters(experiment.parts(config, data)).total
+    writes = jax.process_index() == 0
+    figures = workdir / "figures"
+    try:
+        figures.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--workdir={workdir}: cannot be made: {error.strerror}") from error
+    if writes and not (workdir / "flags.json").exists():
+        write_json(workdir / "flags.json", _describe(experiment, values.config, config, argv, parameters))
+    if writes:
+        sys.stderr.write(f"{experiment.name} {values.config}: {parameters:,} parameters, {len(data.train):,} training ")
+        sys.stderr.write(f"examples of {data.name}, {jax.device_count()} x {jax.devices()[0].device_kind}; {workdir}\n")
+
+    def run_at(state, step):
+        key = make_keys(config.seed).sample
+        return Run(config, data, local_learner, first_replica(state, config.seeds), key, step, figures)
+
+    def evaluator(rows):
+        return make_evaluate(learner, data, rows, EVALUATION_BATCH, devices, config.seed, config.seeds)
+
+    split = "test" if data.validation is None else "validation"
+    began = time.monotonic()
+    outcome = loop.train(
+        learner,
+        data,
+        devices,
+        workdir,
+        steps=config.steps,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        seeds=config.seeds,
+        log_every=config.log_every,
+        eval_every=config.eval_every,
+        checkpoint_every=config.checkpoint_every,
+        evaluate=evaluator(getattr(data, split)),
+        split=split,
+        preview=lambda state, step: experiment.preview(run_at(state, step)),
+        profile=values.profile,
+    )
+    minutes = (time.monotonic() - began) / 60
+    if outcome.step < config.steps:
+        sys.stderr.write(f"stopped and saved at step {outcome.step} of {config.steps}; the same command goes on\n")
+        return
+    results = {f"test/{name}": value for name, value in _numbers(evaluator(data.test)(outcome.state)).items()}
+    if writes:
+        results |= experiment.analyse(run_at(outcome.state, outcome.step))
+        if not (workdir / "results.json").exists() or minutes > 0:
+            results["training_minutes"] = round(minutes, 2)
+        write_json(workdir / "results.json", results)
+        page = report.write_report(workdir)
+        sys.stderr.write(f"figures: {figures}\nreport:  {page}\n")
+
+
+def main(experiment: Experiment, about: str, argv: Sequence[str] | None = None) -> None:
+    """What `python -m experiments.NAME` does; `about` is the script's docstring."""
+    argv = sys.argv if argv is None else argv
+    command.run(lambda values: execute(experiment, values, argv), about, _define(experiment), argv)

@@ -1,0 +1,65 @@
+"""Samples from any run, and edits of one's own images where the model has an encoder.
+
+python -m experiments.sample --workdir=runs/vae-digits --num=64
+python -m experiments.sample --workdir=runs/vae-faces --images=my_photos --edit=Eyeglasses:2
+python -m experiments.sample --workdir=runs/vae-faces --images=my_photos --morph
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import jax
+from absl import flags
+
+from experiments import command
+from experiments.experiment import SampleRequest
+from experiments.restore import restore
+from gdl_jax.core.errors import UserError
+
+
+def _edits(texts: list[str]) -> dict[str, float]:
+    edits = {}
+    for text in texts:
+        name, colon, factor = text.partition(":")
+        try:
+            edits[name] = float(factor) if colon else 1.0
+        except ValueError as error:
+            raise UserError(f"--edit={text}: the factor after the colon is not a number") from error
+    return edits
+
+
+def _main(values: flags.FlagValues) -> None:
+    if values.num < 1:
+        raise UserError(f"--num={values.num}: must be at least 1")
+    workdir = Path(values.workdir)
+    images = tuple(Path(text) for text in values.images)
+    for path in images:
+        if not path.exists():
+            raise UserError(f"--images={path}: no such file or folder")
+    edits = _edits(values.edit)
+    if (edits or values.morph) and not images:
+        raise UserError("--edit and --morph need --images")
+    experiment, run = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"))
+    out = Path(values.out) if values.out else workdir / "samples"
+    out.mkdir(parents=True, exist_ok=True)
+    run = dataclasses.replace(run, key=jax.random.key(values.seed))
+    for path in experiment.sample(run, SampleRequest(out, values.num, images, edits, values.morph)):
+        sys.stdout.write(f"{path}\n")
+
+
+def main(argv=None) -> None:
+    """What `python -m experiments.sample` does."""
+    values = command.new_flags()
+    flags.DEFINE_string("workdir", None, "the run's directory", required=True, flag_values=values)
+    flags.DEFINE_integer("num", 64, "how many samples", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "decides which", flag_values=values)
+    flags.DEFINE_string("out", None, "directory for what is made [WORKDIR/samples]", flag_values=values)
+    flags.DEFINE_list("images", [], "image files or folders to encode instead", flag_values=values)
+    flags.DEFINE_list("edit", [], "attributes to add to them, as Eyeglasses:2,Smiling:-1", flag_values=values)
+    flags.DEFINE_bool("morph", False, "morph from each image to the next", flag_values=values)
+    command.run(_main, __doc__, values, sys.argv if argv is None else argv)
+
+
+if __name__ == "__main__":
+    main()

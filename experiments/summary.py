@@ -1,0 +1,152 @@
+"""Layer tables and costs of any experiment, without its data.
+
+    python -m experiments.summary --experiment=vae --config=faces
+
+prints the layers of each part, each part's count, and the totals. Counts include running statistics, as Keras counts
+them; these are what is not trainable.
+"""
+
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import flags
+from flax import linen as nn
+
+from experiments import command, registry
+from experiments.experiment import Experiment, Part
+from gdl_jax.data.blank import blank
+
+
+class Count(NamedTuple):
+    """Numbers of values: all, and those that training changes by gradient."""
+
+    total: int
+    trainable: int
+
+
+def _size(tree: Any) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+
+
+def _variables(part: Part) -> Mapping[str, Any]:
+    key = jax.random.key(0)
+    return jax.eval_shape(
+        lambda *inputs: part.module.init({"params": key, "dropout": key}, *inputs, False), *part.inputs
+    )
+
+
+def count_part(part: Part) -> Count:
+    """Counts of one network, from shapes alone."""
+    variables = _variables(part)
+    return Count(_size(variables), _size(variables.get("params", {})))
+
+
+def count_parameters(parts: Mapping[str, Part]) -> Count:
+    """Counts of all networks together."""
+    counts = [count_part(part) for part in parts.values()]
+    return Count(sum(count.total for count in counts), sum(count.trainable for count in counts))
+
+
+def layer_rows(part: Part) -> list[tuple[str, str, str, int]]:
+    """(path, layer, output shape, count) of each layer, in the order in which they run."""
+    rows = []
+    sizes = {}
+    for collection in _variables(part).values():
+        for path, leaf in jax.tree_util.tree_leaves_with_path(collection):
+            owner = "/".join(str(entry.key) for entry in path[:-1])
+            sizes[owner] = sizes.get(owner, 0) + math.prod(leaf.shape)
+
+    def record(next_call, args, kwargs, context):
+        out = next_call(*args, **kwargs)
+        path = "/".join(context.module.path)
+        if context.method_name == "__call__" and path:
+            shapes = ", ".join(str(("B", *leaf.shape[1:])).replace("'", "") for leaf in jax.tree.leaves(out))
+            rows.append((path, type(context.module).__name__, shapes, sizes.get(path, 0)))
+        return out
+
+    def run(*inputs):
+        key = jax.random.key(0)
+        with nn.intercept_methods(record):
+            return part.module.init({"params": key, "dropout": key}, *inputs, False)
+
+    jax.eval_shape(run, *part.inputs)
+    return rows
+
+
+def table(name: str, part: Part) -> str:
+    """One part's layers and counts, as text."""
+    rows = [(path, layer, shape, f"{count:,}") for path, layer, shape, count in layer_rows(part)]
+    header = ("layer", "type", "output", "parameters")
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(4)]
+
+    def line(row):
+        return "  ".join(
+            [*(cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)), row[3].rjust(widths[3])]
+        )
+
+    count = count_part(part)
+    rule = "-" * (sum(widths) + 6)
+    lines = [name, rule, line(header), rule, *map(line, rows), rule]
+    lines.append(f"{name}: {count.total:,} parameters, {count.trainable:,} trainable")
+    return "\n".join(lines) + "\n"
+
+
+def summary(experiment: Experiment, config: Any) -> str:
+    """The tables of all parts and the totals; the last line is `total parameters: N`."""
+    parts = experiment.parts(config, blank_data(experiment, config))
+    count = count_parameters(parts)
+    text = "\n".join(table(name, part) for name, part in parts.items())
+    return f"{text}\ntrainable parameters: {count.trainable}\ntotal parameters: {count.total}\n"
+
+
+def blank_data(experiment: Experiment, config: Any):
+    """A data set of one blank row with the shapes of the config's own; that itself where shapes can't be known."""
+    stand_in = blank(config.dataset, config.image_size)
+    return experiment.load(config) if stand_in is None else stand_in
+
+
+def dry_run(experiment: Experiment, config: Any) -> str:
+    """What a run would be and cost: the tables, and what the compiler says of one update."""
+    data = blank_data(experiment, config)
+    learner = experiment.build(config, data, None)
+    row = data.train.take(np.zeros(1, int))
+    rows = {
+        name: jax.ShapeDtypeStruct((config.batch_size, *array.shape[1:]), array.dtype) for name, array in row.items()
+    }
+    batch = jax.eval_shape(data.transform, rows)
+    key = jax.random.key(0)
+    state = jax.eval_shape(learner.init, key, batch)
+    compiled = jax.jit(learner.step, donate_argnums=0).lower(state, batch, key).compile()
+    cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
+    lines = [summary(experiment, config).rstrip(), ""]
+    lines += [f"batch {name}: {leaf.dtype}{list(leaf.shape)}" for name, leaf in batch.items()]
+    lines.append(f"FLOPs a step: {cost.get('flops', float('nan')):.4g} (as XLA counts them, on one device)")
+    lines.append(f"state: {sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) / 2**20:.1f} MiB")
+    if memory is not None:
+        lines.append(f"temporary memory: {memory.temp_size_in_bytes / 2**20:.1f} MiB")
+    return "\n".join(lines) + "\n"
+
+
+def _main(values: flags.FlagValues) -> None:
+    experiment = registry.find(values.experiment)
+    presets = experiment.presets
+    name = values.config or next(iter(presets))
+    if name not in presets:
+        raise command.UserError(f"--config={name}: unknown; {experiment.name} has {', '.join(presets)}")
+    sys.stdout.write(summary(experiment, presets[name]))
+
+
+def main(argv=None) -> None:
+    """What `python -m experiments.summary` does."""
+    values = command.new_flags()
+    flags.DEFINE_string("experiment", "vae", f"one of {', '.join(registry.NAMES)}", flag_values=values)
+    flags.DEFINE_string("config", None, "preset; the experiment's first if not given", flag_values=values)
+    command.run(_main, __doc__, values, sys.argv if argv is None else argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Likelihood of images under a variational autoencoder, by importance sampling (Burda et al. 2016, equation 8).
+
+log p(x) >= E[log 1/K sum_k p(x | z_k) p(z_k) / q(z_k | x)], z_k ~ q(z | x): a bound that tightens with K.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gdl_jax.losses.gaussian import log_normal
+
+
+def gaussian_log_likelihood(weight: float) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """log p(x | z) whose negative is, up to a constant, `weight` times the mean squared error over D pixels.
+
+    weight / D * sum_d e_d^2 = sum_d e_d^2 / (2 s^2) makes s^2 = D / (2 weight), the noise that the loss implies.
+
+    Returns:
+      (image (...), decoded (...)) -> log density in nats, a scalar; densities of pixels in [0, 1] may exceed 1.
+    """
+
+    def log_likelihood(image, decoded):
+        log_var = jnp.log(image.size / (2.0 * weight))
+        return log_normal(image, decoded, log_var).sum()
+
+    return log_likelihood
+
+
+def bernoulli_log_likelihood(image: jax.Array, decoded: jax.Array, epsilon: float = 1e-6) -> jax.Array:
+    """log p(x | z) of pixels in [0, 1] taken as probabilities of being on: -D times `losses.reconstruction.bce`."""
+    probability = jnp.clip(decoded, epsilon, 1.0 - epsilon)
+    return (image * jnp.log(probability) + (1.0 - image) * jnp.log1p(-probability)).sum()
+
+
+def importance_weighted_bound(
+    key: jax.Array,
+    image: jax.Array,
+    mean: jax.Array,
+    log_var: jax.Array,
+    decode: Callable[[jax.Array], jax.Array],
+    log_likelihood: Callable[[jax.Array, jax.Array], jax.Array],
+    num_samples: int,
+) -> jax.Array:
+    """The bound for each example, in nats.
+
+    Args:
+      key: for the draws from q.
+      image: (B, ...).
+      mean, log_var: (B, z), of q(z | x).
+      decode: codes (K, z) -> decoded (K, ...).
+      log_likelihood: (image (...), decoded (...)) -> scalar.
+      num_samples: K.
+
+    Returns:
+      (B,). With K = 1 it is an unbiased estimate of the evidence lower bound.
+    """
+
+    def one(args):
+        key, image, mean, log_var = args
+        codes = mean + jnp.exp(0.5 * log_var) * jax.random.normal(key, (num_samples, mean.shape[0]))
+        log_weights = (
+            jax.vmap(log_likelihood, (None, 0))(image, decode(codes))
+            + log_normal(codes, 0.0, 0.0).sum(-1)
+            - log_normal(codes, mean, log_var).sum(-1)
+        )
+        return jax.nn.logsumexp(log_weights) - jnp.log(num_samples)
+
+    return lax.map(one, (jax.random.split(key, image.shape[0]), image, mean, log_var))

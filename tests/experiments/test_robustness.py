@@ -1,0 +1,190 @@
+"""Kills, preemptions, bad flags and bad files, on the real command line."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+TINY = [
+    "--encoder_filters=4,4",
+    "--encoder_strides=2,2",
+    "--encoder_kernel_sizes=3,3",
+    "--decoder_filters=4,1",
+    "--decoder_strides=2,2",
+    "--decoder_kernel_sizes=3,3",
+    "--batch_size=8",
+    "--log_every=20",
+    "--eval_every=0",
+]
+
+
+def command(workdir, *flags):
+    return [sys.executable, "-m", "experiments.vae", f"--workdir={workdir}", "--config=digits", *TINY, *flags]
+
+
+def run(workdir, *flags):
+    return subprocess.run(command(workdir, *flags), capture_output=True, text=True, timeout=300)
+
+
+def checkpoint(workdir):
+    """The arrays of the newest checkpoint, through its checksums."""
+    newest = max((workdir / "checkpoints").iterdir(), key=lambda p: int(p.name))
+    return newest.name, json.loads((newest / "meta" / "metadata").read_text())["checksums"]
+
+
+def wait_for(condition, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def refused(done, *texts):
+    """Exit code 2 and one line."""
+    assert done.returncode == 2, done
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    for text in texts:
+        assert text in lines[0]
+
+
+def test_killed_five_times_it_ends_bit_for_bit_the_same(tmp_path):
+    flags = ("--steps=400", "--checkpoint_every=25")
+    assert run(tmp_path / "whole", *flags).returncode == 0
+    moments = random.Random(0)
+    metrics = tmp_path / "killed" / "metrics.jsonl"
+    for kill in range(5):
+        process = subprocess.Popen(
+            command(tmp_path / "killed", *flags, "--checkpoint_every=25"), stderr=subprocess.PIPE, text=True
+        )
+        before = metrics.stat().st_mtime_ns if metrics.exists() else 0
+        wait_for(lambda b=before: metrics.exists() and metrics.stat().st_mtime_ns > b, process)
+        time.sleep(moments.uniform(0, 0.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        del kill
+    done = run(tmp_path / "killed", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "resuming from step" in done.stderr
+    assert checkpoint(tmp_path / "killed") == checkpoint(tmp_path / "whole")
+    rows = [[json.loads(line) for line in (tmp_path / n / "metrics.jsonl").open()] for n in ("whole", "killed")]
+    losses = [[(row["step"], row.get("train/loss")) for row in one] for one in rows]
+    assert losses[0] == losses[1]
+
+
+def test_preemption_saves_exits_with_0_and_goes_on(tmp_path):
+    process = subprocess.Popen(command(tmp_path, "--steps=100000", "--seeds=2"), stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: "train/loss" in Path(tmp_path / "metrics.jsonl").read_text() if (tmp_path / "metrics.jsonl").exists() else False, process)  # fmt: skip
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "stopped and saved at step" in errors
+    saved = int(checkpoint(tmp_path)[0])
+    done = run(tmp_path, f"--steps={saved + 1}", "--seeds=2")
+    assert done.returncode == 0, done.stderr
+    assert f"resuming from step {saved}" in done.stderr
+
+
+def test_a_nan_stops_the_run_and_names_the_step(tmp_path):
+    done = run(tmp_path, "--steps=200", "--learning_rate=1e30")
+    assert done.returncode != 0
+    assert "at step" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "texts"),
+    [
+        (["--zdim=3"], ["zdim"]),
+        (["--z_dim=three"], ["z_dim"]),
+        (["--config=digit"], ["config"]),
+        (["--dataset=mnits"], ["--dataset=mnits"]),
+        (["--dataset=mnist", "--data_dir=/nowhere"], ["/nowhere"]),
+        (["--dataset=npz:/nowhere.npz"], ["/nowhere.npz"]),
+        (["--dataset=folder:/nowhere"], ["/nowhere"]),
+        (["--reconstruction_loss=mes"], ["--reconstruction_loss=mes", "mse"]),
+        (["--parallel=mpi"], ["--parallel=mpi"]),
+        (["--batch_size=0"], ["--batch_size=0"]),
+        (["--steps=-1"], ["--steps=-1"]),
+        (["--seeds=0"], ["--seeds=0"]),
+        (["--precision=f8"], ["--precision=f8"]),
+        (["--learning_rate=-1"], ["--learning_rate=-1"]),
+        (["surplus"], ["surplus"]),
+    ],
+)
+def test_bad_flags_are_one_line_and_nothing_is_written(tmp_path, flags, texts):
+    refused(run(tmp_path / "run", *flags), *texts)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_changed_hyperparameter_is_refused_by_name(tmp_path):
+    assert run(tmp_path, "--steps=2").returncode == 0
+    before = checkpoint(tmp_path)
+    refused(run(tmp_path, "--steps=4", "--z_dim=3"), "--z_dim was 2, is now 3")
+    assert checkpoint(tmp_path) == before
+
+
+def test_a_truncated_checkpoint_is_reported_and_the_one_before_used(tmp_path):
+    assert run(tmp_path, "--steps=20", "--checkpoint_every=10").returncode == 0
+    newest = tmp_path / "checkpoints" / "20"
+    largest = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
+    done = run(tmp_path, "--steps=20", "--checkpoint_every=10")
+    assert done.returncode == 0, done.stderr
+    assert f"{newest} is damaged" in done.stderr
+    assert "resuming from step 10" in done.stderr
+
+
+def test_a_corrupt_image_is_named(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(40):
+        Image.fromarray(np.full((28, 28, 3), i, np.uint8)).save(folder / f"{i:02}.png")
+    for path in folder.iterdir():
+        if path.name != "00.png":
+            path.write_bytes(path.read_bytes()[:50])
+    done = run(tmp_path / "run", f"--dataset=folder:{folder}", "--image_size=28", "--decoder_filters=4,3", "--steps=5")
+    refused(done, str(folder))
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"needs the right to mount a small file system: {mounted.stderr.decode().strip()}")
+    try:
+        refused(run(tmp_path / "run", "--steps=20", "--checkpoint_every=5"), str(tmp_path))
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=False)
+
+
+def test_the_workdir_of_another_experiment_is_refused(tmp_path):
+    assert run(tmp_path, "--steps=1").returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.autoencoder", f"--workdir={tmp_path}"], capture_output=True, text=True
+    )
+    refused(done, "holds a run of vae")
+
+
+def test_tools_refuse_a_directory_without_a_run(tmp_path):
+    for tool in ("sample", "evaluate"):
+        done = subprocess.run(
+            [sys.executable, "-m", f"experiments.{tool}", f"--workdir={tmp_path}"], capture_output=True, text=True
+        )
+        refused(done, str(tmp_path))
+
+
+def test_an_unwritable_workdir_is_one_line(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a directory")
+    refused(run(blocked / "run", "--steps=1"), str(blocked))
+    assert os.listdir(tmp_path) == ["file"]
