@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
-from gdl_jax.nn.edges import edge_maps
 
 from experiments.experiment import DTYPES, Experiment, Part, RunConfig, image_spec, load_data, refuse_images
 from experiments.run import main
@@ -24,6 +23,7 @@ from gdl_jax.learners.optimizers import make_optimizer
 from gdl_jax.learners.supervised import attribute_classifier, classifier
 from gdl_jax.losses.classification import CLASSIFICATION_LOSSES
 from gdl_jax.models import cnn, mlp
+from gdl_jax.nn.edges import edge_maps
 from gdl_jax.plots import classification, convolution, images
 
 
@@ -45,7 +45,7 @@ PRESETS = {
     "attributes": Config(
         target="attributes",
         dataset="avatars",
-        image_size=64,
+        image_size=128,
         filters=(32, 64, 64, 64),
         strides=(2, 2, 2, 2),
         steps=2500,

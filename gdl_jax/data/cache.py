@@ -1,7 +1,7 @@
 """Files made once and kept: `$GDL_JAX_CACHE`, or `~/.cache/gdl_jax`."""
 
 import os
-import tempfile
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -28,6 +28,9 @@ def cached_arrays(name: str, make: Callable[[], Mapping[str, np.ndarray]]) -> di
     """The arrays of cache file `name` (an .npz), made by `make` if the file is missing or damaged.
 
     The file is written whole or not at all, so that a kill or a second process does no harm.
+
+    Raises:
+      UserError: the file can't be written.
     """
     path = cache_path(name)
     try:
@@ -35,7 +38,12 @@ def cached_arrays(name: str, make: Callable[[], Mapping[str, np.ndarray]]) -> di
             return dict(stored)
     except Exception:  # missing, truncated or not an npz at all: all mended by making it again
         arrays = dict(make())
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=name, suffix=".partial", delete=False) as partial:
-        np.savez_compressed(partial, **arrays)
-    Path(partial.name).replace(path)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(f"GDL_JAX_CACHE={path.parent}: cannot be written: {error.strerror}") from error
     return arrays

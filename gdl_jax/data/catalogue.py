@@ -1,47 +1,42 @@
 """Data sets by name."""
 
 import dataclasses
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.data import arrays, digits, folder, tfds
 from gdl_jax.data.dataset import DataSet, Subset
 
-NAMES = {
-    "digits": "5,000 MNIST digits, bundled",
-    "avatars": "cartoon faces with exact attributes, bundled",
-    "mnist": "mnist/mnist.npz in --data_dir",
-    "cifar10": "cifar-10-batches-bin/ or cifar10/cifar10.npz in --data_dir",
-    "celeba": "img_align_celeba/ and list_attr_celeba.txt in --data_dir",
-    "folder:PATH": "a folder of images",
+DATASETS = {
+    "digits": "5,000 of MNIST's digits, 28 x 28 (bundled)",
+    "avatars": "cartoon faces with exact attributes, any number and size (bundled)",
+    "mnist": "mnist/mnist.npz or TFDS in --data_dir",
+    "cifar10": "cifar-10-batches-bin/, cifar10/cifar10.npz or TFDS in --data_dir",
+    "celeba": "img_align_celeba/ and list_attr_celeba.txt or .csv, or TFDS, in --data_dir",
+    "folder:PATH": "a folder of images; subfolders are classes",
     "npz:PATH": "arrays x_train, x_test (y_train, y_test), or images (labels)",
     "tfds:NAME": "a prepared set of TensorFlow Datasets",
 }
+READ_FROM_PATH = ("folder", "npz", "tfds")  # what stands before a colon
+AVATAR_SIZE = 128
 
 
-def _load_whole(name: str, data_dir: str | None, image_size: int | None, count: int) -> DataSet:
-    kind, _, rest = name.partition(":")
-    if name == "digits":
-        return digits.load(image_size)
-    if name == "avatars":
-        from gdl_jax.data import avatars
-
-        return avatars.load(count, image_size or 128)
-    if name == "mnist":
-        return arrays.load_mnist(data_dir, image_size)
-    if name == "cifar10":
-        return arrays.load_cifar10(data_dir, image_size)
-    if name == "celeba":
-        return folder.load_celeba(data_dir, image_size)
-    if kind == "folder" and rest:
-        return folder.load_folder(Path(rest), image_size)
-    if kind == "npz" and rest:
-        return arrays.load_npz(Path(rest), image_size)
-    if kind == "tfds" and rest:
-        return tfds.load(rest, data_dir, image_size)
-    raise UserError(f"--dataset={name}: unknown; choose one of {', '.join(NAMES)}")
+def _load_whole(name: str, data_dir: str | None, image_size: int | None, avatars: int, seed: int) -> DataSet:
+    kind, colon, rest = name.partition(":")
+    if not (rest and kind in READ_FROM_PATH if colon else name in DATASETS):
+        raise UserError(f"--dataset={name}: unknown; choose one of {', '.join(DATASETS)}")
+    load_kind = import_module(f"gdl_jax.data.{kind}").load  # only now: some readers are slow to import
+    if kind == "digits":
+        return load_kind(image_size)
+    if kind == "avatars":
+        return load_kind(avatars, image_size or AVATAR_SIZE, seed)
+    if kind == "tfds":
+        return load_kind(rest, data_dir, image_size)
+    if kind in ("folder", "npz"):
+        return load_kind(Path(rest).expanduser(), image_size)
+    return load_kind(data_dir, image_size)
 
 
 def load(
@@ -52,29 +47,39 @@ def load(
     train_examples: int | None = None,
     validation_examples: int = 0,
     avatars: int = 10_000,
+    seed: int = 0,
 ) -> DataSet:
     """The data set `name`.
 
     Args:
-      name: one of NAMES.
+      name: one of DATASETS.
       data_dir: where the sets that aren't bundled lie.
-      image_size: images are resized to this many pixels a side; None: as they are stored.
-      train_examples: keep only the first so many training examples.
-      validation_examples: hold out so many training examples, drawn with a fixed seed, as the validation split.
+      image_size: images are resized to this many pixels a side; None: as they are stored (lazily read files: 64).
+      train_examples: keep only the first so many training examples, in the set's order.
+      validation_examples: for a set without a validation split: hold out so many training examples as one.
       avatars: how many faces the set `avatars` has.
+      seed: draws the avatars and the examples held out for validation; other than a run's seed, it decides the data.
 
     Raises:
       UserError: unknown name, missing or unreadable files, more examples asked for than there are.
     """
-    data = _load_whole(name, data_dir, image_size, avatars)
+    directory = str(Path(data_dir).expanduser()) if data_dir is not None else None
+    data = _load_whole(name, directory, image_size, avatars, seed)
     if validation_examples:
-        if validation_examples >= len(data.train):
-            raise UserError(f"--validation_examples={validation_examples}: {name} has {len(data.train)} for training")
-        order = np.random.default_rng(0).permutation(len(data.train))
-        held_out, kept = order[:validation_examples], np.sort(order[validation_examples:])
-        data = dataclasses.replace(data, train=Subset(data.train, kept), validation=Subset(data.train, held_out))
-    if train_examples:
-        if train_examples > len(data.train):
-            raise UserError(f"--train_examples={train_examples}: {name} has {len(data.train)}")
+        data = _hold_out(data, validation_examples, seed)
+    if train_examples is not None:
+        if not 0 < train_examples <= len(data.train):
+            raise UserError(f"--train_examples={train_examples}: {name} has {len(data.train)} to train on")
         data = dataclasses.replace(data, train=Subset(data.train, np.arange(train_examples)))
     return data
+
+
+def _hold_out(data: DataSet, count: int, seed: int) -> DataSet:
+    """`count` training examples, drawn at random, become the validation split; the others keep their order."""
+    if data.validation is not None:
+        raise UserError(f"--validation_examples={count}: {data.name} has its own {len(data.validation)}; leave it at 0")
+    if not 0 < count < len(data.train):
+        raise UserError(f"--validation_examples={count}: {data.name} has {len(data.train)} to train on")
+    order = np.random.default_rng(seed).permutation(len(data.train))
+    held_out, kept = np.sort(order[:count]), np.sort(order[count:])
+    return dataclasses.replace(data, train=Subset(data.train, kept), validation=Subset(data.train, held_out))

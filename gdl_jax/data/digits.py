@@ -10,6 +10,7 @@ from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.data.images import resize_all, to_float
 
 PER_CLASS = {"train": 400, "validation": 50, "test": 50}
+CLASSES = tuple("0123456789")
 
 
 def _parse() -> dict[str, np.ndarray]:
@@ -30,5 +31,4 @@ def load(image_size: int | None = None) -> DataSet:
         index = rng.permutation(np.concatenate([found[first : first + count] for found in of_class]))
         sources[split] = ArraySource({name: array[index] for name, array in rows.items()})
         first += count
-    classes = tuple(str(digit) for digit in range(10))
-    return DataSet("digits", **sources, transform=to_float, classes=classes, note="5,000 of MNIST's digits")
+    return DataSet("digits", **sources, transform=to_float, classes=CLASSES, note="5,000 of MNIST's digits")

@@ -36,7 +36,7 @@ def supervised(
 
     def init(key, batch):
         if target not in batch:
-            raise UserError(f"--dataset: a classifier needs {target}s, and this set has none")
+            raise UserError(f"--dataset: a classifier needs {target!r} of each example, and this set has none")
         params, batch_stats = init_variables(module, key, batch["image"])
         return TrainState(params, batch_stats, optimizer.init(params))
 

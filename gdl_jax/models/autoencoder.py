@@ -1,7 +1,8 @@
 """Convolutional encoders and decoders of the book's autoencoders (03_01) and variational autoencoders (03_03, 03_05).
 
 The autoencoder's encoder ends in a code, the variational one's in the mean and log-variance of a Gaussian over codes.
-The defaults are those of 03_01.
+The defaults are those of 03_01. Batch normalisation comes before the activation, as in the book's variational
+autoencoder; the book's plain one, which leaves it out by default, would have it after.
 """
 
 import math
@@ -13,6 +14,7 @@ from flax import linen as nn
 
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.named import resolve
+from gdl_jax.models.checks import convolutions, dropout_rate
 from gdl_jax.nn.layers import ACTIVATIONS, BatchNorm, Conv, ConvTranspose, Dense, Dropout
 
 
@@ -41,7 +43,7 @@ class _Block(nn.Module):
         if self.config.use_batch_norm:
             x = BatchNorm(axis_name=self.axis_name)(x, use_running_average=not train)
         x = resolve("activation", self.config.activation, ACTIVATIONS)(x)
-        return Dropout(self.config.dropout_rate, axis_name=self.axis_name)(x, deterministic=not train)
+        return Dropout(dropout_rate(self.config), axis_name=self.axis_name)(x, deterministic=not train)
 
 
 class Trunk(nn.Module):
@@ -54,8 +56,7 @@ class Trunk(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         config = self.config
-        sizes = zip(config.encoder_filters, config.encoder_kernel_sizes, config.encoder_strides, strict=True)
-        for i, (features, size, stride) in enumerate(sizes):
+        for i, (features, size, stride) in enumerate(convolutions(config, "encoder_")):
             x = Conv(features, size, stride, dtype=self.dtype, name=f"conv_{i}")(x)
             x = _Block(config, self.axis_name, name=f"block_{i}")(x, train)
         return x.reshape(x.shape[0], -1)
@@ -105,15 +106,17 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, z: jax.Array, train: bool) -> jax.Array:
         config = self.config
+        sizes = list(convolutions(config, "decoder_"))
         height, width, channels = self.image_shape
         scale = math.prod(config.decoder_strides)
         if height % scale or width % scale:
-            raise UserError(f"--decoder_strides={config.decoder_strides}: {height}x{width} is no multiple of {scale}")
+            strides = ",".join(map(str, config.decoder_strides))
+            raise UserError(f"--decoder_strides={strides}: {height}x{width} is no multiple of {scale}")
         if config.decoder_filters[-1] != channels:
-            raise UserError(f"--decoder_filters={config.decoder_filters}: the images have {channels} channels")
+            filters = ",".join(map(str, config.decoder_filters))
+            raise UserError(f"--decoder_filters={filters}: must end in {channels}, the images' channels")
         start = (height // scale, width // scale, config.encoder_filters[-1])
         x = Dense(math.prod(start), dtype=self.dtype, name="dense")(z).reshape(-1, *start)  # (B, h, w, F)
-        sizes = list(zip(config.decoder_filters, config.decoder_kernel_sizes, config.decoder_strides, strict=True))
         for i, (features, size, stride) in enumerate(sizes):
             x = ConvTranspose(features, size, stride, dtype=self.dtype, name=f"conv_{i}")(x)
             if i < len(sizes) - 1:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gdl_jax.core.named import resolve
+from gdl_jax.models.checks import convolutions, dropout_rate
 from gdl_jax.nn.layers import ACTIVATIONS, BatchNorm, Conv, Dense, Dropout
 
 
@@ -54,10 +55,10 @@ class CNN(nn.Module):
                 x = BatchNorm(axis_name=self.axis_name)(x, use_running_average=not train)
             return activation(x)
 
-        for features, size, stride in zip(config.filters, config.kernel_sizes, config.strides, strict=True):
+        for features, size, stride in convolutions(config):
             x = normalised(Conv(features, size, stride, dtype=self.dtype)(x))  # (B, H / stride, W / stride, features)
         x = x.reshape(x.shape[0], -1)
         if config.dense_units:
             x = normalised(Dense(config.dense_units, dtype=self.dtype)(x))
-            x = Dropout(config.dropout_rate, axis_name=self.axis_name)(x, deterministic=not train)
+            x = Dropout(dropout_rate(config), axis_name=self.axis_name)(x, deterministic=not train)
         return Dense(self.outputs, dtype=self.dtype)(x).astype(jnp.float32)

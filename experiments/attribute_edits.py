@@ -1,0 +1,77 @@
+"""Whether attribute arithmetic does what it says, judged by a classifier that was trained apart from the autoencoder.
+
+A factor is chosen on validation images, and the shares are measured on test images: how many of those without an
+attribute have it after its vector was added, by the classifier's word, and how many of their other attributes stay.
+"""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.data import avatars
+from gdl_jax.evaluation.attributes import edit_success
+
+EDITED = ("Eyeglasses", "Red_Hair", "Curly_Hair")  # glasses, a hair colour, a hairstyle
+FACTORS = (0.75, 1.0, 1.25, 1.5, 2.0, 2.5)
+GROUPS = (tuple(avatars.HAIR_COLORS), tuple(avatars.HAIRSTYLES), ("Eyeglasses", "Sunglasses"), ("Beard", "Moustache"))
+HELD_OUT = 1000
+
+
+def load_judge(workdir: Path, image_size: int):
+    """images (N, S, S, C) -> predicted attributes (N, A), and the classifier's own accuracy on its test split.
+
+    Raises:
+      UserError: the workdir holds no attribute classifier of the same data set.
+    """
+    from experiments import classifier  # it imports this module's callers' tools; only judging needs it
+    from experiments.restore import restore
+
+    experiment, judge = restore(workdir, warn=lambda text: None)
+    if experiment.name != "classifier" or judge.config.target != "attributes":
+        raise UserError(f"--attribute_classifier={workdir}: holds no `classifier --config=attributes`")
+    (part,) = experiment.parts(judge.config, judge.data).values()
+    size = judge.config.image_size
+
+    def predict(images):
+        if size != image_size:
+            resize = jax.jit(lambda x: jax.image.resize(x, (len(x), size, size, x.shape[-1]), "linear"))
+            images = np.concatenate([resize(jnp.asarray(images[i : i + 500])) for i in range(0, len(images), 500)])
+        return classifier.predict(part.module, judge.state, images) > 0
+
+    rows = judge.data.test.take(np.arange(len(judge.data.test)))
+    logits = classifier.predict(part.module, judge.state, np.asarray(judge.data.transform(rows)["image"]))
+    right = (logits > 0) == (rows["attributes"] > 0)
+    return predict, judge.data.attributes, right.mean(0)
+
+
+def check_edits(run, code, vectors, workdir: Path) -> dict[str, float]:
+    """Numbers for the results: shares for each attribute of EDITED, and the judge's own accuracy."""
+    predict, names, accuracy = load_judge(workdir, run.config.image_size)
+    if names != run.data.attributes:
+        raise UserError(f"--attribute_classifier={workdir}: was trained on other attributes")
+    numbers = {"attribute classifier: accuracy, mean of attributes": float(accuracy.mean())}
+
+    def shares(source, name, factor):
+        rows = source.take(np.arange(min(HELD_OUT, len(source))))
+        column = names.index(name)
+        without = rows["attributes"][:, column] == 0
+        mean, _ = code.encode(np.asarray(run.data.transform(rows)["image"])[without])
+        before = predict(code.decode(mean))
+        after = predict(code.decode((mean + factor * vectors[name]).astype(np.float32)))
+        group = next(group for group in GROUPS if name in group)
+        return edit_success(before, after, column, np.array([other in group for other in names]))
+
+    for name in EDITED:
+        found = {factor: shares(run.data.validation, name, factor) for factor in FACTORS}
+        factor = max(found, key=lambda f: min(found[f][0] / 0.9, found[f][1] / 0.85))
+        gained, kept = shares(run.data.test, name, factor)
+        numbers |= {
+            f"edit {name}: factor": factor,
+            f"edit {name}: gained": gained,
+            f"edit {name}: others kept": kept,
+            f"attribute classifier: accuracy on {name}": float(accuracy[names.index(name)]),
+        }
+    return numbers

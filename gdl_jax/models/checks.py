@@ -1,0 +1,41 @@
+"""Checks of what a user sets on the command line, shared by the models."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from gdl_jax.core.errors import UserError
+
+
+def _positive(config: Any, flag: str) -> tuple[int, ...]:
+    values = getattr(config, flag)
+    if not values or min(values) < 1:
+        raise UserError(f"--{flag}={','.join(map(str, values))}: needs one or more numbers, each at least 1")
+    return values
+
+
+def convolutions(config: Any, prefix: str = "") -> Iterator[tuple[int, int, int]]:
+    """(channels, kernel size, stride) of each layer of a convolutional stack.
+
+    Args:
+      config: has fields {prefix}filters, {prefix}kernel_sizes and {prefix}strides.
+      prefix: "encoder_", "decoder_" or nothing.
+
+    Raises:
+      UserError: the three are not of one length, or hold a number below 1.
+    """
+    filters, sizes, strides = (_positive(config, prefix + name) for name in ("filters", "kernel_sizes", "strides"))
+    for name, values in (("kernel_sizes", sizes), ("strides", strides)):
+        if len(values) != len(filters):
+            raise UserError(f"--{prefix}{name} has {len(values)} numbers, --{prefix}filters has {len(filters)}")
+    return zip(filters, sizes, strides, strict=True)
+
+
+def dropout_rate(config: Any) -> float:
+    """config.dropout_rate.
+
+    Raises:
+      UserError: it is not in [0, 1).
+    """
+    if not 0 <= config.dropout_rate < 1:
+        raise UserError(f"--dropout_rate={config.dropout_rate}: must be at least 0 and below 1")
+    return config.dropout_rate

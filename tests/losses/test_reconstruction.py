@@ -1,0 +1,44 @@
+import jax
+import numpy as np
+import pytest
+from scipy import special
+
+from gdl_jax.losses.reconstruction import RECONSTRUCTION_LOSSES, bce, mse, rmse
+
+
+@pytest.fixture
+def pair():
+    rng = np.random.default_rng(0)
+    return rng.uniform(size=(2, 5, 4, 3, 2)).astype(np.float32)
+
+
+def test_squared_errors_agree_with_numpy_float64(pair):
+    target, prediction = pair.astype(np.float64)
+    expected = np.array([np.mean((t - p) ** 2) for t, p in zip(target, prediction, strict=True)])
+    np.testing.assert_allclose(mse(*pair), expected, rtol=1e-5)
+    np.testing.assert_allclose(rmse(*pair), np.sqrt(expected), rtol=1e-5)
+
+
+def test_cross_entropy_is_entropy_plus_divergence(pair):
+    target, prediction = pair.astype(np.float64).reshape(2, 5, -1)
+    entropy = special.entr(target) + special.entr(1 - target)
+    divergence = special.rel_entr(target, prediction) + special.rel_entr(1 - target, 1 - prediction)
+    np.testing.assert_allclose(bce(*pair), (entropy + divergence).mean(1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("loss", RECONSTRUCTION_LOSSES.values(), ids=RECONSTRUCTION_LOSSES)
+def test_values_and_gradients_are_finite_where_predictions_saturate(loss):
+    target = np.array([[0.0, 1.0], [0.0, 1.0]], np.float32)
+    prediction = np.array([[0.0, 1.0], [1.0, 0.0]], np.float32)  # exactly right, and as wrong as can be
+    values, gradient = loss(target, prediction), jax.grad(lambda p: loss(target, p).sum())(prediction)
+    assert np.isfinite(values).all() and np.isfinite(gradient).all()
+    assert values[0] < 1e-5 and values[1] > 0.9
+
+
+def test_each_example_has_its_own_value(pair):
+    target, prediction = pair
+    changed = prediction.copy()
+    changed[2] = 0.5
+    for loss in RECONSTRUCTION_LOSSES.values():
+        differs = np.asarray(loss(target, prediction) != loss(target, changed))
+        assert differs.tolist() == [False, False, True, False, False]

@@ -1,0 +1,178 @@
+"""Convolutions against lax.conv_general_dilated, its own gradients, and sums written in NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from gdl_jax.nn.conv import conv, conv_transpose
+
+# (height, width), kernel, stride, padding: odd and even sizes, strides that skip rows, rectangles.
+CASES = [
+    ((8, 8), (3, 3), 1, "SAME"),
+    ((8, 8), (3, 3), 2, "SAME"),
+    ((9, 7), (3, 3), 2, "SAME"),
+    ((9, 8), (4, 4), 2, "SAME"),
+    ((9, 8), (4, 4), 1, "SAME"),
+    ((7, 11), (5, 5), 3, "SAME"),
+    ((12, 13), (7, 7), 4, "SAME"),
+    ((7, 7), (2, 2), 3, "SAME"),
+    ((7, 6), (1, 1), 2, "SAME"),
+    ((8, 21), (1, 7), (1, 7), "SAME"),
+    ((9, 8), (2, 5), (2, 1), "SAME"),
+    ((10, 9), (4, 4), 2, "VALID"),
+    ((11, 9), (6, 5), 2, "VALID"),
+    ((8, 8), (3, 3), 1, "VALID"),
+    ((9, 9), (2, 3), 4, "VALID"),
+    ((4, 14), (2, 7), (2, 7), "VALID"),
+]
+
+
+def reference(x, w, stride, padding):
+    strides = (stride, stride) if isinstance(stride, int) else stride
+    return lax.conv_general_dilated(x, w, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def normal(seed, shape):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def assert_close(actual, expected):
+    assert actual.shape == expected.shape and actual.dtype == expected.dtype
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride", "padding"), CASES)
+def test_conv_and_its_gradients_are_laxs(size, kernel, stride, padding):
+    x, w = normal(0, (2, *size, 3)), normal(1, (*kernel, 3, 4))
+
+    @jax.jit
+    def both(x, w):
+        expected, expected_vjp = jax.vjp(lambda x, w: reference(x, w, stride, padding), x, w)
+        actual, actual_vjp = jax.vjp(lambda x, w: conv(x, w, stride, padding), x, w)
+        cotangent = jnp.cos(jnp.arange(expected.size, dtype=jnp.float32)).reshape(expected.shape)
+        return (actual, *actual_vjp(cotangent)), (expected, *expected_vjp(cotangent))
+
+    for actual, expected in zip(*both(x, w), strict=True):
+        assert_close(actual, expected)
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride", "padding"), CASES)
+def test_conv_transpose_is_the_input_gradient_of_conv(size, kernel, stride, padding):
+    x, w = normal(0, (2, *size, 3)), normal(1, (*kernel, 3, 4))
+    strides = (stride, stride) if isinstance(stride, int) else stride
+    if padding == "SAME":
+        large = [s * n for s, n in zip(strides, size, strict=True)]
+    else:
+        large = [s * (n - 1) + max(k, s) for s, n, k in zip(strides, size, kernel, strict=True)]
+
+    def definition(x, w):
+        zeros = jnp.zeros((2, *large, 4))
+        _, vjp = jax.vjp(lambda image: reference(image, w.swapaxes(2, 3), stride, padding), zeros)
+        return vjp(x)[0]
+
+    @jax.jit
+    def both(x, w):
+        expected, expected_vjp = jax.vjp(definition, x, w)
+        actual, actual_vjp = jax.vjp(lambda x, w: conv_transpose(x, w, stride, padding), x, w)
+        cotangent = jnp.cos(jnp.arange(expected.size, dtype=jnp.float32)).reshape(expected.shape)
+        return (actual, *actual_vjp(cotangent)), (expected, *expected_vjp(cotangent))
+
+    for actual, expected in zip(*both(x, w), strict=True):
+        assert_close(actual, expected)
+
+
+def test_conv_by_hand():
+    """TensorFlow's SAME puts the odd zero below and to the right: the first window starts at the first pixel."""
+    x, w = normal(0, (1, 4, 4, 2)), normal(1, (3, 3, 2, 1))
+    padded = np.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))
+    expected = np.zeros((1, 2, 2, 1), np.float32)
+    for i in range(2):
+        for j in range(2):
+            expected[0, i, j, 0] = (padded[0, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3] * w[..., 0]).sum()
+    assert_close(conv(x, w, 2, "SAME"), expected)
+
+
+def test_conv_transpose_by_hand():
+    """Every input pixel stamps the kernel at stride times its place; SAME drops the last row and column."""
+    x, w = normal(0, (1, 3, 3, 2)), normal(1, (3, 3, 2, 1))
+    stamped = np.zeros((1, 7, 7, 1), np.float32)
+    for i in range(3):
+        for j in range(3):
+            stamped[0, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3] += np.tensordot(w, x[0, i, j], ([2], [0]))
+    assert_close(conv_transpose(x, w, 2, "VALID"), stamped)
+    assert_close(conv_transpose(x, w, 2, "SAME"), stamped[:, :6, :6])
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradient_of_a_gradient_penalty(stride):
+    """What a WGAN-GP critic differentiates: the norm of the gradient with respect to the image."""
+    x, w, v = normal(0, (3, 8, 8, 2)), normal(1, (5, 5, 2, 4)), normal(2, (3, 3, 4, 2))
+
+    def penalty(first, second, x, w, v):
+        def critic(x):
+            return jnp.sum(jnp.tanh(second(jnp.tanh(first(x, w, stride, "SAME")), v, stride, "SAME")))
+
+        norm = jnp.sqrt(jnp.sum(jnp.square(jax.grad(critic)(x)), (1, 2, 3)))
+        return jnp.mean(jnp.square(1 - norm))
+
+    def expected_transpose(x, w, stride, padding):
+        return lax.conv_transpose(x, w, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    gradient = jax.jit(jax.grad(penalty, (2, 3, 4)), static_argnums=(0, 1))
+    for actual, expected in zip(gradient(conv, conv, x, w, v), gradient(reference, reference, x, w, v), strict=True):
+        assert_close(actual, expected)
+    # At an odd kernel and stride 1, lax.conv_transpose with a flipped kernel is the gradient of the convolution.
+    if stride == 1:
+        flipped = jnp.flip(v, (0, 1))
+        actual = gradient(conv, conv_transpose, x, w, v)
+        expected = gradient(reference, expected_transpose, x, w, flipped)
+        for a, e in zip(actual[:2], expected[:2], strict=True):
+            assert_close(a, e)
+        assert_close(actual[2], jnp.flip(expected[2], (0, 1)))
+
+
+def test_vmap_over_images_and_kernels():
+    x, w = normal(0, (3, 2, 6, 6, 2)), normal(1, (3, 3, 3, 2, 4))
+
+    def loss(function, x, w):
+        return jnp.sum(jnp.sin(function(x, w, 2, "SAME")))
+
+    actual = jax.vmap(jax.grad(lambda x, w: loss(conv, x, w), (0, 1)))(x, w)
+    expected = [jax.grad(lambda x, w: loss(reference, x, w), (0, 1))(*pair) for pair in zip(x, w, strict=True)]
+    for a, e in zip(actual, zip(*expected, strict=True), strict=True):
+        assert_close(a, jnp.stack(e))
+
+
+def test_same_inside_a_loop_of_unknown_length():
+    x, w = normal(0, (4, 9, 9, 3)), 0.1 * normal(1, (3, 3, 3, 3))
+
+    def descend(function, w):
+        return w - 0.01 * jax.grad(lambda w: jnp.sum(jnp.square(function(function(x, w, 2, "SAME"), w, 1, "SAME"))))(w)
+
+    actual = jax.jit(lambda n, w: lax.fori_loop(0, n, lambda _, w: descend(conv, w), w))(3, w)
+    expected = w
+    for _ in range(3):
+        expected = descend(reference, expected)
+    assert_close(actual, expected)
+
+
+def test_bfloat16_stays_bfloat16_and_sums_in_float32():
+    """512 products of ones: a bfloat16 sum would stick at 256."""
+    x, w = jnp.ones((1, 4, 4, 128), jnp.bfloat16), jnp.ones((2, 2, 128, 8), jnp.bfloat16)
+    y, vjp = jax.vjp(lambda x, w: conv(x, w, 2, "VALID"), x, w)
+    assert y.dtype == jnp.bfloat16 and np.all(np.asarray(y, np.float32) == 512)
+    dx, dw = vjp(jnp.ones_like(y))
+    assert dx.dtype == dw.dtype == jnp.bfloat16
+    assert np.all(np.asarray(dx, np.float32) == 8) and np.all(np.asarray(dw, np.float32) == 4)
+
+
+def test_lowers_for_gpu_and_tpu():
+    """Elsewhere than on CPU, lax's convolution is what is compiled; one function can be lowered for all platforms."""
+    x, w = jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 3, 4))
+    gradient = jax.jit(jax.grad(lambda x, w: jnp.sum(jnp.square(conv(x, w, 2, "SAME"))), (0, 1)))
+    lowered = {p: gradient.trace(x, w).lower(lowering_platforms=(p,)).as_text() for p in ("cpu", "cuda", "tpu")}
+    assert lowered["cuda"].count("stablehlo.convolution") == lowered["tpu"].count("stablehlo.convolution") == 3
+    assert lowered["cpu"].count("stablehlo.dot_general") == 3
+    assert gradient.trace(x, w).lower(lowering_platforms=("cpu", "tpu")).as_text()
