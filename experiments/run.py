@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from experiments.summary import count_parameters, dry_run
 from gdl_jax.core import flags as config_flags
 from gdl_jax.core import loop
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.logging import read_rows
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.core.programs import make_evaluate, make_keys
 
@@ -138,6 +138,16 @@ def _numbers(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return {name: one(value) for name, value in values.items()}
 
 
+def training_minutes(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Time spent on updates, over all resumptions, from the rows of metrics.jsonl; without compiling and evaluating."""
+    seconds, last = 0.0, 0
+    for row in rows:
+        if "steps_per_second" in row:
+            seconds += (row["step"] - last) / row["steps_per_second"]
+            last = row["step"]
+    return seconds / 60
+
+
 def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str]) -> None:
     """Everything after the flags are parsed."""
     config = dataclasses.replace(experiment.presets[values.config], **config_flags.chosen(experiment.config, values))
@@ -172,7 +182,6 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         return make_evaluate(learner, data, rows, EVALUATION_BATCH, devices, config.seed, config.seeds)
 
     split = "test" if data.validation is None else "validation"
-    began = time.monotonic()
     outcome = loop.train(
         learner,
         data,
@@ -190,15 +199,13 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         preview=lambda state, step: experiment.preview(run_at(state, step)),
         profile=values.profile,
     )
-    minutes = (time.monotonic() - began) / 60
     if outcome.step < config.steps:
         sys.stderr.write(f"stopped and saved at step {outcome.step} of {config.steps}; the same command goes on\n")
         return
     results = {f"test/{name}": value for name, value in _numbers(evaluator(data.test)(outcome.state)).items()}
     if writes:
         results |= experiment.analyse(run_at(outcome.state, outcome.step))
-        if not (workdir / "results.json").exists() or minutes > 0:
-            results["training_minutes"] = round(minutes, 2)
+        results["training_minutes"] = round(training_minutes(read_rows(workdir / "metrics.jsonl")), 2)
         write_json(workdir / "results.json", results)
         page = report.write_report(workdir)
         sys.stderr.write(f"figures: {figures}\nreport:  {page}\n")

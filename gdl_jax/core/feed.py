@@ -60,8 +60,16 @@ class Resident:
         self.arrays = devices.replicate(rows.take(np.arange(len(rows))))
         self._split = devices.split
 
-    def load(self, indices: Callable[[int], np.ndarray], first: int, count: int) -> Any:
-        """Batches first ... first + count - 1 in batch layout (steps_per_call, B, ...); `indices` maps step to rows."""
+    def load(self, indices: Callable[[int], np.ndarray], first: int, count: int, end: int) -> Any:
+        """Batches first ... first + count - 1 in batch layout (steps_per_call, B, ...).
+
+        Args:
+          indices: step -> rows.
+          first: step.
+          count: at most steps_per_call.
+          end: the step after the last that will ever be asked for.
+        """
+        del end
         index = np.stack([indices(first + k) for k in range(count)])
         padding = np.zeros((self.steps_per_call - count, *index.shape[1:]), index.dtype)
         return self._split(np.concatenate([index, padding]))
@@ -92,9 +100,9 @@ class Streamed:
         taken = self._rows.take(index.reshape(-1))
         return {name: array.reshape(*index.shape, *array.shape[1:]) for name, array in taken.items()}
 
-    def load(self, indices: Callable[[int], np.ndarray], first: int, count: int) -> Any:
-        """Batches first ... first + count - 1 in batch layout; starts reading those that come after them."""
-        for step in range(first, first + count + self.steps_per_call):
+    def load(self, indices: Callable[[int], np.ndarray], first: int, count: int, end: int) -> Any:
+        """As `Resident.load`; starts reading the batches that come after these."""
+        for step in range(first, min(first + count + self.steps_per_call, end)):
             if step not in self._ahead:
                 self._ahead[step] = self._threads.submit(self._read, indices(step))
         batches = [self._ahead.pop(step).result() for step in range(first, first + count)]

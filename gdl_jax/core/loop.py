@@ -188,7 +188,7 @@ def train(
                 trace = jax.profiler.trace(str(workdir / "profile")) if profile and calls == 1 else nullcontext()
                 with trace:
                     began = time.monotonic()
-                    loaded = feed.load(indices, step, count)
+                    loaded = feed.load(indices, step, count, steps)
                     state, history = run_steps(state, feed.arrays, loaded, step, count)
                     metrics = {name: np.asarray(values)[:count] for name, values in jax.device_get(history).items()}
                     elapsed = time.monotonic() - began

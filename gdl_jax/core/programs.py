@@ -127,7 +127,7 @@ def make_evaluate(learner: Learner, data, rows, batch_size: int, devices: Device
             count = min(feed.steps_per_call, batches - first)
             position = (first + np.arange(feed.steps_per_call))[:, None] * batch_size + np.arange(batch_size)
             mask = devices.split((position < len(rows))[:, columns].astype(np.float32))
-            loaded = feed.load(indices, first, count)
+            loaded = feed.load(indices, first, count, batches)
             for name, total in jax.device_get(run(state, feed.arrays, loaded, mask, first, count)).items():
                 sums[name] = sums.get(name, 0.0) + np.asarray(total, np.float64)
         return {name: total[0] / total[1] for name, total in sums.items()}

@@ -9,6 +9,15 @@ IMAGE_SHAPES = {"digits": (28, 28, 1), "mnist": (28, 28, 1), "cifar10": (32, 32,
 STORED_SIZES = {"avatars": 128, "celeba": 218}  # celeba's images are 178 wide; any square size is a resize
 
 
+def _avatar_attributes() -> tuple[str, ...]:
+    from gdl_jax.data import avatars  # imports a renderer, which counting needs only here
+
+    return avatars.ATTRIBUTES
+
+
+ATTRIBUTES = {"avatars": _avatar_attributes, "celeba": lambda: tuple(f"attribute {i}" for i in range(40))}
+
+
 def blank(name: str, image_size: int) -> DataSet | None:
     """One black image with the shape, classes and label type of data set `name`, or None if they are not known.
 
@@ -26,5 +35,9 @@ def blank(name: str, image_size: int) -> DataSet | None:
     rows = {"image": np.zeros((1, *size), np.uint8)}
     if name in IMAGE_SHAPES:
         rows["label"] = np.zeros(1, np.int32)
+    attributes = ATTRIBUTES[name]() if name in ATTRIBUTES else ()
+    if attributes:
+        rows["attributes"] = np.zeros((1, len(attributes)), np.int8)
+    classes = tuple("0123456789") if name in IMAGE_SHAPES else ()
     source = ArraySource(rows)
-    return DataSet(name, source, source, transform=to_float, classes=tuple("0123456789"))
+    return DataSet(name, source, source, transform=to_float, classes=classes, attributes=attributes)

@@ -99,7 +99,7 @@ def load(name: str, data_dir: str | None = None, image_size: int | None = None) 
     splits = _open(name, data_dir)
     features = dict(splits["train"].dataset_info.features.items())
     shape = _image_shape(name, features.get("image"), image_size)
-    attributes = tuple(features["attributes"]) if "attributes" in features else ()
+    attributes = tuple(sorted(features["attributes"])) if "attributes" in features else ()  # TFDS's order varies
     classes = tuple(getattr(features.get("label"), "names", None) or ())
     sources: dict[str, Source] = {
         split: TfdsSource(splits[split], shape, bool(classes), attributes)

@@ -66,4 +66,4 @@ def update(
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     metrics = {name: value.astype(jnp.float32) for name, value in metrics.items()}
-    return TrainState(params, batch_stats, opt_state), metrics | {"gradient_norm": optax.global_norm(gradients)}
+    return TrainState(params, batch_stats, opt_state), metrics | {"gradient_norm": optax.tree.norm(gradients)}

@@ -8,7 +8,7 @@ import optax
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.named import resolve
 
-KERAS_EPSILON = 1e-7  # where optax has 1e-8; Keras's Adam adds it before correcting the bias, optax's after (negligible)
+KERAS_EPSILON = 1e-7  # optax has 1e-8; it adds it after correcting the bias, Keras before: negligible
 
 OPTIMIZERS: dict[str, Callable[[float], optax.GradientTransformation]] = {
     "adam": partial(optax.adam, eps=KERAS_EPSILON),

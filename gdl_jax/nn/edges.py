@@ -7,15 +7,19 @@ from gdl_jax.nn.conv import conv
 
 
 def edge_maps(image: jax.Array, filters: jax.Array, stride: int) -> jax.Array:
-    """Cross-correlation with zeros around the image; the book's code shifts it by a pixel, this doesn't.
+    """Cross-correlation with zeros around the image, centred on every `stride`-th pixel from the first on.
+
+    The book's code indexes its padded image from -1, which shifts the result by a pixel; this doesn't.
 
     Args:
       image: (H, W).
-      filters: (F, kh, kw).
-      stride: between neighbouring outputs.
+      filters: (F, kh, kw), kh and kw odd.
+      stride: pixels between neighbouring outputs.
 
     Returns:
-      (F, H / stride, W / stride).
+      (F, ceil(H / stride), ceil(W / stride)).
     """
+    _, kh, kw = filters.shape
+    padded = jnp.pad(image, ((kh // 2, kh // 2), (kw // 2, kw // 2)))
     kernel = jnp.moveaxis(filters, 0, -1)[:, :, None]
-    return jnp.moveaxis(conv(image[None, :, :, None], kernel, stride)[0], -1, 0)
+    return jnp.moveaxis(conv(padded[None, :, :, None], kernel, stride, "VALID")[0], -1, 0)

@@ -4,24 +4,30 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 
-from gdl_jax.plots.figure import new_figure, save
+from gdl_jax.plots.figure import COLORS, INK, drawing
+
+SHARES = LinearSegmentedColormap.from_list("shares", ["white", COLORS[0]])
+MOST_WRITTEN = 30  # classes up to which each count is written
 
 
 def confusion_matrix(matrix: np.ndarray, names: Sequence[str], path: Path) -> None:
-    """Counts (true, predicted), (K, K), each in its cell and as a share of its row's colour."""
-    size = max(4.5, 0.6 * len(names) + 1.5)
-    figure, axes = new_figure(size, size)
-    cell = axes[0, 0]
+    """Counts of (true, predicted) classes, (K, K), each coloured by its share of the true class."""
+    size = float(np.clip(0.55 * len(names) + 2, 4.5, 11))
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    cell.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (i, j), count in np.ndenumerate(matrix):
-        if count:
-            cell.text(
-                j, i, str(count), ha="center", va="center", fontsize=7, color="white" if shares[i, j] > 0.5 else "k"
-            )
-    cell.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    cell.set_yticks(range(len(names)), names)
-    right = np.trace(matrix) / matrix.sum()
-    cell.set(xlabel="predicted", ylabel="true", title=f"{right:.1%} of {matrix.sum():,} right")
-    save(figure, path)
+    with drawing(path, size, size) as (_, axes):
+        cell = axes[0, 0]
+        cell.imshow(shares, cmap=SHARES, vmin=0, vmax=1)
+        if len(names) <= MOST_WRITTEN:
+            for (i, j), count in np.ndenumerate(matrix):
+                if count:
+                    color = "white" if shares[i, j] > 0.6 else INK
+                    cell.text(j, i, f"{count:,}", ha="center", va="center", fontsize=7.5, color=color)
+        upright = max(map(len, names)) <= 3
+        cell.set_xticks(range(len(names)), names, rotation=0 if upright else 45, ha="center" if upright else "right")
+        cell.set_yticks(range(len(names)), names)
+        cell.tick_params(length=0)
+        cell.spines[:].set_visible(False)
+        right = np.trace(matrix) / max(matrix.sum(), 1)
+        cell.set(xlabel="predicted", ylabel="true", title=f"{right:.2%} of {matrix.sum():,} right")

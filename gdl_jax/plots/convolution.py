@@ -4,26 +4,37 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from matplotlib.colors import ListedColormap
 
-from gdl_jax.plots.figure import new_figure, save
+from gdl_jax.plots.figure import COLORS, INK, drawing
 
 
 def edge_maps(image: np.ndarray, filters: Mapping[str, np.ndarray], maps: Mapping[int, np.ndarray], path: Path) -> None:
-    """An image, and what each filter makes of it at each stride.
+    """An image and filters, and what each filter makes of it at each stride.
 
     Args:
       image: (H, W).
-      filters: name -> (3, 3).
-      maps: stride -> (number of filters, H / stride, W / stride).
+      filters: name -> (kh, kw).
+      maps: stride -> (number of filters, ceil(H / stride), ceil(W / stride)).
       path: of the PNG.
     """
-    figure, axes = new_figure(3 * (1 + len(filters)), 3.1 * len(maps), len(maps), 1 + len(filters))
-    for line, (stride, found) in zip(axes, maps.items(), strict=True):
-        line[0].imshow(image, cmap="gray")
-        line[0].set_title(f"image, {image.shape[0]}x{image.shape[1]}")
-        for cell, name, values in zip(line[1:], filters, found, strict=True):
-            cell.imshow(values, cmap="gray")
-            cell.set_title(f"{name} edges, stride {stride}: {values.shape[0]}x{values.shape[1]}")
-    for cell in axes.flat:
-        cell.set_axis_off()
-    save(figure, path)
+    strength = max(np.abs(values).max() for values in maps.values())
+    with drawing(path, 3.2 * (1 + len(maps)), 3.4 * len(filters), len(filters), 1 + len(maps)) as (_, axes):
+        for cell in axes.flat:
+            cell.set_axis_off()
+        for i, (name, kernel) in enumerate(filters.items()):
+            axes[i, 0].imshow(image, cmap="gray")
+            axes[i, 0].set_title(f"Image, {image.shape[0]} × {image.shape[1]}, and filter")
+            _kernel(axes[i, 0].inset_axes((0.03, 0.03, 0.34, 0.34)), kernel)
+            for cell, (stride, values) in zip(axes[i, 1:], maps.items(), strict=True):
+                cell.imshow(values[i], cmap="gray", vmin=-strength, vmax=strength)
+                height, width = values[i].shape
+                cell.set_title(f"{name.capitalize()} edges, stride {stride}: {height} × {width}")
+
+
+def _kernel(axes, kernel: np.ndarray) -> None:
+    """The weights, white on blue where positive, on red where negative."""
+    axes.imshow(np.sign(kernel), cmap=ListedColormap([COLORS[2], "white", COLORS[0]]), vmin=-1, vmax=1)
+    axes.set(xticks=[], yticks=[])
+    for (i, j), weight in np.ndenumerate(kernel):
+        axes.text(j, i, f"{weight:g}", ha="center", va="center", fontsize=8, color="white" if weight else INK)

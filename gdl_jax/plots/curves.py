@@ -4,40 +4,65 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gdl_jax.plots.figure import QUIET, new_figure, save
+import numpy as np
+from matplotlib import ticker
 
-COLUMNS = 3
+from gdl_jax.plots.figure import COLORS, drawing, words
+
+WIDTH = 10.8  # inches
+SPLIT_COLORS = {"train": COLORS[0], "validation": COLORS[2], "test": COLORS[4]}
+MARKED = 25  # points up to which each is marked
+LOGARITHMIC = 20.0  # from this ratio of largest to smallest value on
 
 
-def training_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def training_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
     """One panel a metric, with a line for each split; a band of one standard deviation where there are replicas.
 
     Args:
-      rows: each with "step" and values named "split/metric", perhaps "split/metric_std".
+      rows: each with "step" and values named "split/metric", perhaps with "split/metric_std".
       path: of the PNG.
+
+    Returns:
+      Whether there was anything to draw; no file is written otherwise.
     """
-    names = dict.fromkeys(key for row in rows for key in row if "/" in key and not key.endswith("_std"))
-    metrics = list(dict.fromkeys(name.split("/", 1)[1] for name in names))
+    names = sorted({key for row in rows for key in row if "/" in key and not key.endswith("_std")})
+    panels: dict[str, list[str]] = {}
+    for name in names:
+        panels.setdefault(name.split("/", 1)[1], []).append(name)
+    # The loss comes first, and what is only measured in training last.
+    metrics = sorted(panels, key=lambda metric: (metric != "loss", -len(panels[metric]), metric))
     if not metrics:
-        return
-    columns = min(COLUMNS, len(metrics))
+        return False
+    columns = 2 if len(metrics) == 4 else min(3, len(metrics))
     lines = -(-len(metrics) // columns)
-    figure, axes = new_figure(3.6 * columns, 2.5 * lines, lines, columns)
-    for cell in axes.flat[len(metrics) :]:
-        cell.set_axis_off()
-    for cell, metric in zip(axes.flat, metrics, strict=False):
-        splits = [name.split("/", 1)[0] for name in names if name.split("/", 1)[1] == metric]
-        for split in splits:
-            points = [row for row in rows if f"{split}/{metric}" in row]
-            steps = [row["step"] for row in points]
-            values = [row[f"{split}/{metric}"] for row in points]
-            cell.plot(steps, values, label=split, marker="o" if len(steps) < 15 else None, markersize=3)
-            spread = [row.get(f"{split}/{metric}_std", 0.0) for row in points]
-            if any(spread):
-                low, high = ([v + sign * s for v, s in zip(values, spread, strict=True)] for sign in (-1, 1))
-                cell.fill_between(steps, low, high, alpha=0.25)
-        cell.set_title(metric.replace("_", " "))
-        cell.set_xlabel("step", color=QUIET)
-        if len(splits) > 1:
-            cell.legend(frameon=False)
-    save(figure, path)
+    with drawing(path, WIDTH, 2.9 * lines, lines, columns) as (_, axes):
+        for cell in axes.flat[len(metrics) :]:
+            cell.set_axis_off()
+        for cell, metric in zip(axes.flat, metrics, strict=False):
+            _panel(cell, rows, metric, panels[metric])
+    return True
+
+
+def _panel(axes, rows: Sequence[Mapping[str, Any]], metric: str, names: Sequence[str]) -> None:
+    smallest, largest = np.inf, -np.inf
+    for name in names:
+        split = name.split("/", 1)[0]
+        points = np.array([(row["step"], row[name], row.get(f"{name}_std", 0.0)) for row in rows if name in row], float)
+        steps, values, spread = points.T
+        smallest, largest = min(smallest, np.nanmin(values - spread)), max(largest, np.nanmax(values + spread))
+        color = SPLIT_COLORS.get(split)
+        marker = "o" if len(steps) <= MARKED else None
+        (line,) = axes.plot(steps, values, label=f"{split}  {values[-1]:.4g}", color=color, marker=marker, markersize=3)
+        if spread.any():
+            axes.fill_between(steps, values - spread, values + spread, color=line.get_color(), alpha=0.18, linewidth=0)
+    if smallest > 0 and largest > LOGARITHMIC * smallest:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(ticker.NullFormatter())
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True, steps=(1, 2, 5, 10)))
+    axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
+    axes.grid(axis="y")
+    axes.set_title(words(metric))
+    axes.set_xlabel("step")
+    axes.legend(fontsize=8, handlelength=1.2)

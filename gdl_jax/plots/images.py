@@ -1,4 +1,4 @@
-"""Pictures of images. All arrays are float in [0, 1], (..., H, W, C) with C = 1 or 3."""
+"""Pictures of images. All arrays are float in [0, 1], (..., H, W, C) with C = 1 or 3; grey ones become ink on paper."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,67 +6,105 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gdl_jax.plots.figure import new_figure, save, show_image
+from gdl_jax.plots.figure import INK, RIGHT, WRONG, Text, save_picture, text_width
 
-GAP = 2
-SMALLEST_TILE = 64  # pixels; smaller images are enlarged by a whole factor
+WIDTH = 1300  # pixels that a picture aims at
+LARGEST_TILE = 256  # pixels to which a small image is enlarged, at most
+GAP = 3
+LINE = 20  # pixels of a line of text
+MARGIN = 10
+WIDEST_LABEL = 240
 
 
-def _as_rgb(images: np.ndarray) -> np.ndarray:
-    """uint8 RGB of an enlarged copy; grey images become ink on paper."""
+def as_rgb(images: np.ndarray) -> np.ndarray:
+    """(..., H, W, 1 or 3) in [0, 1] -> (..., H, W, 3) uint8; values outside are clipped."""
     images = np.asarray(images)
     if images.shape[-1] == 1:
         images = np.repeat(1.0 - images, 3, axis=-1)
-    factor = max(1, -(-SMALLEST_TILE // images.shape[-2]))
-    images = images.repeat(factor, axis=-3).repeat(factor, axis=-2)
     return (images.clip(0, 1) * 255).round().astype(np.uint8)
 
 
-def tile(images: np.ndarray, columns: int) -> np.ndarray:
-    """(N, H, W, C) -> one RGB picture, uint8, rows of `columns` images with white gaps."""
-    images = _as_rgb(images)
-    count, height, width, _ = images.shape
+def tile(images: np.ndarray, columns: int, below: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """One picture of many, each enlarged by the same whole factor.
+
+    Args:
+      images: (N, H, W, C).
+      columns: images a row.
+      below: white pixels under each image, for a caption.
+
+    Returns:
+      (picture, (height, width, 3) uint8; boxes (N, 4): x, y, width and height of each image in it).
+    """
+    pixels = as_rgb(images)
+    count, height, width, _ = pixels.shape
+    columns = min(columns, count)
+    factor = max(1, min(WIDTH // (columns * width), LARGEST_TILE // width))
+    pixels = pixels.repeat(factor, axis=1).repeat(factor, axis=2)
+    height, width = pixels.shape[1:3]
     rows = -(-count // columns)
-    picture = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
-    for i, image in enumerate(images):
-        y, x = (i // columns) * (height + GAP), (i % columns) * (width + GAP)
-        picture[y : y + height, x : x + width] = image
-    return picture
+    picture = np.full((rows * (height + below + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
+    index = np.arange(count)
+    x, y = index % columns * (width + GAP), index // columns * (height + below + GAP)
+    for image, left, top in zip(pixels, x, y, strict=True):
+        picture[top : top + height, left : left + width] = image
+    return picture, np.stack([x, y, np.full(count, width), np.full(count, height)], axis=1)
 
 
 def image_grid(images: np.ndarray, path: Path, columns: int) -> None:
-    """A grid of samples: (N, H, W, C)."""
-    Image.fromarray(tile(images, columns)).save(path, optimize=True)
+    """A grid of samples: (N, H, W, C), row by row."""
+    save_picture(tile(images, columns)[0], path)
 
 
 def rows(images: Sequence[np.ndarray], labels: Sequence[str], path: Path, headings: Sequence[str] = ()) -> None:
-    """Labelled rows of equally many images, each (N, H, W, C), with a heading over each column if given."""
+    """Labelled rows of equally many images.
+
+    Originals above what a model makes of them, attribute arithmetic (one row an attribute, one column a factor),
+    morphs (one row a pair).
+
+    Args:
+      images: one array (N, H, W, C) a row.
+      labels: one text a row, to its left.
+      path: of the PNG.
+      headings: one text a column, above it; or none.
+    """
     count = len(images[0])
-    figure, axes = new_figure(1.0 * count + 1.2, 1.02 * len(images) + (0.25 if headings else 0), len(images), count)
-    for line, row, label in zip(axes, images, labels, strict=True):
-        for cell, image in zip(line, row, strict=True):
-            show_image(cell, image)
-        line[0].text(-0.12, 0.5, label, transform=line[0].transAxes, ha="right", va="center")
-    for cell, heading in zip(axes[0], headings, strict=False):
-        cell.set_title(heading, fontweight="normal", fontsize=9)
-    save(figure, path)
+    picture, boxes = tile(np.concatenate([np.asarray(row) for row in images]), count)
+    labels = [fitted(label, WIDEST_LABEL) for label in labels]
+    left = int(max(map(text_width, labels))) + 2 * MARGIN
+    top = LINE + MARGIN if headings else 0
+    texts = [
+        Text(left - MARGIN, top + y + height / 2, label, "right")
+        for label, (_, y, _, height) in zip(labels, boxes[::count], strict=True)
+    ]
+    texts += [
+        Text(left + x + width / 2, top / 2, fitted(heading, width))
+        for heading, (x, _, width, _) in zip(headings, boxes[:count], strict=bool(headings))
+    ]
+    save_picture(np.pad(picture, ((top, 0), (left, 0), (0, 0)), constant_values=255), path, texts)
+
+
+def fitted(text: str, width: float) -> str:
+    """`text`, or as much of its beginning as fits into `width` pixels, and an ellipsis."""
+    if text_width(text) <= width:
+        return text
+    while text and text_width(text + "…") > width:
+        text = text[:-1]
+    return text + "…"
 
 
 def predictions(images: np.ndarray, true: Sequence[str], predicted: Sequence[str], path: Path) -> None:
-    """Images with the predicted class under each; where it is wrong, in red with the true one. At most 10 a row."""
-    columns = min(10, len(images))
-    lines = -(-len(images) // columns)
-    figure, axes = new_figure(1.15 * columns, 1.5 * lines, lines, columns)
-    for cell in axes.flat:
-        cell.set_axis_off()
-    for cell, image, t, p in zip(axes.flat, images, true, predicted, strict=False):
-        show_image(cell, image)
-        text, color = (p, "#3ca951") if t == p else (f"{p}\n(is {t})", "#d1242f")
-        cell.text(0.5, -0.05, text, transform=cell.transAxes, ha="center", va="top", fontsize=8, color=color)
-    save(figure, path)
+    """Images (N, H, W, C), at most ten a row, each above its predicted class; where wrong, the true class as well."""
+    picture, boxes = tile(images, 10, below=2 * LINE + MARGIN)
+    texts = []
+    for (x, y, width, height), truth, guess in zip(boxes, true, predicted, strict=True):
+        middle, line = x + width / 2, y + height + LINE * 0.75
+        texts.append(Text(middle, line, fitted(guess, width), color=RIGHT if truth == guess else WRONG))
+        if truth != guess:
+            texts.append(Text(middle, line + LINE, fitted(f"is {truth}", width), color=INK))
+    save_picture(picture, path, texts)
 
 
 def animation(frames: Sequence[np.ndarray], path: Path, frames_per_second: float) -> None:
-    """A looping GIF of frames (H, W, C)."""
-    pictures = [Image.fromarray(_as_rgb(frame)) for frame in frames]
+    """An endless GIF of frames (H, W, C)."""
+    pictures = [Image.fromarray(as_rgb(frame)) for frame in frames]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=round(1000 / frames_per_second), loop=0)

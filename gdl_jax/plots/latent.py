@@ -1,46 +1,82 @@
-"""Maps of latent spaces (book figures of chapter 3)."""
+"""Maps of latent spaces (the book's figures of chapter 3)."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from scipy import stats
 
-from gdl_jax.plots.figure import COLORS, INK, QUIET, new_figure, save, show_image
-from gdl_jax.plots.images import tile
+from gdl_jax.plots.figure import COLORS, INK, QUIET, Text, drawing, save_picture, text_width
+from gdl_jax.plots.images import LINE, MARGIN, tile
 
 SHOWN_DIMENSIONS = 50
+LONGEST_LEGEND = 25
+LABELLED_TICKS = 10
 
 
-def _points(axes, points: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> None:
-    """Points (N, 2) coloured by label (N,), with a legend where there are names."""
-    for label in np.unique(labels):
-        here = points[labels == label]
-        name = class_names[label] if len(class_names) else None
-        axes.scatter(*here.T, s=5, alpha=0.6, linewidths=0, color=COLORS[label % len(COLORS)], label=name)
-    if len(class_names):
-        axes.legend(frameon=False, markerscale=3, loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2)
+def _palette(count: int) -> np.ndarray:
+    """(count, 3) or more colours."""
+    if count <= len(COLORS):
+        return matplotlib.colors.to_rgba_array(COLORS)[:, :3]
+    return matplotlib.colormaps["turbo"](np.linspace(0.03, 0.97, count))[:, :3]
+
+
+def _points(axes, points: np.ndarray, labels: np.ndarray) -> None:
+    """Points (N, 2) coloured by label (N,), in an order that puts no class above the others."""
+    order = np.random.default_rng(0).permutation(len(points))
+    size = np.clip(9000 / len(points), 5, 28)
+    colors = _palette(labels.max() + 1)[labels]
+    axes.scatter(*points[order].T, s=size, c=colors[order], alpha=0.7, linewidths=0)
+    axes.grid()
+
+
+def _legend(axes, labels: np.ndarray, class_names: Sequence[str]) -> None:
+    """The classes that occur, beside the axes; nothing for unlabelled data or very many classes."""
+    present = np.unique(labels)
+    if not len(class_names) or len(present) > LONGEST_LEGEND:
+        return
+    colors = _palette(labels.max() + 1)
+    handles = [
+        Line2D([], [], marker="o", linestyle="", color=colors[label], label=class_names[label]) for label in present
+    ]
+    axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.1)
 
 
 def scatter(z: np.ndarray, labels: np.ndarray, class_names: Sequence[str], path: Path) -> None:
-    """Codes (N, z) by label; of more than two dimensions, the first two."""
-    figure, axes = new_figure(7, 6)
-    _points(axes[0, 0], z[:, :2], labels, class_names)
+    """Codes as points.
+
+    Args:
+      z: (N, z); of more than two dimensions, the first two are shown.
+      labels: (N,) integers; zeros where there are none.
+      class_names: names of the labels; empty where there are none.
+      path: of the PNG.
+    """
     more = "" if z.shape[1] == 2 else f", first two of {z.shape[1]} dimensions"
-    axes[0, 0].set_title(f"latent codes of {len(z):,} held-out images{more}")
-    axes[0, 0].set_aspect("equal", "datalim")
-    save(figure, path)
+    with drawing(path, 8.6, 7.2) as (_, axes):
+        _points(axes[0, 0], z[:, :2], labels)
+        _legend(axes[0, 0], labels, class_names)
+        axes[0, 0].set_title(f"Latent codes of {len(z):,} images{more}")
+        axes[0, 0].set(xlabel="z[0]", ylabel="z[1]")
+        axes[0, 0].set_aspect("equal", "datalim")
 
 
 def normal_cdf_map(z: np.ndarray, labels: np.ndarray, class_names: Sequence[str], path: Path) -> None:
-    """Codes (N, 2) beside their images under the normal distribution function: N(0, 1) codes fill the square evenly."""
-    figure, axes = new_figure(12, 5.4, 1, 2)
-    for cell, points, title in zip(axes[0], (z, stats.norm.cdf(z)), ("z", "p-values of z: Φ(z)"), strict=True):
-        _points(cell, points, labels, class_names if cell is axes[0, 1] else ())
-        cell.set_title(title)
-        cell.set_aspect("equal", "datalim" if cell is axes[0, 0] else "box")
-    axes[0, 1].set(xlim=(0, 1), ylim=(0, 1))
-    save(figure, path)
+    """Codes (N, 2) beside their p-values: the normal distribution function spreads N(0, 1) codes evenly (book 03_03).
+
+    Labels and names as for `scatter`.
+    """
+    with drawing(path, 11.5, 5.4, 1, 2) as (_, axes):
+        codes, p_values = axes[0]
+        _points(codes, z, labels)
+        codes.set(xlabel="z[0]", ylabel="z[1]", title="Codes z")
+        codes.set_aspect("equal", "datalim")
+        _points(p_values, stats.norm.cdf(z), labels)
+        p_values.set(xlabel="Φ(z[0])", ylabel="Φ(z[1])", title="Their p-values Φ(z)", xlim=(0, 1), ylim=(0, 1))
+        p_values.set_aspect("equal")
+        _legend(p_values, labels, class_names)
 
 
 def decoded_grid(tiles: np.ndarray, axes_values: Sequence[np.ndarray], path: Path) -> None:
@@ -51,35 +87,52 @@ def decoded_grid(tiles: np.ndarray, axes_values: Sequence[np.ndarray], path: Pat
       axes_values: the values of the first dimension (columns,), and of the second (rows,), ascending.
       path: of the PNG.
     """
-    count = tiles.shape[0]
-    picture = tile(tiles.reshape(-1, *tiles.shape[2:]), count)
-    figure, axes = new_figure(8, 8)
-    cell = axes[0, 0]
-    cell.imshow(picture, extent=(0, count, 0, count))
-    shown = np.arange(0, count, max(1, count // 7))
-    cell.set_xticks(shown + 0.5, [f"{axes_values[0][i]:.1f}" for i in shown])
-    cell.set_yticks(shown + 0.5, [f"{axes_values[1][i]:.1f}" for i in shown])
-    cell.set(xlabel="z, first dimension", ylabel="z, second dimension", title="decoded latent space")
-    save(figure, path)
+    columns = tiles.shape[1]
+    picture, boxes = tile(tiles.reshape(-1, *tiles.shape[2:]), columns)
+    x_labels = [f"{value:.2f}" for value in axes_values[0]]
+    y_labels = [f"{value:.2f}" for value in axes_values[1][::-1]]
+    left = int(max(map(text_width, y_labels))) + 2 * MARGIN
+    texts = [
+        Text(left + x + width / 2, len(picture) + LINE * 0.75, label, color=QUIET)
+        for label, (x, _, width, _) in _spread(x_labels, boxes[:columns])
+    ]
+    texts += [
+        Text(left - MARGIN, y + height / 2, label, "right", QUIET)
+        for label, (_, y, _, height) in _spread(y_labels, boxes[::columns])
+    ]
+    bottom = len(picture) + LINE * 2
+    texts.append(Text(left + picture.shape[1] / 2, bottom, "z[0] to the right, z[1] upwards", color=QUIET))
+    save_picture(np.pad(picture, ((0, 3 * LINE), (left, 0), (0, 0)), constant_values=255), path, texts)
+
+
+def _spread(labels: Sequence[str], boxes: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """About LABELLED_TICKS of them, evenly spread."""
+    step = -(-len(labels) // LABELLED_TICKS)
+    return list(zip(labels, boxes, strict=True))[::step]
 
 
 def histograms(z: np.ndarray, path: Path) -> None:
-    """Each dimension's codes (N, z) against the density of N(0, 1); the first 50 dimensions."""
+    """Each dimension's codes (N, z) against the density of N(0, 1), from -4 to 4; the first 50 dimensions."""
     shown = min(z.shape[1], SHOWN_DIMENSIONS)
     columns = min(10, shown)
     lines = -(-shown // columns)
-    figure, axes = new_figure(max(5, 1.25 * columns), max(2.5, 1.2 * lines), lines, columns, sharex=True, sharey=True)
-    grid = np.linspace(-4, 4, 81)
-    for i, cell in enumerate(axes.flat):
-        if i >= shown:
-            cell.set_axis_off()
-            continue
-        cell.hist(z[:, i], bins=grid[::4], density=True, color=COLORS[0], alpha=0.7)
-        cell.plot(grid, stats.norm.pdf(grid), color=INK, linewidth=1)
-        cell.set_title(f"z[{i}]", fontsize=7, fontweight="normal")
-        cell.set(yticks=[], xlim=(-4, 4))
-    figure.suptitle(f"codes against N(0, 1), {shown} of {z.shape[1]} dimensions", fontsize=10, fontweight="bold")
-    save(figure, path)
+    edges, grid = np.linspace(-4, 4, 25), np.linspace(-4, 4, 81)
+    width, height = (1.15, 1.05) if shown > 5 else (2.4, 2.2)
+    # One pair of axes with shifted histograms: fifty pairs take matplotlib fifty times as long.
+    with drawing(path, max(4.5, width * columns), height * lines + 0.5) as (_, axes):
+        cell = axes[0, 0]
+        for i in range(shown):
+            x, y = 9.0 * (i % columns), -0.75 * (i // columns)
+            heights, _ = np.histogram(z[:, i], edges)
+            density = heights / len(z) / np.diff(edges)
+            cell.stairs(y + density.clip(max=0.65), x + edges, baseline=y, fill=True, color=COLORS[7])
+            cell.plot(x + grid, y + stats.norm.pdf(grid), color=INK, linewidth=1)
+            cell.plot(x + edges[[0, -1]], [y, y], color=QUIET, linewidth=0.6)
+            cell.text(x - 4, y + 0.4, f"z[{i}]", fontsize=7.5, color=QUIET)
+        which = f"{shown} of {z.shape[1]} dimensions" if shown < z.shape[1] else f"{shown} dimensions"
+        cell.set_title(f"Codes against N(0, 1), from −4 to 4: {which}")
+        cell.set_axis_off()
+        cell.margins(0.01)
 
 
 def gaps(
@@ -90,27 +143,36 @@ def gaps(
     decoded: np.ndarray,
     path: Path,
 ) -> None:
-    """Codes (N, 2), codes drawn from their bounding box (M, 2), and what these decode to (M, H, W, C).
+    """The gaps of a latent space made visible: what lies where no image was encoded to (book figure 3-8).
 
-    Each drawn code has its number and its distance to the nearest real one: the far ones lie in gaps.
+    Each drawn code has a number in both halves, and its distance to the nearest real code: the far ones lie in gaps.
+
+    Args:
+      z: codes of images, (N, 2).
+      labels: as for `scatter`.
+      class_names: as for `scatter`.
+      drawn: codes drawn evenly from the bounding box of z, (M, 2).
+      decoded: what these decode to, (M, H, W, C).
+      path: of the PNG.
     """
-    figure, axes = new_figure(13, 6, 1, 2)
-    cell = axes[0, 0]
-    _points(cell, z, labels, class_names)
     low, high = z.min(0), z.max(0)
-    cell.plot([low[0], high[0], high[0], low[0], low[0]], [low[1], low[1], high[1], high[1], low[1]], color=QUIET, lw=1)
-    cell.scatter(*drawn.T, s=60, color="white", edgecolors=INK, zorder=3)
-    for i, point in enumerate(drawn):
-        cell.text(*point, str(i + 1), ha="center", va="center", fontsize=5.5, zorder=4)
-    cell.set_title("latent codes, and points drawn from their bounding box")
-    distances = np.sqrt(((drawn[:, None] - z[None]) ** 2).sum(-1)).min(1)
-    axes[0, 1].set_axis_off()
-    axes[0, 1].set_title("what the drawn points decode to (distance to the nearest code)")
-    columns = 6
-    lines = -(-len(decoded) // columns)
-    for i, (image, distance) in enumerate(zip(decoded, distances, strict=True)):
-        x, y = (i % columns) / columns, 1 - (i // columns + 1) / lines
-        inset = axes[0, 1].inset_axes((x, y, 0.95 / columns, 0.8 / lines))
-        show_image(inset, image)
-        inset.set_title(f"{i + 1}: {distance:.2f}", fontsize=7, fontweight="normal", pad=1)
-    save(figure, path)
+    nearest = np.array([np.linalg.norm(z - point, axis=1).min() for point in drawn])
+    with drawing(path, 12, 6.1, 1, 2, width_ratios=(1, 0.95)) as (_, axes):
+        codes, pictures = axes[0]
+        _points(codes, z, labels)
+        _legend(codes, labels, class_names)
+        codes.add_patch(Rectangle(low, *(high - low), fill=False, edgecolor=QUIET, linestyle="--"))
+        codes.scatter(*drawn.T, s=90, color="white", edgecolors=INK, linewidths=0.8, zorder=3)
+        for i, point in enumerate(drawn):
+            codes.text(*point, str(i + 1), ha="center", va="center", fontsize=6, zorder=4)
+        codes.set_title("Latent codes, and points drawn from their bounding box")
+        codes.set(xlabel="z[0]", ylabel="z[1]")
+        picture, boxes = tile(decoded, 6, below=decoded.shape[1])
+        pictures.imshow(picture)
+        for i, ((x, y, width, height), distance) in enumerate(zip(boxes, nearest, strict=True)):
+            pictures.text(
+                x + width / 2, y + height * 1.03, f"{i + 1}  ({distance:.2f})", ha="center", va="top", fontsize=8
+            )
+        pictures.set_axis_off()
+        pictures.set_anchor("N")
+        pictures.set_title("What these decode to (distance to the nearest code)")

@@ -1,6 +1,6 @@
 """Trains a batch-normalised VAE for 20 steps on the devices of this process (or of several) and saves what came out.
 
-    python -m tests.core.parallel_worker OUT.npz --parallel=jit|pmap [--processes=N --id=I --port=P]
+python -m tests.core.parallel_worker OUT.npz --parallel=jit|pmap [--processes=N --id=I --port=P]
 """
 
 import argparse

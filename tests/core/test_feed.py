@@ -37,7 +37,7 @@ def test_streamed_batches_are_the_resident_ones(replicas, monkeypatch):
     streamed = feeds.Streamed(rows, devices, 6, steps_per_call=4)
     try:
         for first, count in [(0, 1), (1, 4), (5, 2), (7, 4)]:
-            a, b = resident.load(indices, first, count), streamed.load(indices, first, count)
+            a, b = (feed.load(indices, first, count, 11) for feed in (resident, streamed))
             for k in range(count):
                 one, other = resident.pick(resident.arrays, a, k), streamed.pick(streamed.arrays, b, k)
                 for name in one:

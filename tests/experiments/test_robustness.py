@@ -1,13 +1,11 @@
 """Kills, preemptions, bad flags and bad files, on the real command line."""
 
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,7 +82,8 @@ def test_killed_five_times_it_ends_bit_for_bit_the_same(tmp_path):
 
 def test_preemption_saves_exits_with_0_and_goes_on(tmp_path):
     process = subprocess.Popen(command(tmp_path, "--steps=100000", "--seeds=2"), stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: "train/loss" in Path(tmp_path / "metrics.jsonl").read_text() if (tmp_path / "metrics.jsonl").exists() else False, process)  # fmt: skip
+    metrics = tmp_path / "metrics.jsonl"
+    wait_for(lambda: metrics.exists() and "train/loss" in metrics.read_text(), process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -187,4 +186,4 @@ def test_an_unwritable_workdir_is_one_line(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a directory")
     refused(run(blocked / "run", "--steps=1"), str(blocked))
-    assert os.listdir(tmp_path) == ["file"]
+    assert list(tmp_path.iterdir()) == [blocked]

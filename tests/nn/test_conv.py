@@ -108,29 +108,24 @@ def test_conv_transpose_by_hand():
 @pytest.mark.parametrize("stride", [1, 2])
 def test_gradient_of_a_gradient_penalty(stride):
     """What a WGAN-GP critic differentiates: the norm of the gradient with respect to the image."""
-    x, w, v = normal(0, (3, 8, 8, 2)), normal(1, (5, 5, 2, 4)), normal(2, (3, 3, 4, 2))
+    x, w, v = normal(0, (3, 8, 8, 2)), 0.2 * normal(1, (5, 5, 2, 4)), 0.2 * normal(2, (4, 4, 2, 4))
 
-    def penalty(first, second, x, w, v):
+    def reference_transpose(x, w, stride, padding):
+        large = jnp.zeros((len(x), *(stride * n for n in x.shape[1:3]), w.shape[3]))
+        return jax.vjp(lambda image: reference(image, w.swapaxes(2, 3), stride, padding), large)[1](x)[0]
+
+    def penalty(conv, conv_transpose, x, w, v):
         def critic(x):
-            return jnp.sum(jnp.tanh(second(jnp.tanh(first(x, w, stride, "SAME")), v, stride, "SAME")))
+            features = jnp.tanh(conv(x, w, stride, "SAME"))
+            return jnp.sum(jnp.tanh(conv_transpose(features, v.swapaxes(2, 3), stride, "SAME")))
 
         norm = jnp.sqrt(jnp.sum(jnp.square(jax.grad(critic)(x)), (1, 2, 3)))
         return jnp.mean(jnp.square(1 - norm))
 
-    def expected_transpose(x, w, stride, padding):
-        return lax.conv_transpose(x, w, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
-
     gradient = jax.jit(jax.grad(penalty, (2, 3, 4)), static_argnums=(0, 1))
-    for actual, expected in zip(gradient(conv, conv, x, w, v), gradient(reference, reference, x, w, v), strict=True):
-        assert_close(actual, expected)
-    # At an odd kernel and stride 1, lax.conv_transpose with a flipped kernel is the gradient of the convolution.
-    if stride == 1:
-        flipped = jnp.flip(v, (0, 1))
-        actual = gradient(conv, conv_transpose, x, w, v)
-        expected = gradient(reference, expected_transpose, x, w, flipped)
-        for a, e in zip(actual[:2], expected[:2], strict=True):
-            assert_close(a, e)
-        assert_close(actual[2], jnp.flip(expected[2], (0, 1)))
+    actual, expected = gradient(conv, conv_transpose, x, w, v), gradient(reference, reference_transpose, x, w, v)
+    for a, e in zip(actual, expected, strict=True):
+        assert_close(a, e)
 
 
 def test_vmap_over_images_and_kernels():

@@ -77,40 +77,41 @@ def test_activations_at_one_and_minus_one():
         np.testing.assert_allclose(ACTIVATIONS[name](jnp.array([-1.0, 1.0])), values, atol=3e-4, err_msg=name)
 
 
-class TestBatchNorm:
-    variables = {
-        "params": {"scale": jnp.array([2.0, 0.5, 1.0]), "bias": jnp.array([0.0, 1.0, -3.0])},
-        "batch_stats": {"mean": jnp.array([1.0, 2.0, 3.0]), "var": jnp.array([4.0, 1.0, 0.25])},
-    }
+SCALE, BIAS = np.array([2.0, 0.5, 1.0], np.float32), np.array([0.0, 1.0, -3.0], np.float32)
+RUNNING_MEAN, RUNNING_VAR = np.array([1.0, 2.0, 3.0], np.float32), np.array([4.0, 1.0, 0.25], np.float32)
+VARIABLES = {
+    "params": {"scale": SCALE, "bias": BIAS},
+    "batch_stats": {"mean": RUNNING_MEAN, "var": RUNNING_VAR},
+}
 
+
+class TestBatchNorm:
     def closed_form(self, x, mean, var):
-        return (x - mean) / np.sqrt(var + 1e-3) * np.asarray(self.variables["params"]["scale"]) + np.asarray(
-            self.variables["params"]["bias"]
-        )
+        return (x - mean) / np.sqrt(var + 1e-3) * SCALE + BIAS
 
     def test_training_normalises_by_the_batch_and_updates_running_averages(self):
         x = 3 * normal(0, (8, 5, 4, 3)) + 1
-        y, updated = BatchNorm().apply(self.variables, x, use_running_average=False, mutable=["batch_stats"])
+        y, updated = BatchNorm().apply(VARIABLES, x, use_running_average=False, mutable=["batch_stats"])
         mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
         np.testing.assert_allclose(y, self.closed_form(x, mean, var), rtol=1e-4, atol=1e-4)
         stats = updated["batch_stats"]
-        np.testing.assert_allclose(stats["mean"], 0.99 * np.array([1, 2, 3]) + 0.01 * mean, rtol=1e-5)
-        np.testing.assert_allclose(stats["var"], 0.99 * np.array([4, 1, 0.25]) + 0.01 * var, rtol=1e-5)
+        np.testing.assert_allclose(stats["mean"], 0.99 * RUNNING_MEAN + 0.01 * mean, rtol=1e-5)
+        np.testing.assert_allclose(stats["var"], 0.99 * RUNNING_VAR + 0.01 * var, rtol=1e-5)
 
     def test_evaluation_uses_running_averages(self):
         x = normal(0, (8, 3))
-        y = BatchNorm().apply(self.variables, x, use_running_average=True)
-        np.testing.assert_allclose(y, self.closed_form(x, [1, 2, 3], [4, 1, 0.25]), rtol=1e-4, atol=1e-5)
+        y = BatchNorm().apply(VARIABLES, x, use_running_average=True)
+        np.testing.assert_allclose(y, self.closed_form(x, RUNNING_MEAN, RUNNING_VAR), rtol=1e-4, atol=1e-5)
 
     def test_gradient_is_that_of_two_pass_normalisation(self):
-        x, scale = normal(0, (6, 4, 4, 3)), self.variables["params"]["scale"]
+        x = normal(0, (6, 4, 4, 3))
         weights = normal(1, x.shape)
 
         def two_pass(x):
-            return ((x - x.mean((0, 1, 2))) / jnp.sqrt(x.var((0, 1, 2)) + 1e-3)) * scale
+            return ((x - x.mean((0, 1, 2))) / jnp.sqrt(x.var((0, 1, 2)) + 1e-3)) * SCALE
 
         def ours(x):
-            return BatchNorm().apply(self.variables, x, use_running_average=False, mutable=["batch_stats"])[0]
+            return BatchNorm().apply(VARIABLES, x, use_running_average=False, mutable=["batch_stats"])[0]
 
         actual = jax.grad(lambda x: jnp.sum(weights * ours(x)))(x)
         np.testing.assert_allclose(actual, jax.grad(lambda x: jnp.sum(weights * two_pass(x)))(x), rtol=1e-3, atol=1e-4)
@@ -120,7 +121,7 @@ class TestBatchNorm:
 
         def apply(x, axis_name):
             module = BatchNorm(axis_name=axis_name)
-            return module.apply(self.variables, x, use_running_average=False, mutable=["batch_stats"])
+            return module.apply(VARIABLES, x, use_running_average=False, mutable=["batch_stats"])
 
         whole, whole_stats = apply(x, None)
         split, split_stats = jax.vmap(lambda x: apply(x, "devices"), axis_name="devices")(x.reshape(4, 2, 4, 4, 3))
@@ -130,12 +131,10 @@ class TestBatchNorm:
 
     def test_bfloat16_statistics_are_float32(self):
         x = jnp.asarray(100 + normal(0, (512, 3)), jnp.bfloat16)
-        y, updated = BatchNorm().apply(self.variables, x, use_running_average=False, mutable=["batch_stats"])
+        y, updated = BatchNorm().apply(VARIABLES, x, use_running_average=False, mutable=["batch_stats"])
         assert y.dtype == jnp.bfloat16
         expected = np.asarray(x, np.float64).mean(0)
-        np.testing.assert_allclose(
-            (updated["batch_stats"]["mean"] - 0.99 * np.array([1, 2, 3])) / 0.01, expected, rtol=1e-3
-        )
+        np.testing.assert_allclose((updated["batch_stats"]["mean"] - 0.99 * RUNNING_MEAN) / 0.01, expected, rtol=1e-3)
 
     def test_init_needs_no_axis(self):
         variables = BatchNorm(axis_name="devices").init(jax.random.key(0), jnp.ones((2, 3)), use_running_average=False)

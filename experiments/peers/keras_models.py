@@ -1,0 +1,106 @@
+"""The book's networks in Keras 3, trained with model.fit on arrays in memory.
+
+python -m experiments.peers.keras_models --backend=jax --model=cnn --batch_size=32
+"""
+
+import os
+
+from experiments.peers import timing
+
+BACKENDS = ("jax", "torch", "tensorflow")
+
+
+def _mlp(keras):
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            layers.Input((32, 32, 3)),
+            layers.Flatten(),
+            layers.Dense(200, activation="relu"),
+            layers.Dense(150, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    return _compiled_classifier(keras, network)
+
+
+def _cnn(keras):
+    layers = keras.layers
+    network = keras.Sequential([layers.Input((32, 32, 3))])
+    for filters, stride in ((32, 1), (32, 2), (64, 1), (64, 2)):
+        network.add(layers.Conv2D(filters, 3, strides=stride, padding="same"))
+        network.add(layers.BatchNormalization())
+        network.add(layers.LeakyReLU(negative_slope=0.3))
+    network.add(layers.Flatten())
+    network.add(layers.Dense(128))
+    network.add(layers.BatchNormalization())
+    network.add(layers.LeakyReLU(negative_slope=0.3))
+    network.add(layers.Dropout(0.5))
+    network.add(layers.Dense(10, activation="softmax"))
+    return _compiled_classifier(keras, network)
+
+
+def _compiled_classifier(keras, network):
+    optimizer = keras.optimizers.Adam(5e-4, epsilon=1e-7)
+    network.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return network
+
+
+def _vae(keras):
+    layers, ops = keras.layers, keras.ops
+
+    class Sample(layers.Layer):
+        """mean, log-variance -> z; adds the divergence to the loss."""
+
+        def __init__(self):
+            super().__init__()
+            self.seeds = keras.random.SeedGenerator(0)
+
+        def call(self, inputs):
+            mean, log_var = inputs
+            self.add_loss(ops.mean(-0.5 * ops.sum(1 + log_var - mean**2 - ops.exp(log_var), axis=1)))
+            return mean + ops.exp(log_var / 2) * keras.random.normal(ops.shape(mean), seed=self.seeds)
+
+    image = layers.Input((28, 28, 1))
+    x = image
+    for filters, stride in ((32, 1), (64, 2), (64, 2), (64, 1)):
+        x = layers.Conv2D(filters, 3, strides=stride, padding="same")(x)
+        x = layers.LeakyReLU(negative_slope=0.3)(x)
+    x = layers.Flatten()(x)
+    z = Sample()([layers.Dense(2)(x), layers.Dense(2)(x)])
+    x = layers.Reshape((7, 7, 64))(layers.Dense(3136)(z))
+    for filters, stride in ((64, 1), (64, 2), (32, 2)):
+        x = layers.Conv2DTranspose(filters, 3, strides=stride, padding="same")(x)
+        x = layers.LeakyReLU(negative_slope=0.3)(x)
+    x = layers.Conv2DTranspose(1, 3, padding="same", activation="sigmoid")(x)
+    network = keras.Model(image, x)
+    optimizer = keras.optimizers.Adam(5e-4, epsilon=1e-7)
+    network.compile(optimizer=optimizer, loss=lambda y, p: 1000 * ops.mean((y - p) ** 2, axis=(1, 2, 3)))
+    return network
+
+
+MODELS = {"mlp": _mlp, "cnn": _cnn, "vae": _vae}
+
+
+def main():
+    options = timing.parse(__doc__, backend=BACKENDS)
+    os.environ["KERAS_BACKEND"] = options.backend  # Keras reads it when it is imported
+    import keras
+
+    count = options.batch_size * options.steps
+    images = timing.random_images(options.model, count)
+    targets = images if options.model == "vae" else timing.random_labels(count)
+    stopwatch = timing.Stopwatch(options.steps)
+    MODELS[options.model](keras).fit(
+        images,
+        targets,
+        batch_size=options.batch_size,
+        epochs=options.windows + timing.WARM_UP,
+        verbose=0,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: stopwatch.mark())],
+    )
+    stopwatch.report(f"Keras {keras.__version__} on {options.backend}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What the peers share: which case to run, random data of its shape, and the result as one line of JSON."""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+IMAGE_SHAPES = {"mlp": (32, 32, 3), "cnn": (32, 32, 3), "vae": (28, 28, 1)}
+WARM_UP = 2  # windows that don't count: they compile, or allocate
+
+
+def parse(about: str, **more: Sequence[str]) -> argparse.Namespace:
+    """The command line of a peer: --model, --batch_size, --steps (a window) and --windows; `more` adds choices."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--model", choices=list(IMAGE_SHAPES), required=True)
+    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--windows", type=int, default=5)
+    for name, choices in more.items():
+        parser.add_argument(f"--{name}", choices=choices, required=True)
+    return parser.parse_args()
+
+
+def random_images(model: str, count: int) -> np.ndarray:
+    """(count, H, W, C) float32 in [0, 1]: noise, which takes as long as pictures do."""
+    return np.random.default_rng(0).random((count, *IMAGE_SHAPES[model]), np.float32)
+
+
+def random_labels(count: int) -> np.ndarray:
+    """(count,) int32 of ten classes."""
+    return np.random.default_rng(1).integers(0, 10, count, np.int32)
+
+
+class Stopwatch:
+    """Times windows of `steps` training steps."""
+
+    def __init__(self, steps: int):
+        self._steps = steps
+        self._marks = [time.perf_counter()]
+
+    def mark(self) -> None:
+        """A window ends here."""
+        self._marks.append(time.perf_counter())
+
+    def report(self, name: str) -> None:
+        """Prints {"name", "ms_per_step"}: the median over the windows after the warm-up."""
+        seconds = np.diff(self._marks)[WARM_UP:]
+        print(json.dumps({"name": name, "ms_per_step": 1000 * statistics.median(seconds) / self._steps}))

@@ -1,0 +1,228 @@
+"""One self-contained page about a run: what was run, final numbers, curves, figures, all flags.
+
+It is made from what lies in the workdir and needs no network, no JavaScript and no other file.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.core.logging import duration, read_rows
+from gdl_jax.plots.curves import training_curves
+from gdl_jax.plots.figure import words
+
+HEADLINES = 6  # numbers shown large; the others go into a table
+PREVIEWS = 12  # pictures made during training that are shown
+WIDE = 1.7  # width over height from which a figure takes a whole row
+PREVIEW_NAME = re.compile(r"(.*)_at_(\d+)")
+
+STYLE = """
+:root { color-scheme: light dark; --page: #f6f8fa; --card: #fff; --ink: #1f2328; --quiet: #656d76; --line: #d8dee4;
+  --accent: #4269d0; --mark: #fff5d6; }
+@media (prefers-color-scheme: dark) { :root { --page: #0d1117; --card: #161b22; --ink: #e6edf3; --quiet: #8b949e;
+  --line: #30363d; --accent: #97bbf5; --mark: #3a2f0b; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
+main { max-width: 1240px; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
+h1 { font-size: 1.9rem; line-height: 1.2; letter-spacing: -.02em; margin: 0 0 .35rem; }
+h1 span { color: var(--quiet); font-weight: 400; }
+h2 { font-size: 1.05rem; margin: 2.5rem 0 .8rem; }
+p { margin: .3rem 0; }
+.quiet { color: var(--quiet); }
+pre, dd { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+  font-size: .86em; }
+pre { margin: 1rem 0 .6rem; padding: .75rem 1rem; background: var(--card); border: 1px solid var(--line);
+  border-radius: 8px; white-space: pre-wrap; overflow-wrap: anywhere; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(175px, 1fr)); gap: .8rem; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .8rem 1rem; }
+.card b { display: block; font-size: 1.5rem; font-weight: 650; letter-spacing: -.02em; line-height: 1.25;
+  font-variant-numeric: tabular-nums; }
+.card small { font-size: .95rem; font-weight: 400; color: var(--quiet); white-space: nowrap; }
+.card span { color: var(--quiet); font-size: .84rem; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 540px), 1fr)); gap: 1rem;
+  align-items: start; grid-auto-flow: dense; }
+figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
+figure.wide { grid-column: 1 / -1; }
+figcaption { padding: .55rem .9rem; font-size: .9rem; font-weight: 600; border-bottom: 1px solid var(--line); }
+label { display: block; background: #fff; padding: .8rem; text-align: center; cursor: zoom-in; }
+label img { display: block; max-width: 100%; height: auto; margin: auto; }
+label input { position: absolute; opacity: 0; pointer-events: none; }
+label:focus-within { outline: 2px solid var(--accent); outline-offset: -2px; }
+label:has(input:checked) { position: fixed; inset: 0; z-index: 1; padding: 2vmin; cursor: zoom-out; overflow: auto;
+  display: grid; place-items: center; }
+label:has(input:checked) img { width: 100%; max-height: 96vh; object-fit: contain; }
+dl { columns: 3 320px; column-gap: 1.5rem; margin: 0; padding: .4rem 1.1rem; background: var(--card);
+  border: 1px solid var(--line); border-radius: 10px; }
+dl div { display: flex; justify-content: space-between; gap: 1rem; padding: .28rem 0; break-inside: avoid;
+  border-bottom: 1px solid var(--line); }
+dt { color: var(--quiet); font-size: .88rem; }
+dd { margin: 0; max-width: 65%; text-align: right; overflow-wrap: break-word; }
+mark { background: var(--mark); color: inherit; font-weight: 650; padding: .1em .4em; border-radius: 4px; }
+dd small { color: var(--quiet); white-space: nowrap; }
+@media print { body { background: #fff; } figure, .card { break-inside: avoid; } }
+"""
+
+
+def write_report(workdir: Path) -> Path:
+    """Writes WORKDIR/report.html, and figures/curves.png where there are metrics; whatever is missing is left out.
+
+    Raises:
+      UserError: a file of the run is damaged, or the report can't be written.
+    """
+    run = _read_json(workdir / "flags.json")
+    results = _read_json(workdir / "results.json")
+    figures = workdir / "figures"
+    path = workdir / "report.html"
+    try:
+        figures.mkdir(parents=True, exist_ok=True)
+        training_curves(read_rows(workdir / "metrics.jsonl"), figures / "curves.png")
+        name = " ".join(str(run[key]) for key in ("experiment", "config") if key in run) or workdir.name
+        body = "\n".join([_heading(run, results, name), _numbers(results), _figures(figures), _flags(run)])
+        path.write_text(
+            f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(name)}</title>\n'
+            f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n",
+            encoding="utf-8",
+        )
+    except OSError as error:
+        raise UserError(f"{error.filename or path}: {error.strerror or error}") from error
+    return path
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+
+
+def _heading(run: Mapping[str, Any], results: Mapping[str, Any], name: str) -> str:
+    title = escape(name)
+    if {"experiment", "config"} <= run.keys():
+        title = f"{escape(run['experiment'])} <span>{escape(run['config'])}</span>"
+    flags = run.get("flags", {})
+    facts = [
+        f"{run['parameters']:,} parameters" if "parameters" in run else None,
+        f"data: {flags['dataset']}" if "dataset" in flags else None,
+        f"{flags['steps']:,} steps of {flags['batch_size']}" if {"steps", "batch_size"} <= flags.keys() else None,
+        f"{flags['seeds']} seeds" if flags.get("seeds", 1) > 1 else None,
+        f"trained in {duration(results['training_minutes'] * 60)}" if "training_minutes" in results else None,
+        run.get("device"),
+        f"started {run['started'].replace('T', ' ')}" if "started" in run else None,
+    ]
+    versions = [f"commit {run['commit']}"] if run.get("commit") else []
+    versions += [f"{package} {version}" for package, version in run.get("versions", {}).items()]
+    lines = [f"<h1>{title}</h1>"]
+    lines += [_line(fact for fact in facts if fact)]
+    lines += [f"<pre>{escape(run['command'])}</pre>"] if "command" in run else []
+    lines += [_line(versions)]
+    return "\n".join(lines)
+
+
+def _line(facts) -> str:
+    return f'<p class="quiet">{" &middot; ".join(map(escape, facts))}</p>'
+
+
+def _short(number: float) -> str:
+    """Four significant digits, and all digits of whole numbers."""
+    return f"{number:,.0f}" if float(number).is_integer() and abs(number) < 1e9 else f"{number:.4g}"
+
+
+def _value(value: Any) -> str:
+    """HTML of a number, of {"mean", "std"}, or of whatever else a result is."""
+    if isinstance(value, Mapping) and "mean" in value:
+        return f"{_short(value['mean'])} <small>± {value.get('std', 0.0):.2g}</small>"
+    return _short(value) if isinstance(value, (int, float)) else escape(str(value))
+
+
+def _numbers(results: Mapping[str, Any]) -> str:
+    """Held-out numbers first, the loss before all others."""
+    shown = [name for name in results if name != "training_minutes"]
+    shown.sort(key=lambda name: (name != "test/loss", not name.startswith("test/")))
+    if not shown:
+        return ""
+    cards = [
+        f'<div class="card"><b>{_value(results[name])}</b><span>{escape(_title(name))}</span></div>'
+        for name in shown[:HEADLINES]
+    ]
+    pairs = [_pair(_title(name), _value(results[name])) for name in shown[HEADLINES:]]
+    more = f"\n<h2>More numbers</h2>\n<dl>{''.join(pairs)}</dl>" if pairs else ""
+    return f'<h2>Results</h2>\n<div class="cards">{"".join(cards)}</div>{more}'
+
+
+def _title(name: str) -> str:
+    """ "test/kl_loss" -> "KL loss, test"."""
+    split, slash, metric = name.partition("/")
+    return f"{words(metric)}, {split}" if slash else words(name)
+
+
+def _figures(figures: Path) -> str:
+    """The curves, the figures, and the pictures from during the training."""
+    paths = sorted(path for path in figures.iterdir() if path.suffix in (".png", ".gif"))
+    curves = [path for path in paths if path.stem == "curves"]
+    previews = [path for path in paths if PREVIEW_NAME.fullmatch(path.stem)]
+    others = [path for path in paths if path not in curves and path not in previews]
+    sections = {"Training": curves, "Figures": others, "During training": _thinned(previews, PREVIEWS)}
+    return "\n".join(
+        f'<h2>{title}</h2>\n<div class="gallery">{"".join(map(_figure, members))}</div>'
+        for title, members in sections.items()
+        if members
+    )
+
+
+def _thinned(items: Sequence[Path], most: int) -> list[Path]:
+    """At most `most` of them, evenly spread, the first and the last included."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
+def _figure(path: Path) -> str:
+    preview = PREVIEW_NAME.fullmatch(path.stem)
+    caption = f"{words(preview[1])} at step {int(preview[2]):,}" if preview else words(path.stem)
+    try:
+        with Image.open(path) as image:
+            width, height, kind = *image.size, image.get_format_mimetype()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    wide = ' class="wide"' if width > WIDE * height and not preview else ""
+    text = escape(caption)
+    return (
+        f"\n<figure{wide}><figcaption>{text}</figcaption>"
+        f'<label><input type="checkbox" aria-label="enlarge {text}">'
+        f'<img width="{width}" height="{height}" alt="{text}" src="data:{kind};base64,{data}"></label></figure>'
+    )
+
+
+def _flags(run: Mapping[str, Any]) -> str:
+    """All flags; those that differ from the preset are marked."""
+    flags, defaults = run.get("flags", {}), run.get("defaults", {})
+    pairs = []
+    for name, value in flags.items():
+        text = escape(_flag_text(value))
+        if name in defaults and defaults[name] != value:
+            text = f"<mark>{text}</mark> <small>preset: {escape(_flag_text(defaults[name]))}</small>"
+        pairs.append(_pair(f"--{name}", text))
+    return f"<h2>Flags</h2>\n<dl>{''.join(pairs)}</dl>" if pairs else ""
+
+
+def _flag_text(value: Any) -> str:
+    """As it is written on the command line; an empty text is shown as such."""
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text or "(empty)"
+
+
+def _pair(name: str, value: str) -> str:
+    """A name and the HTML of its value."""
+    return f"\n<div><dt>{escape(name)}</dt><dd>{value}</dd></div>"

@@ -1,0 +1,126 @@
+# Sourced by the other scripts here: one virtual environment, made at the first use, and the settings that runs want.
+#
+# Leaves $root (the repository) and $python (the environment's interpreter), and these for you to set:
+#   GDL_JAX_VENV          where the environment is [.venv in the repository]
+#   GDL_JAX_ACCELERATOR   cpu, cuda12, cuda13 or tpu: which JAX to install [what this machine has]
+# shellcheck shell=bash
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+venv="${GDL_JAX_VENV:-$root/.venv}"
+python="$venv/bin/python"
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+  say "error: $*"
+  exit 2
+}
+
+# On a terminal the same line again and again; in a log file, lines.
+progress() {
+  if [ -t 2 ]; then printf '\r\033[K%s' "$*" >&2; else say "$*"; fi
+}
+
+detect_accelerator() {
+  local driver
+  if driver="$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -n 1)" &&
+    [ -n "$driver" ]; then
+    if [ "${driver%%.*}" -ge 580 ]; then echo cuda13; else echo cuda12; fi
+  elif [ "$(uname -s)" = Linux ] && { compgen -G '/dev/accel*' || grep -qs 0x1ae0 /sys/bus/pci/devices/*/vendor; } >/dev/null; then
+    echo tpu
+  else
+    echo cpu
+  fi
+}
+
+find_python() {
+  local candidate
+  for candidate in python3.11 python3.12 python3.13 python3 python; do
+    # Some are there by name only, or come without the means to make environments: ask each to show that it works.
+    if "$candidate" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+      >/dev/null 2>&1; then
+      echo "$candidate"
+      return
+    fi
+  done
+  fail "no Python 3.11, 3.12 or 3.13 with venv and pip on the PATH (on Debian and Ubuntu: apt install python3-venv)"
+}
+
+# pip's account of what it does, as one number that grows.
+show_pip_progress() {
+  local line count=0 total
+  total="$(grep -c '==' "$root/requirements.txt")"
+  while IFS= read -r line; do
+    case "$line" in
+      Collecting*)
+        count=$((count + 1))
+        if [ -t 2 ] || [ $((count % 10)) -eq 0 ]; then progress "  fetching packages: $count of $total"; fi
+        ;;
+      'Installing collected packages'*) progress "  unpacking $count packages (up to a minute)" ;;
+    esac
+  done
+  if [ -t 2 ]; then printf '\n' >&2; fi
+}
+
+install_packages() {
+  local stamp="$1" wanted="$2" began=$SECONDS packages=(-r "$root/requirements.txt")
+  # A mark shows that an environment was made here and never finished: that one can go.
+  if [ -e "$venv/unfinished" ]; then rm -rf "$venv"; fi
+  if [ ! -x "$python" ]; then
+    local base
+    base="$(find_python)"
+    say "making a virtual environment in $venv ($("$base" --version), $accelerator); this happens once"
+    mkdir -p "$venv"
+    touch "$venv/unfinished"
+    "$base" -m venv "$venv"
+  else
+    say "bringing $venv up to date with requirements.txt ($accelerator)"
+    rm -f "$stamp"
+  fi
+  if [ "$accelerator" != cpu ]; then
+    packages+=("jax[$accelerator]==$(sed -n 's/^jax==//p' "$root/requirements.txt")")
+  fi
+  # --no-compile: Python compiles what is imported when it is imported, a fraction of all that is installed.
+  PYTHONUNBUFFERED=1 "$python" -m pip install --disable-pip-version-check --progress-bar=off --no-compile \
+    "${packages[@]}" 2>&1 |
+    tee "$venv/install.log" | show_pip_progress
+  if [ "${PIPESTATUS[0]}" -ne 0 ]; then
+    tail -n 5 "$venv/install.log" >&2
+    fail "installing failed; all that pip said is in $venv/install.log, and the same command tries again"
+  fi
+  printf '%s\n' "$wanted" >"$stamp"
+  rm -f "$venv/unfinished"
+  say "  done in $((SECONDS - began)) s"
+}
+
+# Makes the environment if there is none, or brings it up to date if requirements.txt has changed.
+prepare_environment() {
+  local stamp="$venv/requirements.stamp" wanted
+  accelerator="${GDL_JAX_ACCELERATOR:-$(detect_accelerator)}"
+  wanted="$(cksum <"$root/requirements.txt") $accelerator"
+  is_ready() { [ -x "$python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; }
+  is_ready && return
+  if command -v flock >/dev/null; then # two runs that start together: the second waits for the first
+    mkdir -p "$(dirname "$venv")"
+    exec 9>"$venv.lock"
+    flock 9
+    is_ready || install_packages "$stamp" "$wanted"
+    exec 9>&-
+  else
+    install_packages "$stamp" "$wanted"
+  fi
+}
+
+# On CPUs, page faults on XLA's temporary memory cost as much as the arithmetic: keep freed memory, in huge pages.
+tune_malloc() {
+  if [ "$accelerator" = cpu ] && getconf GNU_LIBC_VERSION >/dev/null 2>&1; then
+    export GLIBC_TUNABLES="${GLIBC_TUNABLES-glibc.malloc.hugetlb=1}"
+    export MALLOC_MMAP_MAX_="${MALLOC_MMAP_MAX_-0}"
+    export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_-17179869184}"
+  fi
+}
+
+prepare_environment
+tune_malloc
+# The repository comes first and the directory we are called from last: code of one's own is found, but shadows nothing.
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}:$PWD" PYTHONSAFEPATH=1

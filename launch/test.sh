@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Runs the tests; makes the virtual environment at the first use. Arguments go to pytest.
+#
+#   ./launch/test.sh
+#   ./launch/test.sh tests/core -k resume
+#   GDL_JAX_DATA_DIR=~/data ./launch/test.sh      also the tests that need the book's own data sets
+set -euo pipefail
+
+# shellcheck source=launch/environment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+cd "$root"
+exec "$python" -m pytest "$@"

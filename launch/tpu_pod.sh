@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# One experiment on all hosts of a Cloud TPU pod slice: copies the repository there and starts one process a host.
+#
+#   TPU_NAME=my-slice ZONE=us-central2-b ./launch/tpu_pod.sh vae --config=faces --workdir=/mnt/shared/faces
+#
+# JAX finds the other hosts by itself. The workdir must be on a file system that all hosts see (NFS, or a mounted
+# bucket). The same command again resumes.
+set -euo pipefail
+
+: "${TPU_NAME:?set TPU_NAME to the name of the slice}" "${ZONE:?set ZONE to its zone}"
+[ $# -gt 0 ] || { echo "error: usage: launch/tpu_pod.sh NAME [flags]" >&2; exit 2; }
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+
+archive="$(mktemp -d)/gdl_jax.tar.gz"
+trap 'rm -r "$(dirname "$archive")"' EXIT
+tar -czf "$archive" -C "$root" --exclude=./.venv --exclude=./.git --exclude=./runs .
+gcloud compute tpus tpu-vm scp "$archive" "$TPU_NAME:gdl_jax.tar.gz" --zone="$ZONE" --worker=all
+
+command="mkdir -p gdl_jax && tar -xzf gdl_jax.tar.gz -C gdl_jax && cd gdl_jax && GDL_JAX_ACCELERATOR=tpu"
+command+=" ./launch/local.sh $(printf '%q ' "$@")--distributed"
+gcloud compute tpus tpu-vm ssh "$TPU_NAME" --zone="$ZONE" --worker=all --command="$command"

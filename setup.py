@@ -1,0 +1,39 @@
+"""Installs the library and the experiments: `pip install .`, or `pip install -e '.[dev]'` to work on them.
+
+Ranges of versions that should work; requirements.txt has the exact ones that the tests ran with.
+"""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="gdl_jax",
+    version="0.1.0",
+    description="The generative models of Foster's Generative Deep Learning as one JAX and Flax research codebase",
+    packages=find_packages(include=["gdl_jax*", "experiments*"]),
+    package_data={"experiments": ["results/*.json"]},
+    python_requires=">=3.11,<3.14",
+    install_requires=[
+        "absl-py>=2.1",
+        "flax>=0.12,<0.13",
+        "jax>=0.10.2,<0.11",
+        "jinja2>=3.1",
+        "matplotlib>=3.9",
+        "mlxtend>=0.23",
+        "numpy>=2.0",
+        "optax>=0.2.5",
+        "orbax-checkpoint>=0.11.20",
+        "pillow>=10.3",
+        "py-avataaars-no-png>=1.0.1",
+        "resvg_py>=0.2",
+        "scikit-image>=0.24",
+        "scipy>=1.14",
+        "tensorboardX>=2.6.2",
+        "tensorflow-datasets>=4.9.7",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "tfds": ["tensorflow>=2.18"],  # to prepare a set; reading one needs none
+        "bench": ["keras>=3.6", "tensorflow>=2.18", "torch>=2.6"],
+        "dev": ["pytest>=8", "ruff>=0.9"],
+    },
+)

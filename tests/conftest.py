@@ -1,0 +1,20 @@
+"""What all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["MPLBACKEND"] = "Agg"  # for figures made by child processes too
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The directory of the book's own data sets, named by GDL_JAX_DATA_DIR."""
+    named = os.environ.get("GDL_JAX_DATA_DIR")
+    if not named:
+        pytest.skip("needs the book's data sets: set GDL_JAX_DATA_DIR to their directory")
+    directory = Path(named)
+    if not directory.is_dir():
+        pytest.fail(f"GDL_JAX_DATA_DIR={named}: no such directory")
+    return directory

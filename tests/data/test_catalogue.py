@@ -1,0 +1,132 @@
+"""Names, splits, subsets, the bundled digits and the cache."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.data import catalogue
+from gdl_jax.data.cache import cached_arrays
+from gdl_jax.data.dataset import ArraySource, Subset
+
+
+@pytest.fixture
+def numbered(tmp_path):
+    """The name of a set of 40 training images, each known by its label and its pixels."""
+    images = np.broadcast_to(np.arange(50, dtype=np.uint8)[:, None, None, None], (50, 4, 4, 1))
+    np.savez(
+        tmp_path / "n.npz", x_train=images[:40], y_train=np.arange(40), x_test=images[40:], y_test=np.arange(40, 50)
+    )
+    return f"npz:{tmp_path}/n.npz"
+
+
+def labels(source):
+    rows = source.take(np.arange(len(source)))
+    np.testing.assert_array_equal(rows["image"][:, 0, 0, 0], rows["label"])
+    return rows["label"].tolist()
+
+
+def test_digits_are_balanced_in_splits_without_a_common_image():
+    data = catalogue.load("digits")
+    images = []
+    for source, count in ((data.train, 400), (data.validation, 50), (data.test, 50)):
+        rows = source.take(np.arange(len(source)))
+        assert np.bincount(rows["label"]).tolist() == [count] * 10
+        assert rows["image"].shape == (10 * count, 28, 28, 1) and rows["image"].dtype == np.uint8
+        assert rows["image"].max() == 255
+        images += [image.tobytes() for image in rows["image"]]
+    assert len(set(images)) == 5000
+
+
+def test_digits_carry_their_own_labels():
+    data = catalogue.load("digits")
+    train, test = (source.take(np.arange(len(source))) for source in (data.train, data.test))
+    means = np.stack([train["image"][train["label"] == digit].mean(0).ravel() for digit in range(10)])
+    nearest = ((test["image"].reshape(-1, 1, 784) - means) ** 2).sum(-1).argmin(-1)
+    assert (nearest == test["label"]).mean() > 0.75  # chance is 0.1
+
+
+def test_digits_are_the_same_each_time_and_at_other_sizes():
+    first, second = (catalogue.load("digits", image_size=size).train.take(np.arange(9)) for size in (None, 14))
+    np.testing.assert_array_equal(first["label"], second["label"])
+    blocks = first["image"].astype(float).reshape(9, 14, 2, 14, 2, 1).mean((2, 4))
+    assert np.abs(second["image"] - blocks).mean() < 10
+
+
+def test_train_examples_keeps_the_first(numbered):
+    data = catalogue.load(numbered, train_examples=7)
+    assert labels(data.train) == list(range(7))
+    assert data.train.nbytes == 7 * (16 + 4)
+    assert labels(data.test) == list(range(40, 50))
+
+
+def test_validation_examples_are_taken_out_of_the_training_split(numbered):
+    data = catalogue.load(numbered, validation_examples=10)
+    kept, held_out = labels(data.train), labels(data.validation)
+    assert len(held_out) == 10 and sorted(kept + held_out) == list(range(40)) and kept == sorted(kept)
+    assert labels(catalogue.load(numbered, validation_examples=10).validation) == held_out
+    assert labels(catalogue.load(numbered, validation_examples=10, seed=1).validation) != held_out
+    assert labels(catalogue.load(numbered, validation_examples=10, train_examples=5).train) == kept[:5]
+    assert catalogue.load(numbered).validation is None
+
+
+@pytest.mark.parametrize("options", [{"train_examples": 41}, {"train_examples": -1}, {"validation_examples": 40}])
+def test_more_examples_than_there_are(numbered, options):
+    with pytest.raises(UserError, match=f"--{next(iter(options))}="):
+        catalogue.load(numbered, **options)
+
+
+def test_validation_examples_of_a_set_that_has_its_own():
+    with pytest.raises(UserError, match="--validation_examples=5: digits has its own 500"):
+        catalogue.load("digits", validation_examples=5)
+
+
+def test_a_subset_of_a_subset():
+    source = ArraySource({"x": np.arange(100)})
+    subset = Subset(Subset(source, np.arange(10, 60)), np.array([49, 0, 7]))
+    np.testing.assert_array_equal(subset.take(np.array([2, 0]))["x"], [17, 59])
+    assert len(subset) == 3 and subset.nbytes == 24
+
+
+def test_avatars_get_count_size_and_seed(monkeypatch):
+    module = types.ModuleType("gdl_jax.data.avatars")
+    module.load = lambda count, image_size, seed: (count, image_size, seed)
+    monkeypatch.setitem(sys.modules, "gdl_jax.data.avatars", module)
+    assert catalogue._load_whole("avatars", None, 32, 50, 4) == (50, 32, 4)
+    assert catalogue._load_whole("avatars", None, None, 50, 4) == (50, catalogue.AVATAR_SIZE, 4)
+
+
+@pytest.mark.parametrize("name", ["mnits", "", "folder:", "folder", "digits:5", "PATH:x", "folder:PATH:", "npz"])
+def test_unknown_names_are_user_errors_that_list_the_known(name, tmp_path):
+    with pytest.raises(UserError) as raised:
+        catalogue.load(name)
+    if name != "folder:PATH:":  # a folder that isn't there
+        assert all(known in str(raised.value) for known in catalogue.DATASETS)
+
+
+def test_the_cache_makes_a_file_once_and_mends_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("GDL_JAX_CACHE", str(tmp_path / "new" / "cache"))
+    made = []
+
+    def make():
+        made.append(1)
+        return {"x": np.arange(1000)}
+
+    for _ in range(2):
+        np.testing.assert_array_equal(cached_arrays("thing.npz", make)["x"], np.arange(1000))
+    assert len(made) == 1
+    path = tmp_path / "new" / "cache" / "thing.npz"
+    for damage in (path.read_bytes()[:500], b"", b"nonsense"):
+        path.write_bytes(damage)
+        np.testing.assert_array_equal(cached_arrays("thing.npz", make)["x"], np.arange(1000))
+    assert len(made) == 4
+    assert [found.name for found in path.parent.iterdir()] == ["thing.npz"]
+
+
+def test_a_cache_that_cannot_be_is_a_user_error(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GDL_JAX_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="GDL_JAX_CACHE"):
+        cached_arrays("thing.npz", dict)

@@ -1,0 +1,184 @@
+"""MNIST, CIFAR-10 and CelebA in each layout that is accepted."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.data import catalogue, celeba, cifar10
+
+RNG = np.random.default_rng(0)
+
+
+def everything(source):
+    return source.take(np.arange(len(source)))
+
+
+@pytest.mark.parametrize("place", ["mnist/mnist.npz", "mnist.npz"])
+def test_mnist_layouts(tmp_path, place):
+    images, labels = RNG.integers(0, 256, (12, 28, 28), dtype=np.uint8), np.arange(12, dtype=np.uint8) % 3
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    np.savez(tmp_path / place, x_train=images, y_train=labels, x_test=images[:5], y_test=labels[:5])
+    data = catalogue.load("mnist", data_dir=str(tmp_path))
+    np.testing.assert_array_equal(everything(data.train)["image"][..., 0], images)
+    assert (data.name, len(data.classes), len(data.test)) == ("mnist", 10, 5)
+
+
+def binary_records(labels, images):
+    """CIFAR-10's binary format, as its page describes it: label, 1,024 red, 1,024 green, 1,024 blue."""
+    return b"".join(
+        bytes([label]) + b"".join(image[:, :, channel].tobytes() for channel in range(3))
+        for label, image in zip(labels, images, strict=True)
+    )
+
+
+@pytest.mark.parametrize("place", ["cifar-10-batches-bin", "cifar10/cifar-10-batches-bin"])
+def test_cifar10_binary_files(tmp_path, place):
+    images, labels = RNG.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8), np.arange(12) % 10
+    (tmp_path / place).mkdir(parents=True)
+    for number, name in enumerate([*cifar10.TRAIN_BATCHES, *cifar10.TEST_BATCHES]):
+        two = slice(2 * number, 2 * number + 2)
+        (tmp_path / place / name).write_bytes(binary_records(labels[two], images[two]))
+    data = catalogue.load("cifar10", data_dir=str(tmp_path))
+    for source, rows in ((data.train, slice(10)), (data.test, slice(10, None))):
+        np.testing.assert_array_equal(everything(source)["image"], images[rows])
+        np.testing.assert_array_equal(everything(source)["label"], labels[rows])
+    assert data.classes[7] == "horse" and data.note == ""
+
+    (tmp_path / place / "test_batch.bin").write_bytes(b"short")
+    with pytest.raises(UserError, match=r"test_batch\.bin"):
+        catalogue.load("cifar10", data_dir=str(tmp_path))
+    (tmp_path / place / "data_batch_3.bin").unlink()
+    with pytest.raises(UserError, match=r"data_batch_3\.bin"):
+        catalogue.load("cifar10", data_dir=str(tmp_path))
+
+
+def jpeg_arrays(images):
+    files = []
+    for image in images:
+        files.append(io.BytesIO())
+        Image.fromarray(image).save(files[-1], "JPEG", quality=75)
+    contents = [file.getvalue() for file in files]
+    return np.frombuffer(b"".join(contents), np.uint8), np.cumsum([0, *map(len, contents)])
+
+
+def test_cifar10_of_jpegs_is_decoded_once_and_again_when_it_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv("GDL_JAX_CACHE", str(tmp_path / "cache"))
+    flat = np.broadcast_to(RNG.integers(0, 256, (6, 1, 1, 3), dtype=np.uint8), (6, 32, 32, 3))  # JPEG keeps these
+    labels = np.arange(6)
+
+    def write(images):
+        contents, offsets = jpeg_arrays(images)
+        arrays = {"jpeg": contents, "offsets": offsets, "labels": labels}
+        np.savez(tmp_path / "cifar10.npz", **{f"{s}_{n}": a for s in ("train", "test") for n, a in arrays.items()})
+
+    for images in (flat, flat, flat[::-1]):
+        write(images)
+        data = catalogue.load("cifar10", data_dir=str(tmp_path))
+        np.testing.assert_allclose(everything(data.train)["image"].astype(int), images, atol=3)
+        np.testing.assert_array_equal(everything(data.test)["label"], labels)
+    assert "JPEG" in data.note
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+    contents, offsets = jpeg_arrays(flat)
+    arrays = {"jpeg": contents, "offsets": offsets - offsets // 2, "labels": labels}
+    np.savez(tmp_path / "cifar10.npz", **{f"{s}_{n}": a for s in ("train", "test") for n, a in arrays.items()})
+    with pytest.raises(UserError, match=r"cifar10\.npz: train image"):
+        catalogue.load("cifar10", data_dir=str(tmp_path))
+
+
+NAMES = [f"{number:06}.jpg" for number in range(1, 61)]
+SIGNS = RNG.choice([-1, 1], (60, 3))
+
+
+def write_celeba(base, attributes: str, partition: str = "", values=SIGNS):
+    (base / "img_align_celeba").mkdir(parents=True)
+    for number, name in enumerate(NAMES):
+        Image.new("RGB", (17, 21), (number * 4,) * 3).save(base / "img_align_celeba" / name)
+    header = ["Eyeglasses", "Smiling", "Young"]
+    rows = [[name, *map(str, signs)] for name, signs in zip(NAMES, values, strict=True)]
+    if attributes == "csv":
+        lines = [",".join(row) for row in [["image_id", *header], *rows]]
+    else:
+        lines = ["60", " ".join(header) + " ", *("  ".join(row) for row in rows)]
+    (base / f"list_attr_celeba.{attributes}").write_text("\n".join(lines) + "\n")
+    splits = [number % 3 for number in range(60)]
+    if partition == "csv":
+        lines = ["image_id,partition", *(f"{name},{split}" for name, split in zip(NAMES, splits, strict=True))]
+    else:
+        lines = [f"{name} {split}" for name, split in zip(NAMES, splits, strict=True)]
+    if partition:
+        (base / f"list_eval_partition.{partition}").write_text("\n".join(lines))
+
+
+def file_numbers(rows):
+    return np.round(rows["image"][:, 0, 0, 0] / 4).astype(int).tolist()
+
+
+@pytest.mark.parametrize(("place", "end"), [("", "txt"), ("celeba", "csv"), ("celeb", "csv")])
+def test_celeba_layouts_with_the_official_partition(tmp_path, place, end):
+    write_celeba(tmp_path / place, end, end)
+    data = catalogue.load("celeba", data_dir=str(tmp_path), image_size=16)
+    assert data.attributes == ("Eyeglasses", "Smiling", "Young")
+    for number, split in enumerate(("train", "validation", "test")):
+        rows = everything(getattr(data, split))
+        assert file_numbers(rows) == list(range(number, 60, 3))
+        np.testing.assert_array_equal(rows["attributes"], (SIGNS[number::3] + 1) // 2)
+
+
+def test_celeba_without_a_partition_splits_by_name(tmp_path):
+    write_celeba(tmp_path, "txt")
+    data = catalogue.load("celeba", data_dir=str(tmp_path), image_size=16)
+    found = [everything(source) for source in (data.train, data.validation, data.test)]
+    assert sorted(number for rows in found for number in file_numbers(rows)) == list(range(60))
+    for rows in found:
+        np.testing.assert_array_equal(rows["attributes"], SIGNS[file_numbers(rows)] > 0)
+
+
+def test_celeba_user_errors(tmp_path):
+    write_celeba(tmp_path / "a", "txt", values=np.full((60, 3), 2))
+    with pytest.raises(UserError, match=r"list_attr_celeba\.txt: 000001\.jpg"):
+        catalogue.load("celeba", data_dir=str(tmp_path / "a"))
+    write_celeba(tmp_path / "b", "csv", "csv")
+    table = tmp_path / "b" / "list_eval_partition.csv"
+    table.write_text(table.read_text().replace("000007.jpg,0", "000007.jpg,3"))
+    with pytest.raises(UserError, match=r"list_eval_partition\.csv"):
+        catalogue.load("celeba", data_dir=str(tmp_path / "b"))
+    Image.new("RGB", (17, 21)).save(tmp_path / "b" / "img_align_celeba" / "extra.jpg")
+    with pytest.raises(UserError, match=r"extra\.jpg"):
+        catalogue.load("celeba", data_dir=str(tmp_path / "b"))
+    (tmp_path / "b" / "list_attr_celeba.csv").write_text("")
+    with pytest.raises(UserError, match=r"list_attr_celeba\.csv"):
+        celeba.read_attributes(tmp_path / "b" / "list_attr_celeba.csv")
+    (tmp_path / "b" / "list_attr_celeba.csv").unlink()
+    with pytest.raises(UserError, match="list_attr_celeba"):
+        catalogue.load("celeba", data_dir=str(tmp_path / "b"))
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "celeba"])
+def test_absent_sets_are_user_errors_that_say_what_is_looked_for(tmp_path, name):
+    with pytest.raises(UserError, match=f"--dataset={name}: needs --data_dir"):
+        catalogue.load(name)
+    with pytest.raises(UserError, match=f"--data_dir={tmp_path}: holds no .*TFDS"):
+        catalogue.load(name, data_dir=str(tmp_path))
+    with pytest.raises(UserError, match=r"--data_dir=.*/absent: no such directory"):
+        catalogue.load(name, data_dir=str(tmp_path / "absent"))
+
+
+def test_the_real_mnist(data_dir):
+    data = catalogue.load("mnist", data_dir=str(data_dir))
+    assert (len(data.train), len(data.test)) == (60_000, 10_000)
+    rows = everything(data.train)
+    assert rows["label"][:5].tolist() == [5, 0, 4, 1, 9]  # as everyone's MNIST begins
+    assert rows["image"].mean() / 255 == pytest.approx(0.1307, abs=1e-4)
+    assert rows["image"].std() / 255 == pytest.approx(0.3081, abs=1e-4)
+
+
+def test_the_real_cifar10(data_dir):
+    data = catalogue.load("cifar10", data_dir=str(data_dir))
+    train, test = everything(data.train), everything(data.test)
+    assert np.bincount(train["label"]).tolist() == [5000] * 10 and np.bincount(test["label"]).tolist() == [1000] * 10
+    means = train["image"].mean((0, 1, 2)) / 255
+    np.testing.assert_allclose(means, [0.4914, 0.4822, 0.4465], atol=2e-3)  # of the original pixels

@@ -1,0 +1,48 @@
+"""A few hundred of the bundled digits, and a loop short enough to test learners with."""
+
+import functools
+
+import jax
+import numpy as np
+
+from gdl_jax.data.digits import load
+
+BATCH = 32
+
+
+@functools.cache
+def digits():
+    """(training batch of 1,024, test batch of 256), with three attributes made of the labels."""
+    data = load()
+
+    def batch(source, count):
+        rows = data.transform(source.take(np.arange(count)))
+        labels = np.asarray(rows["label"])
+        attributes = np.stack([labels % 2 == 0, labels >= 5, np.isin(labels, (0, 6, 8, 9))], 1).astype(np.float32)
+        return {"image": np.asarray(rows["image"]), "label": labels, "attributes": attributes}
+
+    return batch(data.train, 1024), batch(data.test, 256)
+
+
+def first_state(learner, batch):
+    """The initial state; the key's kind makes its program quick to compile."""
+    return jax.jit(learner.init)(jax.random.key(0, impl="unsafe_rbg"), batch)
+
+
+def fit(learner, batch, steps):
+    """(state, metrics of the last step)."""
+    rng = np.random.default_rng(0)
+    state = first_state(learner, jax.tree.map(lambda array: array[:BATCH], batch))
+    step = jax.jit(learner.step, donate_argnums=0)
+    for i in range(steps):
+        rows = rng.integers(len(batch["image"]), size=BATCH)
+        small = jax.tree.map(lambda array, rows=rows: array[rows], batch)
+        state, metrics = step(state, small, jax.random.key(i))
+    return state, metrics
+
+
+def mean_of(learner, state, batch):
+    """Means of what `evaluate` returns, which must be one float32 value per example."""
+    metrics = jax.jit(learner.evaluate)(state, batch, jax.random.key(0))
+    assert {value.shape for value in metrics.values()} == {(len(batch["image"]),)}
+    return {name: float(value.mean()) for name, value in metrics.items()}

@@ -1,0 +1,31 @@
+"""Looks into PNG files."""
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+
+def read(path):
+    """(H, W, 3) uint8."""
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGB"))
+
+
+def has_color(pixels, color, tolerance=0):
+    """Whether each pixel has a colour, given as matplotlib names it: (H, W) bool."""
+    return np.abs(pixels - 255.0 * np.array(to_rgb(color))).max(-1) <= tolerance + 0.5
+
+
+def box_of(pixels, color):
+    """(left, top, right, bottom) of the pixels of this very colour, all of which must fill that rectangle."""
+    y, x = np.nonzero(has_color(pixels, color))
+    assert len(x), f"no pixel is {color}"
+    left, top, right, bottom = x.min(), y.min(), x.max() + 1, y.max() + 1
+    assert len(x) == (right - left) * (bottom - top)
+    return left, top, right, bottom
+
+
+def solid(colors, size=8):
+    """Images (N, size, size, 3), one of each colour."""
+    return np.broadcast_to(np.array([to_rgb(c) for c in colors])[:, None, None], (len(colors), size, size, 3))

@@ -1,0 +1,67 @@
+"""Who may know whom, and what a file may look like."""
+
+import ast
+from pathlib import PurePath
+
+import pytest
+
+from tests.source_tree import ROOT, imported_distributions, imported_files, python_files, tree
+
+MAX_LINES = 400
+TOOLS = {"jax", "flax", "optax", "orbax_checkpoint", "numpy", "absl_py", "tensorboardx", "tqdm"}
+# folder -> what of this repository it may import, as prefixes of paths (its own folder always)
+ALLOWED = {
+    "gdl_jax": (),
+    "gdl_jax/core": (),
+    "gdl_jax/data": ("gdl_jax/core/errors.py",),
+    "gdl_jax/losses": ("gdl_jax/core/errors.py",),
+    "gdl_jax/plots": ("gdl_jax/core/errors.py",),
+    "gdl_jax/evaluation": ("gdl_jax/core/errors.py", "gdl_jax/losses/"),
+    "gdl_jax/nn": ("gdl_jax/core/",),
+    "gdl_jax/models": ("gdl_jax/core/", "gdl_jax/nn/"),
+    "gdl_jax/learners": ("gdl_jax/core/", "gdl_jax/nn/", "gdl_jax/models/", "gdl_jax/losses/"),
+    "gdl_jax/envs": ("gdl_jax/core/errors.py",),
+    "experiments": ("gdl_jax/",),
+    "experiments/peers": (),
+    "tests": ("gdl_jax/", "experiments/", "tests/"),
+}
+
+
+def _folder(file: str) -> str:
+    folder = str(PurePath(file).parent)
+    return "tests" if folder.startswith("tests") else folder
+
+
+@pytest.mark.parametrize("file", python_files())
+def test_imports_go_the_right_way(file):
+    folder = _folder(file)
+    allowed = (*ALLOWED[folder], f"{folder}/")
+    wrong = [imported for imported in imported_files(file) if not imported.startswith(allowed)]
+    assert not wrong, f"{file} may not import {wrong}"
+
+
+def test_core_needs_only_its_tools():
+    core = [file for file in python_files() if _folder(file) == "gdl_jax/core"]
+    assert {package for file in core for package in imported_distributions(file)} <= TOOLS
+
+
+def test_data_losses_plots_and_evaluation_know_no_flax_modules():
+    rooms = ("gdl_jax/data", "gdl_jax/losses", "gdl_jax/plots", "gdl_jax/evaluation")
+    knowing = [f for f in python_files() if _folder(f) in rooms and "flax" in imported_distributions(f)]
+    assert not knowing
+
+
+def test_the_library_is_silent():
+    calls = [
+        f"{file}:{node.lineno}"
+        for file in python_files()
+        if file.startswith("gdl_jax/")
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert not calls
+
+
+def test_files_are_short():
+    lengths = {file: len((ROOT / file).read_text().splitlines()) for file in python_files()}
+    assert {file: length for file, length in lengths.items() if length > MAX_LINES} == {}
