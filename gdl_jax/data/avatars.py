@@ -25,6 +25,7 @@ from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.data.images import to_float
 
 VERSION = 1  # of the faces: another version is another cache file
+FACES_PER_WORKER = 50  # at least; starting a process takes as long as drawing so many
 BACKGROUND = (236, 240, 245)
 WHOLE_VIEW, FACE_VIEW = 'viewBox="-6 0 274 280"', 'viewBox="14 0 236 236"'
 
@@ -101,7 +102,10 @@ def render(factors: Mapping[str, str], size: int) -> np.ndarray:
         **chosen,
     )
     svg = avatar.render_svg().replace(WHOLE_VIEW, FACE_VIEW).replace('width="280px" height="280px"', "", 1)
-    drawn = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size))))
+    # All masks are plain white shapes; as clip paths they draw the same pixels in three quarters of the time.
+    svg = svg.replace("<mask ", "<clipPath ").replace("</mask>", "</clipPath>").replace('mask="url', 'clip-path="url')
+    png = resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
+    drawn = Image.open(io.BytesIO(bytes(png)))
     face = Image.new("RGBA", drawn.size, (*BACKGROUND, 255))
     face.alpha_composite(drawn.convert("RGBA"))
     return np.asarray(face.convert("RGB").resize((size, size)))
@@ -149,7 +153,8 @@ def attributes_of(face: Mapping[str, str]) -> list[int]:
 
 
 def _render_all(faces: list[dict[str, str]], size: int) -> np.ndarray:
-    workers = min(os.cpu_count() or 1, max(1, len(faces) // 50))
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(processors, max(1, len(faces) // FACES_PER_WORKER))
     title = f"drawing {len(faces):,} avatars of {size}x{size}, once"
     if not sys.stderr.isatty():
         sys.stderr.write(title + "\n")

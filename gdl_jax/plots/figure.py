@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import matplotlib
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.textpath import TextPath
 from PIL import Image
 
 COLORS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e", "#9498a0")
@@ -93,8 +93,11 @@ def save_picture(picture: np.ndarray, path: Path, texts: Iterable[Text] = ()) ->
 
 
 def text_width(text: str) -> float:
-    """In pixels."""
-    return TextPath((0, 0), text, size=FONT_SIZE).get_extents().x1 * DPI / 72 if text.strip() else 0.0
+    """In pixels, as `save_picture` draws it."""
+    font = font_manager.get_font(font_manager.findfont(STYLE["font.family"]))
+    font.set_size(FONT_SIZE, DPI)
+    font.set_text(text)
+    return font.get_width_height()[0] / 64
 
 
 def words(name: str) -> str:

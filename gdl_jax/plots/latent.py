@@ -49,14 +49,15 @@ def scatter(z: np.ndarray, labels: np.ndarray, class_names: Sequence[str], path:
     """Codes as points.
 
     Args:
-      z: (N, z); of more than two dimensions, the first two are shown.
+      z: (N, z); of more than two dimensions, the first two are shown; one dimension is shown as a line.
       labels: (N,) integers; zeros where there are none.
       class_names: names of the labels; empty where there are none.
       path: of the PNG.
     """
-    more = "" if z.shape[1] == 2 else f", first two of {z.shape[1]} dimensions"
+    more = f", first two of {z.shape[1]} dimensions" if z.shape[1] > 2 else ""
+    plane = np.pad(z, ((0, 0), (0, 1))) if z.shape[1] == 1 else z[:, :2]
     with drawing(path, 8.6, 7.2) as (_, axes):
-        _points(axes[0, 0], z[:, :2], labels)
+        _points(axes[0, 0], plane, labels)
         _legend(axes[0, 0], labels, class_names)
         axes[0, 0].set_title(f"Latent codes of {len(z):,} images{more}")
         axes[0, 0].set(xlabel="z[0]", ylabel="z[1]")

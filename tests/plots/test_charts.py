@@ -83,6 +83,12 @@ def test_scatter_of_many_unlabelled_dimensions_says_what_it_shows(tmp_path, draw
     assert axes.get_title("left") == "Latent codes of 60 images, first two of 200 dimensions"
 
 
+def test_scatter_shows_one_dimension_as_a_line(tmp_path, drawn):
+    z, labels = _codes(dimensions=1)
+    latent.scatter(z, labels, NAMES, tmp_path / "scatter.png")
+    assert set(_points(drawn[0].axes[0])) == {(value, 0.0) for value in z[:, 0]}
+
+
 def test_more_classes_than_the_palette_has_get_different_colours(tmp_path, drawn):
     z, _ = _codes(24)
     latent.scatter(z, np.arange(24), [str(i) for i in range(24)], tmp_path / "scatter.png")
