@@ -20,7 +20,7 @@ from gdl_jax.plots.figure import words
 
 HEADLINES = 6  # numbers shown large; the others go into a table
 PREVIEWS = 12  # pictures made during training that are shown
-WIDE = 1.7  # width over height from which a figure takes a whole row
+WIDE, LARGE = 1.7, 700  # width over height, and pixels of width, from which a figure takes a whole row
 PREVIEW_NAME = re.compile(r"(.*)_at_(\d+)")
 
 STYLE = """
@@ -196,7 +196,7 @@ def _figure(path: Path) -> str:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
     data = base64.b64encode(path.read_bytes()).decode("ascii")
-    wide = ' class="wide"' if width > WIDE * height and not preview else ""
+    wide = ' class="wide"' if width > max(WIDE * height, LARGE) and not preview else ""
     text = escape(caption)
     return (
         f"\n<figure{wide}><figcaption>{text}</figcaption>"

@@ -52,11 +52,11 @@ show_pip_progress() {
   total="$(grep -c '==' "$root/requirements.txt")"
   while IFS= read -r line; do
     case "$line" in
-      Collecting*)
+      Collecting* | Processing*)
         count=$((count + 1))
         if [ -t 2 ] || [ $((count % 10)) -eq 0 ]; then progress "  fetching packages: $count of $total"; fi
         ;;
-      'Installing collected packages'*) progress "  unpacking $count packages (up to a minute)" ;;
+      'Installing collected packages'*) progress "  unpacking them (up to a minute)" ;;
     esac
   done
   if [ -t 2 ]; then printf '\n' >&2; fi
@@ -81,10 +81,8 @@ install_packages() {
     packages+=("jax[$accelerator]==$(sed -n 's/^jax==//p' "$root/requirements.txt")")
   fi
   # --no-compile: Python compiles what is imported when it is imported, a fraction of all that is installed.
-  PYTHONUNBUFFERED=1 "$python" -m pip install --disable-pip-version-check --progress-bar=off --no-compile \
-    "${packages[@]}" 2>&1 |
-    tee "$venv/install.log" | show_pip_progress
-  if [ "${PIPESTATUS[0]}" -ne 0 ]; then
+  if ! PYTHONUNBUFFERED=1 "$python" -m pip install --disable-pip-version-check --progress-bar=off --no-compile \
+    "${packages[@]}" 2>&1 | tee "$venv/install.log" | show_pip_progress; then
     tail -n 5 "$venv/install.log" >&2
     fail "installing failed; all that pip said is in $venv/install.log, and the same command tries again"
   fi
@@ -99,12 +97,12 @@ prepare_environment() {
   accelerator="${GDL_JAX_ACCELERATOR:-$(detect_accelerator)}"
   wanted="$(cksum <"$root/requirements.txt") $accelerator"
   is_ready() { [ -x "$python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; }
-  is_ready && return
+  if is_ready; then return; fi
   if command -v flock >/dev/null; then # two runs that start together: the second waits for the first
     mkdir -p "$(dirname "$venv")"
     exec 9>"$venv.lock"
     flock 9
-    is_ready || install_packages "$stamp" "$wanted"
+    if ! is_ready; then install_packages "$stamp" "$wanted"; fi
     exec 9>&-
   else
     install_packages "$stamp" "$wanted"

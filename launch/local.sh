@@ -12,13 +12,11 @@ set -euo pipefail
 experiments="$(cd "$(dirname "${BASH_SOURCE[0]}")/../experiments" && pwd)"
 names="$(cd "$experiments" && grep -l '^if __name__ == "__main__":' -- *.py | sed 's/\.py$//' | tr '\n' ' ')"
 name="${1:-}"
-case " $names" in
-  *" $name "*) ;;
-  *)
-    printf 'error: launch/local.sh NAME [flags]: %s; NAME is one of %s\n' "${name:+no $name}${name:-NAME is missing}" "${names% }" >&2
-    exit 2
-    ;;
-esac
+if [[ -z "$name" || " $names" != *" $name "* ]]; then
+  printf 'error: no experiment %s; usage: launch/local.sh NAME [flags], where NAME is one of: %s\n' \
+    "${name:-given}" "${names% }" >&2
+  exit 2
+fi
 shift
 
 # shellcheck source=launch/environment.sh

@@ -31,6 +31,13 @@ def numpy_log_likelihood(rows, smoothing):
     return total
 
 
+def fitted():
+    learner = learner_of()
+    batch = {"features": jnp.asarray(TRAIN)}
+    state, _ = jax.jit(learner.step)(learner.init(jax.random.key(0), batch), batch, jax.random.key(0))
+    return learner, state
+
+
 def train(workdir, kind, steps, batch_size, smoothing=0.0):
     devices = make_devices(kind)
     learner = learner_of(smoothing, devices.axis_name)
@@ -65,9 +72,7 @@ def test_a_step_reports_its_batch_under_the_model_that_has_counted_it():
 
 
 def test_what_was_never_seen_is_impossible_without_smoothing():
-    learner = learner_of()
-    batch = {"features": jnp.asarray(TRAIN)}
-    state, _ = learner.step(learner.init(jax.random.key(0), batch), batch, jax.random.key(0))
+    learner, state = fitted()
     bun = {"features": jnp.asarray(wrodl.encode([("Round", "White", "Overall", "Red", "LongHairBun")]))}
     assert np.isposinf(learner.evaluate(state, bun, jax.random.key(0))["loss"])
 
@@ -76,19 +81,18 @@ def test_averages_over_replicas_are_those_of_the_whole_batch():
     whole, half = learner_of(), learner_of(axis_name="data")
     batch = {"features": jnp.asarray(TRAIN)}
     state = whole.init(jax.random.key(0), batch)
-    expected, metrics = whole.step(state, batch, jax.random.key(0))
+    expected, metrics = jax.jit(whole.step)(state, batch, jax.random.key(0))
     halves = {"features": jnp.asarray(TRAIN).reshape(2, 25, 5)}
-    replicated, of_each = jax.vmap(lambda b: half.step(state, b, jax.random.key(0)), axis_name="data")(halves)
+    replicas = jax.vmap(lambda b: half.step(state, b, jax.random.key(0)), axis_name="data")
+    replicated, of_each = jax.jit(replicas)(halves)
     for counts in replicated.counts:
         np.testing.assert_array_equal(counts, expected.counts)
     np.testing.assert_allclose(of_each["loss"], metrics["loss"], rtol=1e-6)
 
 
 def test_samples_are_decoded():
-    learner = learner_of()
-    batch = {"features": jnp.asarray(TRAIN)}
-    state, _ = learner.step(learner.init(jax.random.key(0), batch), batch, jax.random.key(0))
-    drawn = np.asarray(learner.sample(state, jax.random.key(1), 64)) - 100
+    learner, state = fitted()
+    drawn = np.asarray(jax.jit(learner.sample, static_argnums=2)(state, jax.random.key(1), 64)) - 100
     assert drawn.shape == (64, 5)
     assert np.isfinite(numpy_log_likelihood(drawn, 0.0)).all()  # nothing that was never seen
     assert len({tuple(row) for row in drawn.tolist()}) > 30

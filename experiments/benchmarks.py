@@ -1,0 +1,178 @@
+"""Our training steps beside what a user would take instead, measured in one run and one environment.
+
+    python -m experiments.benchmarks                        the whole table, about ten minutes on two CPU cores
+    python -m experiments.benchmarks --cases=cnn-32 --cases=cnn-256
+
+The peers are Keras 3 on its three backends (`model.fit`) and PyTorch written by hand (channels_last); they are the
+extra [bench], and a missing one is shown as such. Every number is the median over windows of many steps, after warm-up,
+in a process of its own with the same settings of malloc. The data are noise of the right shape. The share of peak is
+that of the arithmetic the network needs (three times its forward pass), per second, in what a large matrix product
+reaches on this machine.
+"""
+
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from absl import flags
+
+from experiments import command
+
+# As launch/environment.sh sets them on CPUs; for the peers as well, which gain from them too.
+MALLOC = {
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "17179869184",
+}
+# Multiplications of a forward pass per example: output pixels x kernel x channels in x channels out, layer by layer.
+MULTIPLICATIONS = {
+    "mlp": 3072 * 200 + 200 * 150 + 150 * 10,
+    "cnn": 1024 * 9 * 3 * 32 + 256 * 9 * 32 * 32 + 256 * 9 * 32 * 64 + 64 * 9 * 64 * 64 + 4096 * 128 + 128 * 10,
+    "vae": 784 * 9 * 1 * 32 + 196 * 9 * 32 * 64 + 49 * 9 * 64 * 64 * 2 + 3136 * 4  # encoder
+    + 2 * 3136 + 49 * 9 * 64 * 64 * 2 + 196 * 9 * 64 * 32 + 784 * 9 * 32 * 1,  # decoder
+}  # fmt: skip
+
+
+class Case(NamedTuple):
+    """One row: a network of the peers, the same one here, and how many steps make a window of about a second."""
+
+    label: str
+    model: str
+    experiment: str
+    config: str
+    batch_size: int
+    steps: int
+
+
+CASES = {
+    "mlp-32": Case("MLP, batch 32", "mlp", "classifier", "mlp", 32, 500),
+    "cnn-32": Case("CNN, batch 32", "cnn", "classifier", "cnn", 32, 60),
+    "cnn-256": Case("CNN, batch 256", "cnn", "classifier", "cnn", 256, 12),
+    "vae-32": Case("VAE digits, batch 32", "vae", "vae", "digits", 32, 60),
+}
+KERAS = ("jax", "torch", "tensorflow")
+REPLICATED = ("mlp-32", "vae-32")
+SEEDS = 3
+ABSENT = "not installed"
+
+
+def _time(module: str, *arguments: str, needs: tuple[str, ...] = ()) -> float | str:
+    """Milliseconds a step of `python -m module arguments`, or why there are none."""
+    if any(importlib.util.find_spec(package) is None for package in needs):
+        return ABSENT
+    command_line = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command_line, env=MALLOC | os.environ, capture_output=True, text=True)
+    if done.returncode:
+        sys.stderr.write(f"{' '.join(command_line)} failed:\n{done.stderr[-2000:]}\n")
+        return "failed"
+    return json.loads(done.stdout.splitlines()[-1])["ms_per_step"]
+
+
+def _ours(case: Case, windows: int, *more: str) -> float | str:
+    return _time(
+        "experiments.step_time",
+        f"--experiment={case.experiment}",
+        f"--config={case.config}",
+        f"--batch_size={case.batch_size}",
+        f"--steps={case.steps}",
+        f"--windows={windows}",
+        *more,
+    )
+
+
+def measure(case: Case, windows: int) -> dict[str, float | str]:
+    """Milliseconds a step, ours and every peer's; a text where there is no number."""
+    shape = (f"--model={case.model}", f"--batch_size={case.batch_size}", f"--steps={case.steps}")
+    arguments = (*shape, f"--windows={windows}")
+    times = {"gdl_jax": _ours(case, windows)}
+    for backend in KERAS:
+        times[f"Keras, {backend}"] = _time(
+            "experiments.peers.keras_models", f"--backend={backend}", *arguments, needs=("keras", backend)
+        )
+    times["PyTorch"] = _time("experiments.peers.torch_models", *arguments, needs=("torch",))
+    return times
+
+
+def peak_gflops() -> float:
+    """What a product of two float32 matrices of 2048 x 2048 reaches here; the median of seven."""
+    size = 2048
+    a = jax.random.normal(jax.random.key(0), (size, size))
+    multiply = jax.jit(jnp.dot)
+    seconds = []
+    for _ in range(8):
+        began = time.perf_counter()
+        jax.block_until_ready(multiply(a, a))
+        seconds.append(time.perf_counter() - began)
+    return 2 * size**3 / statistics.median(seconds[1:]) / 1e9
+
+
+def _ratio(ours: float | str, theirs: list[float | str]) -> str:
+    numbers = [value for value in theirs if not isinstance(value, str)]
+    return "" if isinstance(ours, str) or not numbers else f"{min(numbers) / ours:.2f}x"
+
+
+def _cell(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.3g}"
+
+
+def row(case: Case, times: dict[str, float | str], peak: float) -> list[str]:
+    """The cells of one case: times, how much faster than the best Keras and than PyTorch, share of peak."""
+    ours = times["gdl_jax"]
+    flops = 2 * 3 * MULTIPLICATIONS[case.model] * case.batch_size
+    share = "" if isinstance(ours, str) else f"{flops / (ours * 1e6) / peak:.0%}"
+    keras = [times[f"Keras, {backend}"] for backend in KERAS]
+    return [*map(_cell, times.values()), _ratio(ours, keras), _ratio(ours, [times["PyTorch"]]), share]
+
+
+def as_table(header: list[str], rows: list[list[str]]) -> str:
+    """Markdown, with columns that line up."""
+    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
+    rule = ["-" * width for width in widths]
+    lines = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in [header, rule, *rows]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _main(values: flags.FlagValues) -> None:
+    cases = {name: CASES[name] for name in values.cases or CASES}
+    peak = peak_gflops()
+    header = [
+        "ms a step",
+        "gdl_jax",
+        *(f"Keras, {b}" for b in KERAS),
+        "PyTorch",
+        "over Keras",
+        "over PyTorch",
+        "of peak",
+    ]
+    rows = []
+    for case in cases.values():
+        sys.stderr.write(f"measuring: {case.label}\n")
+        rows.append([case.label, *row(case, measure(case, values.windows), peak)])
+    sys.stdout.write(f"{jax.devices()[0].device_kind} x {os.cpu_count()}, peak {peak:.0f} GFLOP/s (float32)\n\n")
+    sys.stdout.write(as_table(header, rows))
+    rows = []
+    for case in (cases[name] for name in REPLICATED if name in cases):
+        sys.stderr.write(f"measuring: {case.label}, {SEEDS} replicas\n")
+        kinds = [_ours(case, values.windows, f"--seeds={SEEDS}", f"--replicas={kind}") for kind in ("vmap", "map")]
+        rows.append([case.label, *map(_cell, kinds)])
+    if rows:
+        sys.stdout.write("\n" + as_table([f"ms a step of {SEEDS} replicas", "vmap", "map"], rows))
+
+
+def main(argv=None) -> None:
+    """What `python -m experiments.benchmarks` does."""
+    values = command.new_flags()
+    flags.DEFINE_multi_enum("cases", None, list(CASES), "only this one; may be given again", flag_values=values)
+    flags.DEFINE_integer("windows", 5, "windows that a median is of", lower_bound=1, flag_values=values)
+    command.run(_main, __doc__, values, sys.argv if argv is None else argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""How long one training step takes here: the loop as users run it, on noise of a data set's shape.
+
+    python -m experiments.step_time --experiment=classifier --config=cnn --batch_size=32
+    python -m experiments.step_time --experiment=vae --config=digits --replicas=vmap --seeds=3
+
+Prints one line of JSON. With --replicas=vmap or =map, several replicas are trained in a bare compiled loop, batched or
+one after the other: what `--seeds` could do on this machine.
+"""
+
+import dataclasses
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import flags
+from jax import lax
+
+from experiments import command, registry
+from gdl_jax.core import loop
+from gdl_jax.core.parallel import make_devices
+from gdl_jax.data.blank import blank
+from gdl_jax.data.dataset import ArraySource, DataSet
+
+ROWS = 10_000
+WARM_UP = 2  # windows that don't count: they compile, and find out how many steps fit into a call
+
+
+def noise(config) -> DataSet:
+    """ROWS examples with the shapes of the config's data set: it takes as long as pictures do."""
+    like = blank(config.dataset, config.image_size)
+    rng = np.random.default_rng(0)
+    rows = {
+        name: rng.integers(0, 256 if name == "image" else 10, (ROWS, *array.shape[1:])).astype(array.dtype)
+        for name, array in like.train.take(np.zeros(1, int)).items()
+    }
+    return dataclasses.replace(like, train=ArraySource(rows))
+
+
+def seconds_in_loop(experiment, config, steps: int, windows: int) -> list[float]:
+    """Wall-clock time of each of several windows of `steps` steps, with logging, in `core.loop.train`."""
+    data = noise(config)
+    devices = make_devices(config.parallel)
+    marks = []
+
+    def mark(state, step):
+        marks.append(time.perf_counter())
+
+    with tempfile.TemporaryDirectory() as workdir:
+        loop.train(
+            experiment.build(config, data, devices.axis_name),
+            data,
+            devices,
+            Path(workdir),
+            steps=steps * (windows + WARM_UP),
+            batch_size=config.batch_size,
+            seeds=config.seeds,
+            log_every=steps,
+            eval_every=steps,
+            preview=mark,
+        )
+    return list(np.diff(marks)[WARM_UP - 1 :])
+
+
+def seconds_of_replicas(experiment, config, steps: int, windows: int, kind: str) -> list[float]:
+    """The same for `config.seeds` replicas in a bare compiled loop, by jax.vmap or by lax.map."""
+    data = noise(config)
+    learner = experiment.build(config, data, None)
+    rows = data.train.take(np.arange(config.batch_size))
+    keys = jax.random.split(jax.random.key(0), config.seeds)
+    state = jax.jit(jax.vmap(lambda key: learner.init(key, data.transform(rows))))(keys)
+
+    def all_replicas(state, batch, keys):
+        if kind == "vmap":
+            return jax.vmap(learner.step, (0, None, 0))(state, batch, keys)
+        return lax.map(lambda args: learner.step(args[0], batch, args[1]), (state, keys))
+
+    @jax.jit
+    def run(state, rows):
+        def update(k, state):
+            return all_replicas(state, data.transform(rows), jax.vmap(jax.random.fold_in, (0, None))(keys, k))[0]
+
+        return lax.fori_loop(0, steps, update, state)
+
+    seconds = []
+    for _ in range(windows + 1):
+        began = time.perf_counter()
+        state = jax.block_until_ready(run(state, rows))
+        seconds.append(time.perf_counter() - began)
+    return seconds[1:]
+
+
+def _main(values: flags.FlagValues) -> None:
+    experiment = registry.find(values.experiment)
+    config = dataclasses.replace(experiment.presets[values.config], batch_size=values.batch_size, seeds=values.seeds)
+    if values.replicas:
+        seconds = seconds_of_replicas(experiment, config, values.steps, values.windows, values.replicas)
+    else:
+        seconds = seconds_in_loop(experiment, config, values.steps, values.windows)
+    result = {"name": "gdl_jax", "ms_per_step": 1000 * statistics.median(seconds) / values.steps}
+    sys.stdout.write(json.dumps(result) + "\n")
+
+
+def main(argv=None) -> None:
+    """What `python -m experiments.step_time` does."""
+    values = command.new_flags()
+    flags.DEFINE_enum("experiment", "vae", registry.NAMES, "which", flag_values=values)
+    flags.DEFINE_string("config", None, "its preset", required=True, flag_values=values)
+    flags.DEFINE_integer("batch_size", 32, "examples a step", flag_values=values)
+    flags.DEFINE_integer("steps", 100, "steps a window", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("windows", 5, "windows that the median is of", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("seeds", 1, "replicas", lower_bound=1, flag_values=values)
+    flags.DEFINE_enum("replicas", None, ["vmap", "map"], "time replicas in a bare loop instead", flag_values=values)
+    command.run(_main, __doc__, values, sys.argv if argv is None else argv)
+
+
+if __name__ == "__main__":
+    main()
