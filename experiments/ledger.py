@@ -20,6 +20,7 @@ from absl import flags
 from experiments import command
 from experiments.run import read_flags, write_json
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.logging import read_rows as read_metrics
 
 ROOT = Path(__file__).resolve().parent
 README = ROOT.parent / "README.md"
@@ -52,15 +53,29 @@ def record(row: dict[str, Any]) -> None:
     write_json(path, [*(old for old in rows if old["title"] != row["title"]), row])
 
 
+def find_number(metric: str, results: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """{"mean", perhaps "std" and "values"} of a final result, or of the log at a step ("train/loss@1875").
+
+    Raises:
+      UserError: there is none of that name.
+    """
+    name, _, step = metric.partition("@")
+    if step:
+        for row in rows:
+            if str(row["step"]) == step and name in row:
+                return {"mean": row[name], "std": row.get(f"{name}_std")}
+        raise UserError(f"--metric={metric}: the log has no {name} at step {step}")
+    if name not in results:
+        raise UserError(f"--metric={metric}: the run has {', '.join(sorted(results))}")
+    return results[name] if isinstance(results[name], dict) else {"mean": results[name]}
+
+
 def make_row(values: flags.FlagValues) -> dict[str, Any]:
     """A row from a finished run's flags.json and results.json."""
     workdir = Path(values.workdir)
     run = read_flags(workdir / "flags.json")
     results = json.loads((workdir / "results.json").read_text())
-    if values.metric not in results:
-        raise UserError(f"--metric={values.metric}: the run has {', '.join(sorted(results))}")
-    number = results[values.metric]
-    number = number if isinstance(number, dict) else {"mean": number}
+    number = find_number(values.metric, results, read_metrics(workdir / "metrics.jsonl"))
     changed = {k: v for k, v in run["flags"].items() if run["defaults"][k] != v and k != "data_dir"}
     return {
         "title": values.title or f"{run['experiment']} {run['config']}: {values.metric}",
@@ -121,7 +136,9 @@ def main(argv=None) -> None:
     values = command.new_flags()
     flags.DEFINE_bool("table", False, "write README's table", flag_values=values)
     flags.DEFINE_string("workdir", None, "a finished run", flag_values=values)
-    flags.DEFINE_string("metric", None, "which of its results.json", flag_values=values)
+    flags.DEFINE_string(
+        "metric", None, "which of its results.json, or NAME@STEP of its metrics.jsonl", flag_values=values
+    )
     flags.DEFINE_string("title", None, "what the number is, in words", flag_values=values)
     flags.DEFINE_string("bound", None, "what was asked for, as '>= 0.715'", flag_values=values)
     flags.DEFINE_float("reference", None, "the book's or paper's number", flag_values=values)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -46,7 +45,7 @@ class Checkpoints:
         return UserError(f"{self.directory}: cannot write a checkpoint: {reason}; the earlier ones are kept")
 
     def save(self, step: int, state: Any, notes: dict[str, Any]) -> None:
-        """Writes the state after `step` updates; does nothing if that is there already.
+        """Writes the state (the same in every process) after `step` updates; does nothing if that is there already.
 
         Raises:
           UserError: this checkpoint, or the one before it, could not be written (a full disk, no permission).
@@ -54,7 +53,7 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return
         meta = {"checksums": _checksums(state), "notes": notes}
-        state = jax.tree.map(jnp.copy, state)  # the loop donates its own, and writing goes on behind its back
+        state = jax.tree.map(np.array, state)  # copies: the loop donates its own, and writing goes on behind its back
         try:
             self._manager.wait_until_finished()
             self._manager.save(
@@ -67,7 +66,10 @@ class Checkpoints:
         """The newest checkpoint that is whole, or None if there is none.
 
         Args:
-          like: a state with the shapes, dtypes and shardings to restore to.
+          like: a state with the shapes and dtypes to restore to.
+
+        Returns:
+          The state in NumPy arrays, the same in every process.
 
         Raises:
           UserError: there are checkpoints, and none of them is whole.
@@ -75,12 +77,12 @@ class Checkpoints:
         steps = sorted(self._manager.all_steps(), reverse=True)
         if not steps:
             return None
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        like = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
         for candidate in steps:
             try:
                 items = self._manager.restore(
                     candidate,
-                    args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract), meta=ocp.args.JsonRestore()),
+                    args=ocp.args.Composite(state=ocp.args.StandardRestore(like), meta=ocp.args.JsonRestore()),
                 )
                 if _checksums(items["state"]) != items["meta"]["checksums"]:
                     raise ValueError("an array differs from what was saved")

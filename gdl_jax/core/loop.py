@@ -156,7 +156,7 @@ def train(
     state = initial_state(learner, data, devices, seed, seeds)
     step, window = 0, Window({})
     if (resumed := checkpoints.restore(state)) is not None:
-        step, state, window = resumed.step, resumed.state, Window.from_json(resumed.notes)
+        step, state, window = resumed.step, devices.replicate(resumed.state), Window.from_json(resumed.notes)
         progress.say(f"resuming from step {step}")
     saved = step
     log = MetricsLog(workdir, step) if writes else NoMetricsLog()

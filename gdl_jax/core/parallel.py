@@ -16,6 +16,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from gdl_jax.core.errors import UserError
 
 AXIS = "data"
+UNOPTIMISED = {"xla_backend_optimization_level": 0}  # on CPU, compiling initialisers (threefry) takes seconds otherwise
 
 
 class Devices(NamedTuple):
@@ -23,8 +24,9 @@ class Devices(NamedTuple):
 
     Attributes:
       axis_name: what the body averages over: AXIS under pmap, None under jit.
-      compile: (function, is_batch, donate) -> compiled function; `is_batch` says of each argument whether it is in
-        batch layout; the others and the results are the same on every device.
+      compile: (function, is_batch, donate, once) -> compiled function; `is_batch` says of each argument whether it is
+        in batch layout; the others and the results are the same on every device. `once`: it runs once, so that
+        compiling fast matters more than running fast.
       replicate: host pytree -> the same values on every device.
       columns: batch size -> (first, last), the examples of the global batch that this process must supply.
       split: pytree of host arrays (calls, columns, ...), this process's columns -> device arrays in batch layout.
@@ -67,9 +69,10 @@ def _jit_devices() -> Devices:
         array = np.asarray(array)
         return jax.make_array_from_callback(array.shape, everywhere, lambda index: array[index])
 
-    def compile_(function, is_batch, donate=()):
+    def compile_(function, is_batch, donate=(), once=False):
         del is_batch  # the arguments' own sharding says it
-        return jax.jit(function, donate_argnums=donate, out_shardings=everywhere)
+        options = UNOPTIMISED if once and jax.default_backend() == "cpu" else None
+        return jax.jit(function, donate_argnums=donate, out_shardings=everywhere, compiler_options=options)
 
     return Devices(
         axis_name=None,
@@ -90,7 +93,8 @@ def _pmap_devices() -> Devices:
         devices = jax.local_device_count()
         return array.reshape(array.shape[0], devices, array.shape[1] // devices, *array.shape[2:])
 
-    def compile_(function, is_batch, donate=()):
+    def compile_(function, is_batch, donate=(), once=False):
+        del once  # pmap takes no compiler options
         in_axes = tuple(1 if split else None for split in is_batch)
         return jax.pmap(function, axis_name=AXIS, in_axes=in_axes, out_axes=None, donate_argnums=donate)
 

@@ -51,7 +51,7 @@ def initial_state(learner: Learner, data, devices: Devices, seed: int, seeds: in
 
     first, last = devices.columns(jax.device_count())
     rows = data.train.take(np.zeros((last - first), np.int64))
-    return devices.compile(init, (True,))(devices.split({name: array[None] for name, array in rows.items()}))
+    return devices.compile(init, (True,), once=True)(devices.split({name: array[None] for name, array in rows.items()}))
 
 
 def compile_train(learner: Learner, data, feed, devices: Devices, seed: int, seeds: int) -> Callable:

@@ -25,7 +25,7 @@ def load(path):
 
 def compare(path, other):
     (losses, arrays), (other_losses, other_arrays) = load(path), load(other)
-    assert losses[0] > 1.5 * losses[-1]  # it learned something in these steps
+    assert losses[0] > 1.1 * losses[-1]  # it learned something in these steps
     np.testing.assert_allclose(losses, other_losses, rtol=1e-4)
     assert arrays.keys() == other_arrays.keys()
     for name, array in arrays.items():

@@ -22,7 +22,7 @@ PRESETS = [(name, preset) for name in registry.NAMES for preset in registry.find
 
 
 def as_flags(values):
-    return [f"--{k}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for k, v in values.items()]
+    return [f"--{k}={','.join(map(str, v)) if isinstance(v, tuple | list) else v}" for k, v in values.items()]
 
 
 @pytest.fixture(scope="module", params=registry.NAMES)

@@ -6,8 +6,17 @@ import jax
 import numpy as np
 
 from gdl_jax.data.digits import load
+from gdl_jax.models import autoencoder as networks
 
 BATCH = 32
+CONFIG = networks.Config(
+    encoder_filters=(8, 16),
+    encoder_kernel_sizes=(3, 3),
+    encoder_strides=(2, 2),
+    decoder_filters=(16, 1),
+    decoder_kernel_sizes=(3, 3),
+    decoder_strides=(2, 2),
+)
 
 
 @functools.cache

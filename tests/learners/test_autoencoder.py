@@ -8,16 +8,7 @@ from gdl_jax.learners.autoencoder import autoencoder, decode, encode
 from gdl_jax.learners.optimizers import make_optimizer
 from gdl_jax.losses.reconstruction import mse
 from gdl_jax.models import autoencoder as networks
-from tests.learners.digits import digits, first_state, fit, mean_of
-
-CONFIG = networks.Config(
-    encoder_filters=(8, 16),
-    encoder_kernel_sizes=(3, 3),
-    encoder_strides=(2, 2),
-    decoder_filters=(16, 1),
-    decoder_kernel_sizes=(3, 3),
-    decoder_strides=(2, 2),
-)
+from tests.learners.digits import CONFIG, digits, first_state, fit, mean_of
 
 
 class Scaled(nn.Module):

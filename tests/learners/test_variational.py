@@ -8,8 +8,7 @@ from gdl_jax.learners.optimizers import make_optimizer
 from gdl_jax.learners.variational import reparameterise, vae
 from gdl_jax.losses.reconstruction import mse
 from gdl_jax.models import autoencoder as networks
-from tests.learners.digits import digits, first_state, fit, mean_of
-from tests.learners.test_autoencoder import CONFIG
+from tests.learners.digits import CONFIG, digits, first_state, fit, mean_of
 
 DIM, LOG_VAR = 4, -1.0
 

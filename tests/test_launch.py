@@ -1,0 +1,93 @@
+"""The launch scripts, with stand-ins for what they start."""
+
+import os
+import platform
+import subprocess
+
+import pytest
+
+from tests.source_tree import ROOT
+
+LAUNCH = ROOT / "launch"
+
+
+def run(script, *arguments, cwd=ROOT, **environment):
+    return subprocess.run(
+        [LAUNCH / script, *arguments], cwd=cwd, env=os.environ | environment, capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """A finished environment whose Python only says what it was asked and in which surroundings."""
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nenv\nprintf "argument %s\\n" "$@"\nexit 7\n')
+    python.chmod(0o755)
+    requirements = (ROOT / "requirements.txt").open("rb")
+    checksum = subprocess.run(["cksum"], stdin=requirements, capture_output=True, text=True, check=True).stdout.strip()
+    (tmp_path / "venv" / "requirements.stamp").write_text(f"{checksum} cpu\n")
+    unset = dict.fromkeys(("GLIBC_TUNABLES", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_"))
+    kept = {name: os.environ.pop(name) for name in unset if name in os.environ}
+    yield {"GDL_JAX_VENV": str(tmp_path / "venv"), "GDL_JAX_ACCELERATOR": "cpu"}
+    os.environ.update(kept)
+
+
+@pytest.mark.parametrize("name", ["vea", "vae classifier", "../setup", "", "registry"])
+def test_an_unknown_experiment_is_one_line_that_lists_the_known(name):
+    done = run("local.sh", *[name][: bool(name)])
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert " classifier " in line
+    assert " registry" not in line.split("one of:")[1]  # no script
+
+
+def test_local_passes_on_flags_and_exit_code_from_any_directory(environment, tmp_path):
+    done = run("local.sh", "vae", "--config=digits", "--note=two words", cwd=tmp_path, **environment)
+    assert done.returncode == 7
+    lines = done.stdout.splitlines()
+    said = [line.removeprefix("argument ") for line in lines if line.startswith("argument ")]
+    assert said == ["-m", "experiments.vae", "--config=digits", "--note=two words"]
+    path = next(line for line in lines if line.startswith("PYTHONPATH=")).removeprefix("PYTHONPATH=").split(":")
+    assert path[0] == str(ROOT)
+    assert path[-1] == str(tmp_path)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the settings are those of glibc")
+def test_malloc_is_tuned_on_cpus_unless_the_user_has_done_it(environment):
+    lines = run("local.sh", "vae", MALLOC_MMAP_MAX_="9", **environment).stdout.splitlines()
+    assert "GLIBC_TUNABLES=glibc.malloc.hugetlb=1" in lines
+    assert "MALLOC_TRIM_THRESHOLD_=17179869184" in lines
+    assert "MALLOC_MMAP_MAX_=9" in lines
+
+
+def test_test_runs_pytest_in_the_repository(environment, tmp_path):
+    done = run("test.sh", "-k", "resume", cwd=tmp_path, **environment)
+    assert done.stdout.splitlines()[-4:] == ["argument -m", "argument pytest", "argument -k", "argument resume"]
+    assert f"PWD={ROOT}" in done.stdout.splitlines()
+
+
+def test_a_sweep_runs_every_combination_in_a_workdir_of_its_own():
+    flags = ["--config=digits", "--", "--kl_weight=0.5,1", "--encoder_filters=8,8;4,4"]
+    done = run("sweep.sh", "vae", *flags, LAUNCH="echo")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        f"vae --config=digits --kl_weight={kl} --encoder_filters={filters} "
+        f"--workdir=runs/vae-sweep/kl_weight={kl},encoder_filters={filters}"
+        for kl in ("0.5", "1")
+        for filters in ("8,8", "4,4")
+    ]
+
+
+def test_a_sweep_goes_on_after_a_failure_and_counts_it():
+    done = run("sweep.sh", "vae", "--", "--z_dim=2,4,8", LAUNCH="false")
+    assert done.returncode == 1
+    assert "3 of 3 runs failed" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["vae"], ["vae", "--"], ["vae", "--", "z_dim=2"]])
+def test_a_sweep_of_nothing_is_refused(arguments):
+    done = run("sweep.sh", *arguments, LAUNCH="echo")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
