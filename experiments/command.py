@@ -4,7 +4,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 
-from absl import flags
+from absl import flags, logging
 
 from gdl_jax.core.errors import UserError
 
@@ -32,6 +32,7 @@ def run(main: Callable[[flags.FlagValues], None], about: str, values: flags.Flag
 
     What the user can mend is one line on standard error and exit code 2.
     """
+    logging.set_verbosity(logging.FATAL)  # libraries log their errors, traceback and all, before they raise them
     try:
         rest = values(list(argv))[1:]
         if values.help:

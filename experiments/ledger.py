@@ -136,9 +136,7 @@ def main(argv=None) -> None:
     values = command.new_flags()
     flags.DEFINE_bool("table", False, "write README's table", flag_values=values)
     flags.DEFINE_string("workdir", None, "a finished run", flag_values=values)
-    flags.DEFINE_string(
-        "metric", None, "which of its results.json, or NAME@STEP of its metrics.jsonl", flag_values=values
-    )
+    flags.DEFINE_string("metric", None, "of its results.json, or NAME@STEP of its log", flag_values=values)
     flags.DEFINE_string("title", None, "what the number is, in words", flag_values=values)
     flags.DEFINE_string("bound", None, "what was asked for, as '>= 0.715'", flag_values=values)
     flags.DEFINE_float("reference", None, "the book's or paper's number", flag_values=values)

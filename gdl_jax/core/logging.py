@@ -2,13 +2,16 @@
 
 import json
 import math
+import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto import event_pb2, summary_pb2
 from tqdm import tqdm
 
 from gdl_jax.core.errors import UserError
@@ -31,34 +34,47 @@ class MetricsLog:
 
     def __init__(self, workdir: Path, resume_step: int):
         self.path = workdir / "metrics.jsonl"
-        try:
+        board = workdir / "tensorboard"
+        with self._told():
             kept = [row for row in read_rows(self.path) if row["step"] <= resume_step]
             self._file = self.path.open("w")
-            for row in kept:
-                self._file.write(json.dumps(row) + "\n")
+            self._file.writelines(json.dumps(row) + "\n" for row in kept)
             self._file.flush()
+            board.mkdir(exist_ok=True)
+            # tensorboardX's own SummaryWriter writes in a thread, where a full disk is a traceback and no error
+            self._board = EventsWriter(str(board / "events"), filename_suffix=f".{os.getpid()}")
+            resumed = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            self._event(resume_step + 1, session_log=resumed)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise UserError(f"{self.path}: cannot write: {error.strerror}") from error
-        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=resume_step + 1)
+
+    def _event(self, step: int, **content: Any) -> None:
+        self._board.write_event(event_pb2.Event(wall_time=time.time(), step=step, **content))
+        self._board.flush()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """One row: {"step": step, name: value, ...}.
 
         Raises:
-          UserError: the file can't be written (a full disk).
+          UserError: the files can't be written (a full disk).
         """
         row = {"step": step} | {name: float(f"{value:.8g}") for name, value in values.items()}
-        try:
+        scalars = [summary_pb2.Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        with self._told():
             self._file.write(json.dumps(row) + "\n")
             self._file.flush()
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot write: {error.strerror}") from error
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
+            self._event(step, summary=summary_pb2.Summary(value=scalars))
 
     def close(self) -> None:
-        self._file.close()
-        self._board.close()
+        """Everything is on disk after each row already; what can't be written any more was told of."""
+        for file in (self._file, self._board):
+            with suppress(OSError):
+                file.close()
 
 
 class NoMetricsLog:
