@@ -101,16 +101,21 @@ def make_row(values: flags.FlagValues) -> dict[str, Any]:
     }
 
 
+def shown(number: float) -> str:
+    """Counts in full, other numbers to five digits."""
+    return f"{number:,.0f}" if float(number).is_integer() else f"{number:.5g}"
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
     lines = ["| result | measured | asked | reference | data, seeds | minutes |", "| --- " * 6 + "|"]
     for row in rows:
-        value = f"{row['value']:.5g}" + (f" ± {row['std']:.2g}" if row.get("std") is not None else "")
+        value = shown(row["value"]) + (f" ± {row['std']:.2g}" if row.get("std") is not None else "")
         if row["reached"] is False:
             value += f" (not reproduced: {row['note']})"
-        reference = "" if row["reference"] is None else f"{row['reference']:.5g} ({row['reference_source']})"
+        reference = "" if row["reference"] is None else f"{shown(row['reference'])} ({row['reference_source']})"
         minutes = "" if row["minutes"] is None else f"{row['minutes']:.1f}"
-        data = f"{row['data']}, {row['seeds']}"
+        data = f"{row['data']}, {row['seeds']}" if row["seeds"] else ""
         lines.append(f"| {row['title']} | {value} | {row['bound'] or ''} | {reference} | {data} | {minutes} |")
     return "\n".join(lines)
 

@@ -1,0 +1,72 @@
+"""What only the VAE can do: encode, edit and morph a user's own photos."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import sample
+from experiments.run import main
+from experiments.vae import EXPERIMENT
+from gdl_jax.data import avatars
+
+FLAGS = [
+    "--config=faces",
+    "--avatars=60",
+    "--image_size=32",
+    "--encoder_filters=4,4",
+    "--encoder_kernel_sizes=3,3",
+    "--encoder_strides=2,2",
+    "--decoder_filters=4,3",
+    "--decoder_kernel_sizes=3,3",
+    "--decoder_strides=2,2",
+    "--z_dim=4",
+    "--steps=2",
+    "--likelihood_examples=0",
+]
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("faces")
+    main(EXPERIMENT, "about", ["program", f"--workdir={path}", *FLAGS])
+    return path
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for i, face in enumerate(avatars.draw_factors(3, seed=1)):
+        Image.fromarray(avatars.render(face, 50)).save(folder / f"friend_{i}.png")
+    return folder
+
+
+def test_analysis_draws_arithmetic_and_morphs(workdir):
+    for name in ("attribute_arithmetic", "morphs", "latent_histograms", "samples", "reconstructions"):
+        assert Image.open(workdir / "figures" / f"{name}.png").width > 300
+
+
+def test_photos_are_edited_and_morphed(workdir, photos, capsys):
+    edits = "--edit=Eyeglasses:2,Smiling:-1"
+    sample.main(["program", f"--workdir={workdir}", f"--images={photos}", edits, "--morph"])
+    paths = capsys.readouterr().out.split()
+    assert [path.rsplit("/", 1)[1] for path in paths] == ["edited.png", "morphs.png"]
+    assert all(np.asarray(Image.open(path).convert("L")).std() > 5 for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (["--edit=Eyeglasses:2"], "need --images"),
+        (["--edit=Moon:2", "PHOTOS"], "--edit=Moon"),
+        (["--edit=Eyeglasses:much", "PHOTOS"], "--edit=Eyeglasses:much"),
+        (["--images=/nowhere"], "/nowhere"),
+        (["--num=0"], "--num=0"),
+    ],
+)
+def test_bad_requests_are_one_line(workdir, photos, capsys, flags, text):
+    flags = [f"--images={photos}" if flag == "PHOTOS" else flag for flag in flags]
+    with pytest.raises(SystemExit, match="2"):
+        sample.main(["program", f"--workdir={workdir}", *flags])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert text in line
