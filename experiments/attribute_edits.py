@@ -55,6 +55,7 @@ def check_edits(run, code, vectors, workdir: Path) -> dict[str, float]:
     numbers = {"attribute classifier: accuracy, mean of attributes": float(accuracy.mean())}
 
     def shares(source, name, factor):
+        """(gained, kept) over the faces that can show the attribute, and over all of them."""
         rows = source.take(np.arange(min(HELD_OUT, len(source))))
         column = names.index(name)
         without = rows["attributes"][:, column] == 0
@@ -62,16 +63,26 @@ def check_edits(run, code, vectors, workdir: Path) -> dict[str, float]:
         before = predict(code.decode(mean))
         after = predict(code.decode((mean + factor * vectors[name]).astype(np.float32)))
         group = next(group for group in GROUPS if name in group)
-        return edit_success(before, after, column, np.array([other in group for other in names]))
+        related = np.array([other in group for other in names])
+        able = np.ones(len(before), bool)
+        if name in avatars.HAIR_COLORS:  # bald and hatted faces have no hair to colour
+            colors = [names.index(color) for color in avatars.HAIR_COLORS]
+            able = rows["attributes"][without][:, colors].any(axis=1)
+        return edit_success(before[able], after[able], column, related), edit_success(before, after, column, related)
 
     for name in EDITED:
-        found = {factor: shares(run.data.validation, name, factor) for factor in FACTORS}
+        found = {factor: shares(run.data.validation, name, factor)[0] for factor in FACTORS}
         factor = max(found, key=lambda f: min(found[f][0] / 0.9, found[f][1] / 0.85))
-        gained, kept = shares(run.data.test, name, factor)
+        (gained, kept), (gained_of_all, kept_of_all) = shares(run.data.test, name, factor)
         numbers |= {
             f"edit {name}: factor": factor,
             f"edit {name}: gained": gained,
             f"edit {name}: others kept": kept,
             f"attribute classifier: accuracy on {name}": float(accuracy[names.index(name)]),
         }
+        if name in avatars.HAIR_COLORS:
+            numbers |= {
+                f"edit {name}: gained, bald and hatted faces counted": gained_of_all,
+                f"edit {name}: others kept, bald and hatted faces counted": kept_of_all,
+            }
     return numbers

@@ -105,13 +105,14 @@ class Window(NamedTuple):
         return cls(**dict(notes) | {"metrics": {n: np.asarray(v, np.float32) for n, v in notes["metrics"].items()}})
 
 
-def _check_finite(metrics: Mapping[str, np.ndarray], first: int, where: str) -> None:
+def _check_finite(metrics: Mapping[str, np.ndarray], first: int, saved: int) -> None:
     for name, values in metrics.items():
         bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
         if bad.size:
             value = values[bad[0]].reshape(-1)
             value = value[~np.isfinite(value)][0]
-            raise NonFiniteError(f"{name} became {value} at step {first + bad[0] + 1}; {where}")
+            kept = f"the last good checkpoint is that of step {saved}" if saved else "there is no checkpoint yet"
+            raise NonFiniteError(f"{name} became {value} at step {first + bad[0] + 1}; {kept}")
 
 
 def train(
@@ -192,7 +193,7 @@ def train(
                     state, history = run_steps(state, feed.arrays, loaded, step, count)
                     metrics = {name: np.asarray(values)[:count] for name, values in jax.device_get(history).items()}
                     elapsed = time.monotonic() - began
-                _check_finite(metrics, step, f"the last good checkpoint is that of step {saved}")
+                _check_finite(metrics, step, saved)
                 step, calls = step + count, calls + 1
                 window = window.extended(metrics, elapsed if calls > 1 else math.nan)
                 if calls > 1:

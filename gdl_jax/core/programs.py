@@ -60,23 +60,25 @@ def compile_train(learner: Learner, data, feed, devices: Devices, seed: int, see
     The state is donated. Metrics are arrays of steps_per_call values each (with a replica axis after it), of which the
     first `count` are filled.
     """
-    one_step = replicas(learner.step, seeds, batch_axis=1)
 
     def call(state, arrays, loaded, first, count):
-        keys = make_keys(seed, seeds).step
+        def run(state, loaded, key):
+            def update(k, state):
+                batch = data.transform(feed.pick(arrays, loaded, k))
+                return learner.step(state, batch, jax.random.fold_in(key, first + k))
 
-        def update(k, state):
-            batch = data.transform(feed.pick(arrays, loaded, k))
-            return one_step(state, batch, _fold(keys, first + k))
+            def body(k, carry):
+                state, history = carry
+                state, metrics = update(k, state)
+                return state, jax.tree.map(lambda past, now: past.at[k].set(now), history, dict(metrics))
 
-        def body(k, carry):
-            state, history = carry
-            state, metrics = update(k, state)
-            return state, jax.tree.map(lambda past, now: past.at[k].set(now), history, dict(metrics))
+            shapes = jax.eval_shape(lambda state: update(0, state)[1], state)
+            history = jax.tree.map(lambda s: jnp.zeros((feed.steps_per_call, *s.shape), s.dtype), dict(shapes))
+            return lax.fori_loop(0, count, body, (state, history))
 
-        shapes = jax.eval_shape(lambda state: update(0, state)[1], state)
-        history = jax.tree.map(lambda s: jnp.zeros((feed.steps_per_call, *s.shape), s.dtype), dict(shapes))
-        return lax.fori_loop(0, count, body, (state, history))
+        # Outside the loop over steps: on CPU, where replicas take turns, each one's state is copied once a call only.
+        state, history = replicas(run, seeds, batch_axis=2)(state, loaded, make_keys(seed, seeds).step)
+        return state, history if seeds == 1 else jax.tree.map(lambda past: past.swapaxes(0, 1), history)
 
     return devices.compile(call, (False, False, True, False, False), donate=(0,))
 
