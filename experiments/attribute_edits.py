@@ -32,17 +32,17 @@ def load_judge(workdir: Path, image_size: int):
     experiment, judge = restore(workdir, warn=lambda text: None)
     if experiment.name != "classifier" or judge.config.target != "attributes":
         raise UserError(f"--attribute_classifier={workdir}: holds no `classifier --config=attributes`")
-    (part,) = experiment.parts(judge.config, judge.data).values()
+    logits_of = classifier.predictor(judge)
     size = judge.config.image_size
+    resize = jax.jit(lambda x: jax.image.resize(x, (len(x), size, size, x.shape[-1]), "linear"))
 
     def predict(images):
         if size != image_size:
-            resize = jax.jit(lambda x: jax.image.resize(x, (len(x), size, size, x.shape[-1]), "linear"))
             images = np.concatenate([resize(jnp.asarray(images[i : i + 500])) for i in range(0, len(images), 500)])
-        return classifier.predict(part.module, judge.state, images) > 0
+        return logits_of(images) > 0
 
     rows = judge.data.test.take(np.arange(len(judge.data.test)))
-    logits = classifier.predict(part.module, judge.state, np.asarray(judge.data.transform(rows)["image"]))
+    logits = logits_of(np.asarray(judge.data.transform(rows)["image"]))
     right = (logits > 0) == (rows["attributes"] > 0)
     return predict, judge.data.attributes, right.mean(0)
 
@@ -54,26 +54,31 @@ def check_edits(run, code, vectors, workdir: Path) -> dict[str, float]:
         raise UserError(f"--attribute_classifier={workdir}: was trained on other attributes")
     numbers = {"attribute classifier: accuracy, mean of attributes": float(accuracy.mean())}
 
-    def shares(source, name, factor):
-        """(gained, kept) over the faces that can show the attribute, and over all of them."""
+    def faces_without(source, name):
+        """Codes of the faces without the attribute, their predicted attributes, and which of them could show it."""
         rows = source.take(np.arange(min(HELD_OUT, len(source))))
-        column = names.index(name)
-        without = rows["attributes"][:, column] == 0
+        without = rows["attributes"][:, names.index(name)] == 0
         mean, _ = code.encode(np.asarray(run.data.transform(rows)["image"])[without])
-        before = predict(code.decode(mean))
-        after = predict(code.decode((mean + factor * vectors[name]).astype(np.float32)))
-        group = next(group for group in GROUPS if name in group)
-        related = np.array([other in group for other in names])
-        able = np.ones(len(before), bool)
+        able = np.ones(len(mean), bool)
         if name in avatars.HAIR_COLORS:  # bald and hatted faces have no hair to colour
             colors = [names.index(color) for color in avatars.HAIR_COLORS]
             able = rows["attributes"][without][:, colors].any(axis=1)
+        return mean, predict(code.decode(mean)), able
+
+    def shares(faces, name, factor):
+        """(gained, kept) over the faces that could show the attribute, and over all of them."""
+        mean, before, able = faces
+        after = predict(code.decode((mean + factor * vectors[name]).astype(np.float32)))
+        group = next(group for group in GROUPS if name in group)
+        related = np.array([other in group for other in names])
+        column = names.index(name)
         return edit_success(before[able], after[able], column, related), edit_success(before, after, column, related)
 
     for name in EDITED:
-        found = {factor: shares(run.data.validation, name, factor)[0] for factor in FACTORS}
+        tried = faces_without(run.data.validation, name)
+        found = {factor: shares(tried, name, factor)[0] for factor in FACTORS}
         factor = max(found, key=lambda f: min(found[f][0] / 0.9, found[f][1] / 0.85))
-        (gained, kept), (gained_of_all, kept_of_all) = shares(run.data.test, name, factor)
+        (gained, kept), (gained_of_all, kept_of_all) = shares(faces_without(run.data.test, name), name, factor)
         numbers |= {
             f"edit {name}: factor": factor,
             f"edit {name}: gained": gained,

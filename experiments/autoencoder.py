@@ -78,7 +78,7 @@ def _corrupted(run, pixels):
 def preview(run):
     """Test images above what comes back of them."""
     encoder, decoder = _coders(run)
-    pixels = np.asarray(run.data.transform(run.data.test.take(np.arange(10)))["image"])
+    pixels = np.asarray(run.data.transform(run.data.test.take(np.arange(min(10, len(run.data.test)))))["image"])
     shown = {"original": pixels}
     if run.config.noise:
         shown["seen"] = np.clip(_corrupted(run, pixels), 0, 1)

@@ -75,10 +75,11 @@ def build(config, data, axis_name):
     return classifier(module, optimizer, loss=loss, axis_name=axis_name)
 
 
-def predict(module, state, pixels, batch_size=500):
-    """Logits (N, K) of images (N, H, W, C) in [0, 1]."""
-    apply = jax.jit(lambda state, x: apply_eval(module, state.params, state.batch_stats, x))
-    return np.concatenate([apply(state, pixels[i : i + batch_size]) for i in range(0, len(pixels), batch_size)])
+def predictor(run, batch_size=500):
+    """Images (N, H, W, C) in [0, 1] -> logits (N, K), compiled once."""
+    (part,) = parts(run.config, run.data).values()
+    apply = jax.jit(lambda x: apply_eval(part.module, run.state.params, run.state.batch_stats, x))
+    return lambda pixels: np.concatenate([apply(pixels[i : i + batch_size]) for i in range(0, len(pixels), batch_size)])
 
 
 def _test_images(run):
@@ -88,10 +89,9 @@ def _test_images(run):
 
 def preview(run):
     """Predictions on the first test images."""
-    (part,) = parts(run.config, run.data).values()
-    rows = run.data.test.take(np.arange(EXAMPLES_SHOWN))
+    rows = run.data.test.take(np.arange(min(EXAMPLES_SHOWN, len(run.data.test))))
     pixels = np.asarray(run.data.transform(rows)["image"])
-    logits = predict(part.module, run.state, pixels)
+    logits = predictor(run)(pixels)
     if run.config.target == "label":
         true, predicted = rows["label"], logits.argmax(1)
         names = np.array(run.data.classes)
@@ -101,9 +101,8 @@ def preview(run):
 def analyse(run):
     """Predictions and confusion matrix, or each attribute's accuracy; the convolution demo."""
     preview(run)
-    (part,) = parts(run.config, run.data).values()
     pixels, rows = _test_images(run)
-    logits = predict(part.module, run.state, pixels)
+    logits = predictor(run)(pixels)
     if run.config.target == "attributes":
         right = (logits > 0) == (rows["attributes"] > 0)
         return {

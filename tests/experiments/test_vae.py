@@ -1,10 +1,12 @@
 """What only the VAE can do: encode, edit and morph a user's own photos."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import sample
+from experiments import classifier, sample
 from experiments.run import main
 from experiments.vae import EXPERIMENT
 from gdl_jax.data import avatars
@@ -43,6 +45,20 @@ def photos(tmp_path_factory):
 def test_analysis_draws_arithmetic_and_morphs(workdir):
     for name in ("attribute_arithmetic", "morphs", "latent_histograms", "samples", "reconstructions"):
         assert Image.open(workdir / "figures" / f"{name}.png").width > 300
+
+
+def test_edits_are_judged_by_a_classifier_trained_apart(workdir, tmp_path):
+    shape = ["--avatars=60", "--image_size=32", "--filters=4", "--kernel_sizes=3", "--strides=4", "--steps=2"]
+    main(classifier.EXPERIMENT, "about", ["program", "--config=attributes", f"--workdir={tmp_path}/judge", *shape])
+    flags = [*FLAGS, f"--workdir={tmp_path}/vae", f"--attribute_classifier={tmp_path}/judge"]
+    main(EXPERIMENT, "about", ["program", *flags])
+    results = json.loads((tmp_path / "vae" / "results.json").read_text())
+    for name in ("Eyeglasses", "Red_Hair", "Curly_Hair"):
+        assert 0 <= results[f"edit {name}: gained"] <= 1
+        assert 0 <= results[f"edit {name}: others kept"] <= 1
+    with pytest.raises(SystemExit, match="2"):  # a workdir that holds no attribute classifier
+        bad = f"--attribute_classifier={workdir}"
+        main(EXPERIMENT, "about", ["program", *FLAGS, f"--workdir={tmp_path}/bad", bad])
 
 
 def test_photos_are_edited_and_morphed(workdir, photos, capsys):
