@@ -182,6 +182,7 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         return make_evaluate(learner, data, rows, EVALUATION_BATCH, devices, config.seed, config.seeds)
 
     split = "test" if data.validation is None else "validation"
+    evaluate = evaluator(getattr(data, split))
     outcome = loop.train(
         learner,
         data,
@@ -194,7 +195,7 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         log_every=config.log_every,
         eval_every=config.eval_every,
         checkpoint_every=config.checkpoint_every,
-        evaluate=evaluator(getattr(data, split)),
+        evaluate=evaluate,
         split=split,
         preview=lambda state, step: experiment.preview(run_at(state, step)),
         profile=values.profile,
@@ -202,7 +203,8 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
     if outcome.step < config.steps:
         sys.stderr.write(f"stopped and saved at step {outcome.step} of {config.steps}; the same command goes on\n")
         return
-    results = {f"test/{name}": value for name, value in _numbers(evaluator(data.test)(outcome.state)).items()}
+    evaluate_test = evaluate if split == "test" else evaluator(data.test)
+    results = {f"test/{name}": value for name, value in _numbers(evaluate_test(outcome.state)).items()}
     if writes:
         results |= experiment.analyse(run_at(outcome.state, outcome.step))
         results["training_minutes"] = round(training_minutes(read_rows(workdir / "metrics.jsonl")), 2)

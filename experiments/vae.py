@@ -143,10 +143,10 @@ class Encoded(NamedTuple):
     log_var: np.ndarray
 
 
-def _encode_rows(run, source, limit: int) -> Encoded:
+def _encode_rows(run, code: Coders, source, limit: int) -> Encoded:
     rows = source.take(np.arange(min(limit, len(source))))
     pixels = np.asarray(run.data.transform(rows)["image"])
-    return Encoded(rows, pixels, *coders(run).encode(pixels))
+    return Encoded(rows, pixels, *code.encode(pixels))
 
 
 def preview(run):
@@ -157,10 +157,10 @@ def preview(run):
 
 def analyse(run):
     """The book's figures of chapter 3, latent statistics, and the likelihood estimate."""
-    test = _encode_rows(run, run.data.test, ENCODED)
+    code = coders(run)
+    test = _encode_rows(run, code, run.data.test, ENCODED)
     noise = np.asarray(jax.random.normal(run.key, test.mean.shape))
     codes = np.asarray(reparameterise(test.mean, test.log_var, noise))
-    code = coders(run)
     drawn = np.asarray(run.learner.sample(run.state, run.key, 60))
     images.image_grid(drawn, run.figures / "samples.png", columns=10)
     decoded = code.decode(test.mean[:10])
@@ -177,7 +177,7 @@ def analyse(run):
     pairs = [(test.mean[2 * i], test.mean[2 * i + 1]) for i in range(min(3, len(codes) // 2))]
     _morphs(code.decode, pairs, run.figures / "morphs.png")
     if run.data.attributes:
-        vectors = attribute_vectors(run)
+        vectors = attribute_vectors(run, code)
         _arithmetic(code.decode, test, run.data.attributes, vectors, run.figures / "attribute_arithmetic.png")
         if run.config.attribute_classifier:
             numbers |= check_edits(run, code, vectors, Path(run.config.attribute_classifier))
@@ -212,9 +212,9 @@ def _likelihood(run, test: Encoded) -> dict[str, float]:
     return {f"log-likelihood bound, {samples} samples, {count} images (nats)": float(values.mean())}
 
 
-def attribute_vectors(run) -> dict[str, np.ndarray]:
+def attribute_vectors(run, code: Coders) -> dict[str, np.ndarray]:
     """{attribute: mean code with it minus mean code without it}, from training images; z is the posterior mean."""
-    train = _encode_rows(run, run.data.train, ENCODED)
+    train = _encode_rows(run, code, run.data.train, ENCODED)
     columns = train.rows["attributes"].T
     varied = {name: has for name, has in zip(run.data.attributes, columns, strict=True) if has.any() and not has.all()}
     return {name: attribute_vector(train.mean, has) for name, has in varied.items()}
@@ -266,7 +266,7 @@ def sample(run, request):
     mean, _ = code.encode(pixels)
     columns, headings, written = [pixels, code.decode(mean)], ["image", "decoded"], []
     if request.edits:
-        vectors = attribute_vectors(run) if run.data.attributes else {}
+        vectors = attribute_vectors(run, code) if run.data.attributes else {}
         for name, factor in request.edits.items():
             if name not in vectors:
                 known = ", ".join(vectors) or "none: its data set has no attributes"
