@@ -29,7 +29,7 @@ def load_judge(workdir: Path, image_size: int):
     from experiments import classifier  # it imports this module's callers' tools; only judging needs it
     from experiments.restore import restore
 
-    experiment, judge = restore(workdir, warn=lambda text: None)
+    experiment, judge, _ = restore(workdir, warn=lambda text: None)
     if experiment.name != "classifier" or judge.config.target != "attributes":
         raise UserError(f"--attribute_classifier={workdir}: holds no `classifier --config=attributes`")
     logits_of = classifier.predictor(judge)
@@ -41,9 +41,8 @@ def load_judge(workdir: Path, image_size: int):
             images = np.concatenate([resize(jnp.asarray(images[i : i + 500])) for i in range(0, len(images), 500)])
         return logits_of(images) > 0
 
-    rows = judge.data.test.take(np.arange(len(judge.data.test)))
-    logits = logits_of(np.asarray(judge.data.transform(rows)["image"]))
-    right = (logits > 0) == (rows["attributes"] > 0)
+    logits, attributes = classifier.predict_test_split(judge, logits_of)
+    right = (logits > 0) == (attributes > 0)
     return predict, judge.data.attributes, right.mean(0)
 
 

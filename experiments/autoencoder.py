@@ -12,16 +12,14 @@ Minutes are those of two CPU cores. Look at `figures/latent_gaps.png`: what is d
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from experiments.experiment import DTYPES, Experiment, Part, RunConfig, image_spec, load_data, refuse_images
+from experiments.coders import coder_parts, coders, encode_rows
+from experiments.experiment import Experiment, RunConfig, load_data, refuse_images
 from experiments.run import main
-from gdl_jax.core.named import resolve
 from gdl_jax.core.prng import example_normal
-from gdl_jax.learners.autoencoder import autoencoder, decode, encode
+from gdl_jax.learners.autoencoder import autoencoder, make_reconstruction_loss
 from gdl_jax.learners.optimizers import make_optimizer
-from gdl_jax.losses.reconstruction import RECONSTRUCTION_LOSSES
 from gdl_jax.models import autoencoder as networks
 from gdl_jax.plots import images, latent
 
@@ -33,6 +31,8 @@ class Config(RunConfig, networks.Config):
     reconstruction_loss: str = "mse"  # mse, bce, rmse or package.module:function
     noise: float = 0.0  # standard deviation of noise on the input, whose clean version is the target (denoising)
 
+    LEAST = RunConfig.LEAST | {"z_dim": 1, "noise": 0}
+
 
 PRESETS = {"digits": Config(steps=5000, eval_every=1000, checkpoint_every=1000)}
 ENCODED = 5000  # test images in the figures, at most (the book's number)
@@ -41,13 +41,7 @@ GRID = 20
 
 def parts(config, data):
     """Encoder and decoder."""
-    image = image_spec(data)
-    codes = jax.ShapeDtypeStruct((1, config.z_dim), jnp.float32)
-    dtype = DTYPES[config.precision]
-    return {
-        "encoder": Part(networks.Encoder(config, dtype), (image,)),
-        "decoder": Part(networks.Decoder(config, image.shape[1:], dtype), (codes,)),
-    }
+    return coder_parts(networks.Encoder, config, data)
 
 
 def build(config, data, axis_name):
@@ -56,18 +50,9 @@ def build(config, data, axis_name):
     return autoencoder(
         **modules,
         optimizer=make_optimizer(config.optimizer, config.learning_rate),
-        reconstruction_loss=resolve("reconstruction_loss", config.reconstruction_loss, RECONSTRUCTION_LOSSES),
+        reconstruction_loss=make_reconstruction_loss(config.reconstruction_loss),
         noise=config.noise,
         axis_name=axis_name,
-    )
-
-
-def _coders(run):
-    """Compiled encoder and decoder of the run, arrays to arrays."""
-    modules = {name: part.module for name, part in parts(run.config, run.data).items()}
-    return (
-        jax.jit(lambda pixels: encode(modules["encoder"], run.state, pixels)),
-        jax.jit(lambda codes: decode(modules["decoder"], run.state, codes)),
     )
 
 
@@ -77,32 +62,31 @@ def _corrupted(run, pixels):
 
 def preview(run):
     """Test images above what comes back of them."""
-    encoder, decoder = _coders(run)
+    code = coders(run, parts(run.config, run.data))
     pixels = np.asarray(run.data.transform(run.data.test.take(np.arange(min(10, len(run.data.test)))))["image"])
     shown = {"original": pixels}
     if run.config.noise:
         shown["seen"] = np.clip(_corrupted(run, pixels), 0, 1)
-    shown["decoded"] = np.asarray(decoder(encoder(_corrupted(run, pixels))))
+    shown["decoded"] = code.decode(code.encode(_corrupted(run, pixels)))
     images.rows(list(shown.values()), list(shown), run.figures / "reconstructions.png")
 
 
 def analyse(run):
     """Reconstructions, the latent map, what lies in its gaps, and samples from its bounding box."""
     preview(run)
-    encoder, decoder = _coders(run)
-    rows = run.data.test.take(np.arange(min(ENCODED, len(run.data.test))))
-    codes = np.asarray(encoder(np.asarray(run.data.transform(rows)["image"])))
+    code = coders(run, parts(run.config, run.data))
+    rows, codes = encode_rows(run, code, run.data.test, ENCODED)
     labels = rows.get("label", np.zeros(len(codes), int))
     low, high = codes.min(0), codes.max(0)
     drawn = np.asarray(jax.random.uniform(run.key, (30, codes.shape[1]), minval=low, maxval=high))
-    decoded = np.asarray(decoder(drawn))
+    decoded = code.decode(drawn)
     latent.scatter(codes, labels, run.data.classes, run.figures / "latent_scatter.png")
     images.image_grid(decoded, run.figures / "samples_from_bounding_box.png", columns=10)
     if run.config.z_dim == 2:
         latent.gaps(codes, labels, run.data.classes, drawn, decoded, run.figures / "latent_gaps.png")
         axes = [np.linspace(low[i], high[i], GRID) for i in range(2)]
         grid = np.stack(np.meshgrid(axes[0], axes[1][::-1]), -1).reshape(-1, 2)
-        tiles = np.asarray(decoder(grid)).reshape(GRID, GRID, *decoded.shape[1:])
+        tiles = code.decode(grid).reshape(GRID, GRID, *decoded.shape[1:])
         latent.decoded_grid(tiles, axes, run.figures / "decoded_grid.png")
     return {"largest |z|": float(np.abs(codes).max())}
 
@@ -110,9 +94,7 @@ def analyse(run):
 def sample(run, request):
     """Images decoded from the bounding box of the codes of the training set's first images."""
     refuse_images(request, "autoencoder")
-    encoder, _ = _coders(run)
-    rows = run.data.train.take(np.arange(min(1000, len(run.data.train))))
-    codes = encoder(run.data.transform(rows)["image"])
+    _, codes = encode_rows(run, coders(run, parts(run.config, run.data)), run.data.train, 1000)
     drawn = run.learner.sample(run.state, run.key, request.num, codes.min(0), codes.max(0))
     path = request.out / "samples.png"
     images.image_grid(np.asarray(drawn), path, columns=10)

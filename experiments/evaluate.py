@@ -3,16 +3,15 @@
 python -m experiments.evaluate --workdir=runs/vae-digits
 """
 
-import json
 import sys
 from pathlib import Path
 
-import numpy as np
 from absl import flags
 
 from experiments import command, report
+from experiments.json_files import read_json, write_json
 from experiments.restore import restore
-from experiments.run import EVALUATION_BATCH, write_json
+from experiments.run import EVALUATION_BATCH, numbers
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.core.programs import make_evaluate
@@ -20,19 +19,22 @@ from gdl_jax.core.programs import make_evaluate
 
 def _main(values: flags.FlagValues) -> None:
     workdir = Path(values.workdir)
-    experiment, run = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"))
+    experiment, run, state = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"))
     rows = getattr(run.data, values.split)
     if rows is None:
         raise UserError(f"--split={values.split}: {run.data.name} has no such split")
-    evaluate = make_evaluate(run.learner, run.data, rows, EVALUATION_BATCH, make_devices("jit"), run.config.seed)
-    numbers = {f"{values.split}/{name}": float(np.mean(value)) for name, value in evaluate(run.state).items()}
-    numbers |= experiment.analyse(run)
+    config = run.config
+    evaluate = make_evaluate(
+        run.learner, run.data, rows, EVALUATION_BATCH, make_devices("jit"), config.seed, config.seeds
+    )
+    results = {f"{values.split}/{name}": value for name, value in numbers(evaluate(state)).items()}
+    results |= experiment.analyse(run)
     path = workdir / "results.json"
-    before = json.loads(path.read_text()) if path.exists() else {}
-    write_json(path, before | numbers)
+    write_json(path, read_json(path) | results)
     page = report.write_report(workdir)
-    for name, number in numbers.items():
-        sys.stdout.write(f"{name}: {number:.6g}\n")
+    for name, value in results.items():
+        text = f"{value['mean']:.6g} ± {value['std']:.2g}" if isinstance(value, dict) else f"{value:.6g}"
+        sys.stdout.write(f"{name}: {text}\n")
     sys.stderr.write(f"step {run.step}; report: {page}\n")
 
 

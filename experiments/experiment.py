@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,10 @@ from gdl_jax.data.dataset import DataSet
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What every run needs; experiments add their own hyperparameters by inheriting from this and from others."""
+    """What every run needs; experiments add their own hyperparameters by inheriting from this and from others.
+
+    LEAST holds the smallest value that each number may have, or each number of a list.
+    """
 
     dataset: str = "digits"  # digits, avatars (bundled), mnist, cifar10, celeba, folder:PATH, npz:PATH, tfds:NAME
     data_dir: str = ""  # where the data sets that are not bundled lie
@@ -36,20 +39,24 @@ class RunConfig:
     parallel: str = "jit"  # jit (sharded batch) or pmap (one replica of the body a device); same numbers
     precision: str = "f32"  # f32, or bf16 for the arithmetic of layers (parameters stay float32)
 
+    LEAST: ClassVar[Mapping[str, float]] = {
+        "steps": 1,
+        "seeds": 1,
+        "batch_size": 1,
+        "log_every": 1,
+        "eval_every": 0,
+        "checkpoint_every": 0,
+        "avatars": 10,
+        "image_size": 0,
+        "seed": 0,
+    }
+
     def __post_init__(self):
-        for name, least in (
-            ("steps", 1),
-            ("seeds", 1),
-            ("batch_size", 1),
-            ("log_every", 1),
-            ("eval_every", 0),
-            ("checkpoint_every", 0),
-            ("avatars", 10),
-            ("image_size", 0),
-            ("seed", 0),
-        ):
-            if getattr(self, name) < least:
-                raise UserError(f"--{name}={getattr(self, name)}: must be at least {least}")
+        for name, least in self.LEAST.items():
+            value = getattr(self, name)
+            if not all(number >= least for number in (value if isinstance(value, tuple) else (value,))):
+                shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+                raise UserError(f"--{name}={shown}: must be at least {least}")
         if self.precision not in DTYPES:
             raise UserError(f"--precision={self.precision}: unknown; choose one of {', '.join(DTYPES)}")
 

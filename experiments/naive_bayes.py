@@ -118,8 +118,8 @@ def preview(run):
     if run.config.dataset == "wrodl":
         draw_new_fashions(run, SHOWN, run.figures / "new_fashions.png")
         return
-    real = np.asarray(run.data.transform(run.data.train.take(np.arange(SHOWN)))["image"])
-    drawn = np.asarray(run.learner.sample(run.state, run.key, SHOWN))
+    real = np.asarray(run.data.transform(run.data.train.take(np.arange(min(SHOWN, len(run.data.train)))))["image"])
+    drawn = np.asarray(run.learner.sample(run.state, run.key, len(real)))
     rows([np.broadcast_to(real, drawn.shape), drawn], ["training", "sampled"], run.figures / "faces.png")
 
 

@@ -4,7 +4,6 @@ It is made from what lies in the workdir and needs no network, no JavaScript and
 """
 
 import base64
-import json
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -13,6 +12,7 @@ from typing import Any
 
 from PIL import Image
 
+from experiments.json_files import read_json
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.logging import duration, read_rows
 from gdl_jax.plots.curves import training_curves
@@ -77,8 +77,8 @@ def write_report(workdir: Path) -> Path:
     Raises:
       UserError: a file of the run is damaged, or the report can't be written.
     """
-    run = _read_json(workdir / "flags.json")
-    results = _read_json(workdir / "results.json")
+    run = read_json(workdir / "flags.json")
+    results = read_json(workdir / "results.json")
     figures = workdir / "figures"
     path = workdir / "report.html"
     try:
@@ -95,15 +95,6 @@ def write_report(workdir: Path) -> Path:
     except OSError as error:
         raise UserError(f"{error.filename or path}: {error.strerror or error}") from error
     return path
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
 
 
 def _heading(run: Mapping[str, Any], results: Mapping[str, Any], name: str) -> str:

@@ -1,6 +1,7 @@
 """Any run rebuilt from its working directory alone."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from experiments import registry
 from experiments.experiment import Experiment, Run
@@ -8,12 +9,27 @@ from experiments.run import first_replica, read_flags
 from gdl_jax.core import flags as config_flags
 from gdl_jax.core.checkpoint import Checkpoints
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.learner import State
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.core.programs import initial_state, make_keys
 
 
-def restore(workdir: Path, warn) -> tuple[Experiment, Run]:
-    """The experiment and the run at its newest checkpoint (the first replica of several).
+class Restored(NamedTuple):
+    """A run at its newest checkpoint.
+
+    Attributes:
+      experiment: which.
+      run: the run, of the first replica where there are several.
+      state: of all replicas.
+    """
+
+    experiment: Experiment
+    run: Run
+    state: State
+
+
+def restore(workdir: Path, warn) -> Restored:
+    """The run that `workdir` holds. Only reads it.
 
     Raises:
       UserError: no run there, or none of its checkpoints can be read.
@@ -32,8 +48,9 @@ def restore(workdir: Path, warn) -> tuple[Experiment, Run]:
     checkpoints.close()
     if restored is None:
         raise UserError(f"--workdir={workdir}: the run has no checkpoint yet")
-    state = first_replica(restored.state, config.seeds)
+    state = devices.replicate(restored.state)
     figures = workdir / "figures"
     figures.mkdir(exist_ok=True)
     key = make_keys(config.seed).sample
-    return experiment, Run(config, data, learner, state, key, restored.step, figures)
+    run = Run(config, data, learner, first_replica(state, config.seeds), key, restored.step, figures)
+    return Restored(experiment, run, state)

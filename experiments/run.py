@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import importlib.metadata
-import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from absl import flags
 
 from experiments import command, report
 from experiments.experiment import MAY_CHANGE_ON_RESUME, Experiment, Run
+from experiments.json_files import read_json, write_json
 from experiments.summary import count_parameters, dry_run
 from gdl_jax.core import flags as config_flags
 from gdl_jax.core import loop
@@ -63,20 +63,22 @@ def _commit() -> str | None:
     return done.stdout.strip() or None
 
 
-def check_resume(path: Path, experiment: Experiment, config: Any) -> None:
-    """Refuses to go on with a run whose hyperparameters were others.
+def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str, Any] | None:
+    """What flags.json says of the run that is to go on, or None where there is none with a checkpoint yet.
 
     Raises:
-      UserError: names the flags that changed, or says that the file is damaged.
+      UserError: the run is of another experiment or its hyperparameters were others; names the flags that changed. Or
+        the file is damaged.
     """
-    if not path.exists():
-        return
-    before = read_flags(path)
+    if not any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*")):
+        return None
+    before = read_flags(workdir / "flags.json")
     if before["experiment"] != experiment.name:
-        raise UserError(f"--workdir={path.parent} holds a run of {before['experiment']}, not of {experiment.name}")
+        raise UserError(f"--workdir={workdir} holds a run of {before['experiment']}, not of {experiment.name}")
     changed = config_flags.changed(before["flags"], dataclasses.asdict(config), ignore=MAY_CHANGE_ON_RESUME)
     if changed:
-        raise UserError(f"--workdir={path.parent} holds a run with another config: {'; '.join(changed)}")
+        raise UserError(f"--workdir={workdir} holds a run with another config: {'; '.join(changed)}")
+    return before
 
 
 def read_flags(path: Path) -> dict[str, Any]:
@@ -85,27 +87,16 @@ def read_flags(path: Path) -> dict[str, Any]:
     Raises:
       UserError: it is missing or damaged.
     """
-    try:
-        contents = json.loads(path.read_text())
-        return contents | {"flags": dict(contents["flags"])}
-    except FileNotFoundError as error:
-        raise UserError(f"--workdir={path.parent}: holds no run (no flags.json)") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
+    contents = read_json(path)
+    if not contents:
+        raise UserError(f"--workdir={path.parent}: holds no run (no flags.json)")
+    if not isinstance(contents.get("flags"), dict) or "experiment" not in contents:
+        raise UserError(f"{path}: cannot be read: it has no flags")
+    return contents
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes a file that is whole or not there at all.
-
-    Raises:
-      UserError: it can't be written.
-    """
-    partial = path.with_suffix(".partial")
-    try:
-        partial.write_text(json.dumps(value, indent=1) + "\n")
-        partial.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write: {error.strerror}") from error
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _describe(experiment: Experiment, preset: str, config: Any, argv: Sequence[str], parameters: int) -> dict[str, Any]:
@@ -118,9 +109,15 @@ def _describe(experiment: Experiment, preset: str, config: Any, argv: Sequence[s
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
         "commit": _commit(),
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "started": _now(),
         "parameters": parameters,
     }
+
+
+def _resumed(before: dict[str, Any], config: Any) -> dict[str, Any]:
+    """flags.json of a run that goes on: with the flags that may change as they are now, and when that was."""
+    resumption = {"at": _now(), "commit": _commit()}
+    return before | {"flags": dataclasses.asdict(config), "resumed": [*before.get("resumed", []), resumption]}
 
 
 def first_replica(state: Any, seeds: int) -> Any:
@@ -129,7 +126,9 @@ def first_replica(state: Any, seeds: int) -> Any:
     return local if seeds == 1 else jax.tree.map(lambda leaf: leaf[0], local)
 
 
-def _numbers(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def numbers(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """For results.json: numbers, or {"mean", "std", "values"} where there are replicas."""
+
     def one(value):
         if np.ndim(value) == 0:
             return float(value)
@@ -156,21 +155,22 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         return
     _join_processes(values)
     workdir = Path(values.workdir or Path("runs") / f"{experiment.name}-{values.config}").absolute()
-    check_resume(workdir / "flags.json", experiment, config)
+    before = check_resume(workdir, experiment, config)
     data = experiment.load(config)
     devices = make_devices(config.parallel)
+    devices.columns(config.batch_size)  # refuses a batch that the devices can't share
     learner = experiment.build(config, data, devices.axis_name)
     local_learner = experiment.build(config, data, None)
     parameters = count_parameters(experiment.parts(config, data)).total
+    description = _describe(experiment, values.config, config, argv, parameters)
     writes = jax.process_index() == 0
     figures = workdir / "figures"
     try:
         figures.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--workdir={workdir}: cannot be made: {error.strerror}") from error
-    if writes and not (workdir / "flags.json").exists():
-        write_json(workdir / "flags.json", _describe(experiment, values.config, config, argv, parameters))
     if writes:
+        write_json(workdir / "flags.json", _resumed(before, config) if before else description)
         sys.stderr.write(f"{experiment.name} {values.config}: {parameters:,} parameters, {len(data.train):,} training ")
         sys.stderr.write(f"examples of {data.name}, {jax.device_count()} x {jax.devices()[0].device_kind}; {workdir}\n")
 
@@ -204,7 +204,7 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         sys.stderr.write(f"stopped and saved at step {outcome.step} of {config.steps}; the same command goes on\n")
         return
     evaluate_test = evaluate if split == "test" else evaluator(data.test)
-    results = {f"test/{name}": value for name, value in _numbers(evaluate_test(outcome.state)).items()}
+    results = {f"test/{name}": value for name, value in numbers(evaluate_test(outcome.state)).items()}
     if writes:
         results |= experiment.analyse(run_at(outcome.state, outcome.step))
         results["training_minutes"] = round(training_minutes(read_rows(workdir / "metrics.jsonl")), 2)

@@ -40,9 +40,12 @@ def _main(values: flags.FlagValues) -> None:
     edits = _edits(values.edit)
     if (edits or values.morph) and not images:
         raise UserError("--edit and --morph need --images")
-    experiment, run = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"))
+    experiment, run, _ = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"))
     out = Path(values.out) if values.out else workdir / "samples"
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out={out}: cannot be made: {error.strerror}") from error
     run = dataclasses.replace(run, key=jax.random.key(values.seed))
     for path in experiment.sample(run, SampleRequest(out, values.num, images, edits, values.morph)):
         sys.stdout.write(f"{path}\n")

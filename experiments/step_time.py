@@ -22,6 +22,7 @@ from jax import lax
 
 from experiments import command, registry
 from gdl_jax.core import loop
+from gdl_jax.core.errors import UserError
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.data.blank import blank
 from gdl_jax.data.dataset import ArraySource, DataSet
@@ -33,6 +34,8 @@ WARM_UP = 2  # windows that don't count: they compile, and find out how many ste
 def noise(config) -> DataSet:
     """ROWS examples with the shapes of the config's data set: it takes as long as pictures do."""
     like = blank(config.dataset, config.image_size)
+    if like is None:
+        raise UserError(f"--experiment: the shapes of the data set {config.dataset} are not known beforehand")
     rng = np.random.default_rng(0)
     rows = {
         name: rng.integers(0, 256 if name == "image" else 10, (ROWS, *array.shape[1:])).astype(array.dtype)
@@ -96,6 +99,8 @@ def seconds_of_replicas(experiment, config, steps: int, windows: int, kind: str)
 
 def _main(values: flags.FlagValues) -> None:
     experiment = registry.find(values.experiment)
+    if values.config not in experiment.presets:
+        raise UserError(f"--config={values.config}: unknown; {experiment.name} has {', '.join(experiment.presets)}")
     config = dataclasses.replace(experiment.presets[values.config], batch_size=values.batch_size, seeds=values.seeds)
     if values.replicas:
         seconds = seconds_of_replicas(experiment, config, values.steps, values.windows, values.replicas)

@@ -18,6 +18,7 @@ from flax import linen as nn
 
 from experiments import command, registry
 from experiments.experiment import Experiment, Part
+from gdl_jax.core.parallel import make_devices
 from gdl_jax.data.blank import blank
 
 
@@ -111,6 +112,7 @@ def blank_data(experiment: Experiment, config: Any):
 
 def dry_run(experiment: Experiment, config: Any) -> str:
     """What a run would be and cost: the tables, and what the compiler says of one update."""
+    make_devices(config.parallel)  # refuses an unknown kind
     data = blank_data(experiment, config)
     learner = experiment.build(config, data, None)
     row = data.train.take(np.zeros(1, int))
@@ -124,7 +126,7 @@ def dry_run(experiment: Experiment, config: Any) -> str:
     cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
     lines = [summary(experiment, config).rstrip(), ""]
     lines += [f"batch {name}: {leaf.dtype}{list(leaf.shape)}" for name, leaf in batch.items()]
-    lines.append(f"FLOPs a step: {cost.get('flops', float('nan')):.4g} (as XLA counts them, on one device)")
+    lines.append(f"FLOPs a step: {cost.get('flops', float('nan')):.4g} (as XLA counts them; one device, one replica)")
     lines.append(f"state: {sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) / 2**20:.1f} MiB")
     if memory is not None:
         lines.append(f"temporary memory: {memory.temp_size_in_bytes / 2**20:.1f} MiB")

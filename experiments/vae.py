@@ -13,21 +13,19 @@ Minutes are those of two CPU cores. On MNIST, the mean loss of the first and the
 """
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
 from experiments.attribute_edits import check_edits
-from experiments.experiment import DTYPES, Experiment, Part, RunConfig, image_spec, load_data
+from experiments.coders import Coders, coder_parts, coders, encode_rows
+from experiments.experiment import Experiment, RunConfig, image_spec, load_data
 from experiments.run import main
 from gdl_jax.core.errors import UserError
-from gdl_jax.core.named import resolve
 from gdl_jax.data.folder import list_images
 from gdl_jax.data.images import read_image
 from gdl_jax.evaluation.attributes import attribute_vector
@@ -37,10 +35,9 @@ from gdl_jax.evaluation.likelihood import (
     gaussian_log_likelihood,
     importance_weighted_bound,
 )
-from gdl_jax.learners.autoencoder import decode, encode
+from gdl_jax.learners.autoencoder import decode, make_reconstruction_loss
 from gdl_jax.learners.optimizers import make_optimizer
 from gdl_jax.learners.variational import reparameterise, vae
-from gdl_jax.losses.reconstruction import RECONSTRUCTION_LOSSES
 from gdl_jax.models import autoencoder as networks
 from gdl_jax.plots import images, latent
 
@@ -56,6 +53,15 @@ class Config(RunConfig, networks.Config):
     likelihood_samples: int = 50  # importance samples per image of the likelihood estimate
     likelihood_examples: int = 100  # test images of the likelihood estimate; 0: no estimate
     attribute_classifier: str = ""  # workdir of `classifier --config=attributes`, to judge attribute arithmetic
+
+    LEAST = RunConfig.LEAST | {
+        "z_dim": 1,
+        "reconstruction_weight": 0,
+        "kl_weight": 0,
+        "free_bits": 0,
+        "likelihood_samples": 1,
+        "likelihood_examples": 0,
+    }
 
 
 PRESETS = {
@@ -74,7 +80,6 @@ PRESETS = {
     ),
 }
 ENCODED = 5000  # images that maps, statistics and attribute vectors are made of, at most
-BATCH = 250
 GRID = 20
 FACTORS = np.arange(-4, 5)
 MORPH = np.linspace(0.0, 1.0, 10)
@@ -83,13 +88,7 @@ SHOWN_ATTRIBUTES = ("Eyeglasses", "Blond_Hair", "Smiling", "Long_Hair", "Male", 
 
 def parts(config, data):
     """Encoder and decoder."""
-    image = image_spec(data)
-    codes = jax.ShapeDtypeStruct((1, config.z_dim), jnp.float32)
-    dtype = DTYPES[config.precision]
-    return {
-        "encoder": Part(networks.GaussianEncoder(config, dtype), (image,)),
-        "decoder": Part(networks.Decoder(config, image.shape[1:], dtype), (codes,)),
-    }
+    return coder_parts(networks.GaussianEncoder, config, data)
 
 
 def build(config, data, axis_name):
@@ -98,7 +97,7 @@ def build(config, data, axis_name):
     return vae(
         **modules,
         optimizer=make_optimizer(config.optimizer, config.learning_rate),
-        reconstruction_loss=resolve("reconstruction_loss", config.reconstruction_loss, RECONSTRUCTION_LOSSES),
+        reconstruction_loss=make_reconstruction_loss(config.reconstruction_loss),
         z_dim=config.z_dim,
         reconstruction_weight=config.reconstruction_weight,
         kl_weight=config.kl_weight,
@@ -107,46 +106,22 @@ def build(config, data, axis_name):
     )
 
 
-class Coders(NamedTuple):
-    """Compiled: images (N, H, W, C) -> (mean, log_var), each (N, z); codes (N, z) -> images; any N, NumPy arrays."""
-
-    encode: Callable
-    decode: Callable
-
-
-def _batched(function: Callable) -> Callable:
-    """`function` on whole batches of at most BATCH rows, so that it is compiled for few shapes."""
-    compiled = jax.jit(function)
-
-    def call(rows):
-        outputs = [jax.device_get(compiled(rows[i : i + BATCH])) for i in range(0, len(rows), BATCH)]
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *outputs)
-
-    return call
-
-
-def coders(run) -> Coders:
-    """The run's encoder and decoder in evaluation mode."""
-    modules = {name: part.module for name, part in parts(run.config, run.data).items()}
-    return Coders(
-        _batched(lambda pixels: encode(modules["encoder"], run.state, pixels)),
-        _batched(lambda codes: decode(modules["decoder"], run.state, codes)),
-    )
-
-
 class Encoded(NamedTuple):
-    """Rows of a split with their codes."""
+    """The first rows of a split, without their images, and their codes."""
 
-    rows: dict[str, np.ndarray]
-    images: np.ndarray
+    columns: dict[str, np.ndarray]
     mean: np.ndarray
     log_var: np.ndarray
 
 
-def _encode_rows(run, code: Coders, source, limit: int) -> Encoded:
-    rows = source.take(np.arange(min(limit, len(source))))
-    pixels = np.asarray(run.data.transform(rows)["image"])
-    return Encoded(rows, pixels, *code.encode(pixels))
+def _encode(run, code: Coders, source) -> Encoded:
+    columns, (mean, log_var) = encode_rows(run, code, source, ENCODED)
+    return Encoded(columns, mean, log_var)
+
+
+def _test_images(run, index: np.ndarray) -> np.ndarray:
+    """(N, H, W, C) of the test split's rows at `index`."""
+    return np.asarray(run.data.transform(run.data.test.take(index))["image"])
 
 
 def preview(run):
@@ -157,17 +132,17 @@ def preview(run):
 
 def analyse(run):
     """The book's figures of chapter 3, latent statistics, and the likelihood estimate."""
-    code = coders(run)
-    test = _encode_rows(run, code, run.data.test, ENCODED)
+    code = coders(run, parts(run.config, run.data))
+    test = _encode(run, code, run.data.test)
     noise = np.asarray(jax.random.normal(run.key, test.mean.shape))
     codes = np.asarray(reparameterise(test.mean, test.log_var, noise))
     drawn = np.asarray(run.learner.sample(run.state, run.key, 60))
     images.image_grid(drawn, run.figures / "samples.png", columns=10)
-    decoded = code.decode(test.mean[:10])
-    images.rows([test.images[:10], decoded], ["original", "decoded"], run.figures / "reconstructions.png")
+    shown = _test_images(run, np.arange(min(10, len(codes))))
+    images.rows([shown, code.decode(test.mean[:10])], ["original", "decoded"], run.figures / "reconstructions.png")
     latent.histograms(codes, run.figures / "latent_histograms.png")
     if run.config.z_dim == 2:
-        labels = test.rows.get("label", np.zeros(len(codes), int))
+        labels = test.columns.get("label", np.zeros(len(codes), int))
         latent.scatter(codes, labels, run.data.classes, run.figures / "latent_scatter.png")
         latent.normal_cdf_map(codes, labels, run.data.classes, run.figures / "latent_p_values.png")
         _decoded_grid(code.decode, run.figures / "decoded_grid.png")
@@ -175,10 +150,11 @@ def analyse(run):
     if run.config.likelihood_examples:
         numbers |= _likelihood(run, test)
     pairs = [(test.mean[2 * i], test.mean[2 * i + 1]) for i in range(min(3, len(codes) // 2))]
-    _morphs(code.decode, pairs, run.figures / "morphs.png")
+    if pairs:
+        _morphs(code.decode, pairs, run.figures / "morphs.png")
     if run.data.attributes:
         vectors = attribute_vectors(run, code)
-        _arithmetic(code.decode, test, run.data.attributes, vectors, run.figures / "attribute_arithmetic.png")
+        _arithmetic(run, code.decode, test, vectors)
         if run.config.attribute_classifier:
             numbers |= check_edits(run, code, vectors, Path(run.config.attribute_classifier))
     return numbers
@@ -195,44 +171,47 @@ def _decoded_grid(decoder, path):
 def _likelihood(run, test: Encoded) -> dict[str, float]:
     """The importance-weighted bound; only losses that are minus a log density allow one."""
     config = run.config
-    if config.reconstruction_loss == "mse":
+    if config.reconstruction_loss == "mse" and config.kl_weight > 0 and config.reconstruction_weight > 0:
         log_likelihood = gaussian_log_likelihood(config.reconstruction_weight / config.kl_weight)
     elif config.reconstruction_loss == "bce":
         log_likelihood = bernoulli_log_likelihood
     else:
         return {}
     decoder = parts(config, run.data)["decoder"].module
-    count, samples = min(config.likelihood_examples, len(test.images)), config.likelihood_samples
+    count, samples = min(config.likelihood_examples, len(test.mean)), config.likelihood_samples
     bound = jax.jit(
         lambda key, pixels, mean, log_var: importance_weighted_bound(
             key, pixels, mean, log_var, lambda z: decode(decoder, run.state, z), log_likelihood, samples
         )
     )
-    values = bound(run.key, test.images[:count], test.mean[:count], test.log_var[:count])
+    values = bound(run.key, _test_images(run, np.arange(count)), test.mean[:count], test.log_var[:count])
     return {f"log-likelihood bound, {samples} samples, {count} images (nats)": float(values.mean())}
 
 
 def attribute_vectors(run, code: Coders) -> dict[str, np.ndarray]:
     """{attribute: mean code with it minus mean code without it}, from training images; z is the posterior mean."""
-    train = _encode_rows(run, code, run.data.train, ENCODED)
-    columns = train.rows["attributes"].T
-    varied = {name: has for name, has in zip(run.data.attributes, columns, strict=True) if has.any() and not has.all()}
+    train = _encode(run, code, run.data.train)
+    has_it = train.columns["attributes"].T
+    varied = {name: has for name, has in zip(run.data.attributes, has_it, strict=True) if has.any() and not has.all()}
     return {name: attribute_vector(train.mean, has) for name, has in varied.items()}
 
 
-def _arithmetic(decoder, test: Encoded, names, vectors, path):
+def _arithmetic(run, decoder, test: Encoded, vectors):
     """Faces without each attribute, and along its vector by factors -4 ... 4, in units of half the mean difference."""
     shown = [name for name in SHOWN_ATTRIBUTES if name in vectors] or list(vectors)[:4]
     rows, labels = [], []
     for i, name in enumerate(shown):
-        without = np.flatnonzero(test.rows["attributes"][:, names.index(name)] == 0)
+        without = np.flatnonzero(test.columns["attributes"][:, run.data.attributes.index(name)] == 0)
         if not len(without):
             continue
         start = without[i % len(without)]
         path_codes = test.mean[start] + 0.5 * FACTORS[:, None] * vectors[name]
-        rows.append(np.concatenate([test.images[start : start + 1], decoder(path_codes.astype(np.float32))]))
+        image = _test_images(run, np.array([start]))
+        rows.append(np.concatenate([image, decoder(path_codes.astype(np.float32))]))
         labels.append(name.replace("_", " "))
-    images.rows(rows, labels, path, headings=["image", *(f"{factor:+d}" if factor else "0" for factor in FACTORS)])
+    if rows:
+        headings = ["image", *(f"{factor:+d}" if factor else "0" for factor in FACTORS)]
+        images.rows(rows, labels, run.figures / "attribute_arithmetic.png", headings=headings)
 
 
 def _morphs(decoder, pairs, path):
@@ -262,7 +241,7 @@ def sample(run, request):
         images.image_grid(np.asarray(run.learner.sample(run.state, run.key, request.num)), path, columns=10)
         return [path]
     names, pixels = _read_photos(run, request.images)
-    code = coders(run)
+    code = coders(run, parts(run.config, run.data))
     mean, _ = code.encode(pixels)
     columns, headings, written = [pixels, code.decode(mean)], ["image", "decoded"], []
     if request.edits:

@@ -1,7 +1,7 @@
 """Checkpoints by orbax, with what it leaves out: every array is checked when it comes back.
 
 A checkpoint that can't be read, or whose arrays are not the ones that were written, is reported, and the one before it
-is used.
+is used. Nothing is deleted for that: a training moves what it could not read out of the way.
 """
 
 import zlib
@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 
 from gdl_jax.core.errors import UserError
 
 KEEP = 3
+DAMAGED = "damaged_checkpoints"  # beside checkpoints/: what could not be read when a training resumed
 
 
 class Restored(NamedTuple):
@@ -24,6 +26,10 @@ class Restored(NamedTuple):
     step: int
     state: Any
     notes: dict[str, Any]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _checksums(state: Any) -> list[int]:
@@ -39,9 +45,10 @@ class Checkpoints:
         self._warn = warn
         options = ocp.CheckpointManagerOptions(max_to_keep=KEEP, create=True)
         self._manager = ocp.CheckpointManager(self.directory, options=options)
+        self._unreadable: list[int] = []
 
     def _failed(self, error: Exception) -> UserError:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = _first_line(error)
         return UserError(f"{self.directory}: cannot write a checkpoint: {reason}; the earlier ones are kept")
 
     def save(self, step: int, state: Any, notes: dict[str, Any]) -> None:
@@ -63,7 +70,7 @@ class Checkpoints:
             raise self._failed(error) from error
 
     def restore(self, like: Any) -> Restored | None:
-        """The newest checkpoint that is whole, or None if there is none.
+        """The newest checkpoint that is whole, or None if there is none. Reads only.
 
         Args:
           like: a state with the shapes and dtypes to restore to.
@@ -72,12 +79,13 @@ class Checkpoints:
           The state in NumPy arrays, the same in every process.
 
         Raises:
-          UserError: there are checkpoints, and none of them is whole.
+          UserError: there are checkpoints, and none of them is whole; or its arrays have other shapes than `like`.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         if not steps:
             return None
         like = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
+        self._unreadable = []
         for candidate in steps:
             try:
                 items = self._manager.restore(
@@ -87,13 +95,36 @@ class Checkpoints:
                 if _checksums(items["state"]) != items["meta"]["checksums"]:
                     raise ValueError("an array differs from what was saved")
             except Exception as error:
-                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                self._warn(f"checkpoint {self.directory / str(candidate)} is damaged and not used: {reason[:200]}")
+                reason = _first_line(error)[:200]
+                self._warn(f"checkpoint {self.directory / str(candidate)} is damaged and not used: {reason}")
+                self._unreadable.append(candidate)
                 continue
-            for damaged in (s for s in steps if s > candidate):
-                self._manager.delete(damaged)
+            self._check_shapes(candidate, items["state"], like)
             return Restored(candidate, items["state"], items["meta"]["notes"])
         raise UserError(f"{self.directory}: no checkpoint in it can be read")
+
+    def _check_shapes(self, step: int, state: Any, like: Any) -> None:
+        wanted = jax.tree_util.tree_leaves_with_path(like)
+        for (path, expected), leaf in zip(wanted, jax.tree.leaves(state), strict=True):
+            if (leaf.shape, leaf.dtype) != (expected.shape, expected.dtype):
+                raise UserError(
+                    f"{self.directory / str(step)}: {jax.tree_util.keystr(path)} is {leaf.dtype}{list(leaf.shape)}, "
+                    f"the model's is {expected.dtype}{list(expected.shape)}: the data or the code have changed"
+                )
+
+    def set_aside_unreadable(self) -> None:
+        """Moves what `restore` could not read to damaged_checkpoints/, so that those steps can be saved again."""
+        if not self._unreadable:
+            return
+        if jax.process_index() == 0:
+            aside = self.directory.with_name(DAMAGED)
+            aside.mkdir(exist_ok=True)
+            for step in self._unreadable:
+                number = sum(1 for _ in aside.glob(f"{step}*"))
+                (self.directory / str(step)).rename(aside / (f"{step}.{number}" if number else str(step)))
+        multihost_utils.sync_global_devices("damaged checkpoints are set aside")
+        self._manager.reload()
+        self._unreadable = []
 
     def close(self) -> None:
         """Waits until everything is written.

@@ -32,12 +32,22 @@ class Rows(Protocol):
     def take(self, indices: np.ndarray) -> dict[str, np.ndarray]: ...
 
 
-@lru_cache(maxsize=32)
-def _permutation(seed: int, epoch: int, count: int) -> np.ndarray:
+Permutation = Callable[[int, int, int], np.ndarray]
+
+
+def epoch_permutation(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The order of one epoch: (count,) int32."""
     return np.random.default_rng((seed, epoch)).permutation(count).astype(np.int32)
 
 
-def batch_indices(seed: int, step: int, batch_size: int, count: int) -> np.ndarray:
+def cached_permutations(size: int) -> Permutation:
+    """`epoch_permutation` that remembers its last `size` results."""
+    return lru_cache(maxsize=size)(epoch_permutation)
+
+
+def batch_indices(
+    seed: int, step: int, batch_size: int, count: int, permutation: Permutation = epoch_permutation
+) -> np.ndarray:
     """The rows of update `step` (from 0): (batch_size,) int32.
 
     Every epoch is a permutation of all rows, and a batch may straddle two of them: each row is seen exactly once an
@@ -48,7 +58,7 @@ def batch_indices(seed: int, step: int, batch_size: int, count: int) -> np.ndarr
     rows = np.empty(batch_size, np.int32)
     for epoch in np.unique(epochs):
         here = epochs == epoch
-        rows[here] = _permutation(seed, int(epoch), count)[position[here] % count]
+        rows[here] = permutation(seed, int(epoch), count)[position[here] % count]
     return rows
 
 

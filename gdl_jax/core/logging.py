@@ -18,14 +18,12 @@ from gdl_jax.core.errors import UserError
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a `metrics.jsonl`, without a last line that was cut off by a kill; [] if there is no file."""
+    """The rows of a `metrics.jsonl`, without lines that a kill cut off or that are damaged; [] if there is no file."""
     rows = []
     if path.exists():
-        for line in path.read_text().splitlines():
-            try:
+        for line in path.read_bytes().splitlines():
+            with suppress(ValueError):
                 rows.append(json.loads(line))
-            except ValueError:
-                break
     return rows
 
 
@@ -37,9 +35,10 @@ class MetricsLog:
         board = workdir / "tensorboard"
         with self._told():
             kept = [row for row in read_rows(self.path) if row["step"] <= resume_step]
-            self._file = self.path.open("w")
-            self._file.writelines(json.dumps(row) + "\n" for row in kept)
-            self._file.flush()
+            partial = self.path.with_suffix(".partial")  # a full disk or a kill here must not cost what was logged
+            partial.write_text("".join(json.dumps(row) + "\n" for row in kept))
+            partial.replace(self.path)
+            self._file = self.path.open("a")
             board.mkdir(exist_ok=True)
             # tensorboardX's own SummaryWriter writes in a thread, where a full disk is a traceback and no error
             self._board = EventsWriter(str(board / "events"), filename_suffix=f".{os.getpid()}")

@@ -143,7 +143,7 @@ def train(
       steps, batch_size, seed, seeds, log_every, eval_every, checkpoint_every: as the flags of these names.
       evaluate: called every `eval_every` steps and at the end; its values are logged under `split`.
       preview: called with (state, step) at the same moments, by the first process only.
-      profile: traces one compiled call, after the one that compiles.
+      profile: traces one compiled call, after the one that compiles where there are more.
 
     Raises:
       NonFiniteError: a metric became NaN or infinite; the message names the step.
@@ -152,11 +152,13 @@ def train(
     writes = jax.process_index() == 0
     columns = slice(*devices.columns(batch_size))
     progress = Progress(steps, quiet=not writes)
-    feed = feeds.make_feed(data.train, devices, columns.stop - columns.start)
+    feed = feeds.make_feed(data.train, devices, (columns.stop - columns.start) * seeds)
+    permutation = feeds.cached_permutations(2 * seeds)  # of each replica: a batch may straddle two epochs
     checkpoints = Checkpoints(workdir / "checkpoints", warn=progress.say)
     state = initial_state(learner, data, devices, seed, seeds)
     step, window = 0, Window({})
     if (resumed := checkpoints.restore(state)) is not None:
+        checkpoints.set_aside_unreadable()
         step, state, window = resumed.step, devices.replicate(resumed.state), Window.from_json(resumed.notes)
         progress.say(f"resuming from step {step}")
     saved = step
@@ -164,7 +166,8 @@ def train(
     run_steps = compile_train(learner, data, feed, devices, seed, seeds)
 
     def indices(t):
-        orders = [feeds.batch_indices(seed + r, t, batch_size, len(data.train))[columns] for r in range(seeds)]
+        rows = len(data.train)
+        orders = [feeds.batch_indices(seed + r, t, batch_size, rows, permutation)[columns] for r in range(seeds)]
         return orders[0] if seeds == 1 else np.stack(orders, axis=1)
 
     def to_next(every):
@@ -186,7 +189,8 @@ def train(
                 count = min(steps - step, *map(to_next, (log_every, eval_every, checkpoint_every)), feed.steps_per_call)
                 if jax.process_count() == 1:
                     count = min(count, per_call)
-                trace = jax.profiler.trace(str(workdir / "profile")) if profile and calls == 1 else nullcontext()
+                traced = profile and (calls == 1 or (calls == 0 and step + count == steps))
+                trace = jax.profiler.trace(str(workdir / "profile")) if traced else nullcontext()
                 with trace:
                     began = time.monotonic()
                     loaded = feed.load(indices, step, count, steps)

@@ -1,8 +1,10 @@
 """Things chosen on the command line: by a known name, or as `package.module:attribute`."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import jax
 
 from gdl_jax.core.errors import UserError
 
@@ -25,7 +27,33 @@ def resolve(flag: str, value: str, known: Mapping[str, Any]) -> Any:
     module_name, attribute = value.split(":", 1)
     try:
         return getattr(importlib.import_module(module_name), attribute)
-    except ImportError as error:
+    except (ImportError, ValueError) as error:  # ValueError: nothing before the colon
         raise UserError(f"--{flag}={value}: cannot import {module_name} ({error})") from error
     except AttributeError as error:
         raise UserError(f"--{flag}={value}: module {module_name} has no {attribute!r}") from error
+
+
+def resolve_function(
+    flag: str, value: str, known: Mapping[str, Callable], arguments: tuple[jax.ShapeDtypeStruct, ...], shape: tuple
+) -> Callable:
+    """The function of arrays that `--flag=value` names, tried once on shapes.
+
+    Args:
+      flag, value, known: as for `resolve`.
+      arguments: what it will be called with, but for sizes.
+      shape: of the array that it must return for them.
+
+    Raises:
+      UserError: as `resolve`; or it can't be called so, or returns something else.
+    """
+    function = resolve(flag, value, known)
+    call = f"{value}({', '.join(f'{a.dtype}{list(a.shape)}' for a in arguments)})"
+    try:
+        returned = jax.eval_shape(function, *arguments)
+    except Exception as error:  # it is the user's, and may raise anything
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"--{flag}={value}: {call} fails: {reason}") from error
+    if getattr(returned, "shape", None) != shape:
+        got = getattr(returned, "shape", type(returned).__name__)
+        raise UserError(f"--{flag}={value}: {call} must return an array of shape {shape}, not {got}")
+    return function

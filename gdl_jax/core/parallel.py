@@ -93,6 +93,11 @@ def _pmap_devices() -> Devices:
         devices = jax.local_device_count()
         return array.reshape(array.shape[0], devices, array.shape[1] // devices, *array.shape[2:])
 
+    def replicate(tree):
+        # What goes through pmap comes out where pmap wants it; host arrays would be copied at every call.
+        places = np.zeros(jax.local_device_count())
+        return jax.pmap(lambda tree, _: tree, axis_name=AXIS, in_axes=(None, 0), out_axes=None)(tree, places)
+
     def compile_(function, is_batch, donate=(), once=False):
         del once  # pmap takes no compiler options
         in_axes = tuple(1 if split else None for split in is_batch)
@@ -101,7 +106,7 @@ def _pmap_devices() -> Devices:
     return Devices(
         axis_name=AXIS,
         compile=compile_,
-        replicate=lambda tree: jax.tree.map(np.asarray, tree),
+        replicate=replicate,
         columns=columns,
         split=lambda tree: jax.tree.map(split_one, tree),
     )

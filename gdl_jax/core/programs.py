@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 
 from gdl_jax.core import feed as feeds
+from gdl_jax.core.errors import UserError
 from gdl_jax.core.learner import Learner, State
 from gdl_jax.core.parallel import Devices, replicas
 
@@ -94,13 +95,18 @@ def compile_evaluate(learner: Learner, data, feed, devices: Devices, seed: int, 
             batch = data.transform(feed.pick(arrays, loaded, k))
             metrics = one_batch(state, batch, _fold(keys, first + k))
 
-            def total(metric):
+            per_example = (*((seeds,) if seeds > 1 else ()), mask.shape[1])
+
+            def total(name, metric):
                 values, weights = metric if isinstance(metric, tuple) else (metric, jnp.ones_like(metric))
+                for shape in (values.shape, weights.shape):
+                    if shape != per_example:
+                        raise UserError(f"{name}: has shape {shape}, not one value per example: {per_example}")
                 kept = mask[k] > 0
                 sums = jnp.stack([jnp.where(kept, values * 1.0, 0).sum(-1), jnp.where(kept, weights * 1.0, 0).sum(-1)])
                 return sums if devices.axis_name is None else lax.psum(sums, devices.axis_name)
 
-            return {name: total(metric) for name, metric in metrics.items()}
+            return {name: total(name, metric) for name, metric in metrics.items()}
 
         zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(totals, 0))
         return lax.fori_loop(0, count, lambda k, carry: jax.tree.map(jnp.add, carry, totals(k)), zero)

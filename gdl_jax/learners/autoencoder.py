@@ -8,15 +8,29 @@ import optax
 from flax import linen as nn
 
 from gdl_jax.core.learner import Learner
+from gdl_jax.core.named import resolve_function
 from gdl_jax.core.prng import example_normal
 from gdl_jax.learners.gradient import TrainState, apply_eval, apply_train, init_variables, update
+from gdl_jax.losses.reconstruction import RECONSTRUCTION_LOSSES
+
+ReconstructionLoss = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def make_reconstruction_loss(name: str) -> ReconstructionLoss:
+    """The function (target (B, H, W, C), prediction (B, H, W, C)) -> (B,) that --reconstruction_loss names.
+
+    Raises:
+      UserError: there is none of that name, or it is not such a function.
+    """
+    images = jax.ShapeDtypeStruct((2, 8, 8, 1), jnp.float32)
+    return resolve_function("reconstruction_loss", name, RECONSTRUCTION_LOSSES, (images, images), (2,))
 
 
 def autoencoder(
     encoder: nn.Module,
     decoder: nn.Module,
     optimizer: optax.GradientTransformation,
-    reconstruction_loss: Callable[[jax.Array, jax.Array], jax.Array],
+    reconstruction_loss: ReconstructionLoss,
     *,
     noise: float = 0.0,
     axis_name: str | None = None,

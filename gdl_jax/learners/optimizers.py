@@ -21,8 +21,15 @@ def make_optimizer(name: str, learning_rate: float) -> optax.GradientTransformat
     """The optimiser that --optimizer names, with a constant learning rate (the book never lets it decay).
 
     Raises:
-      UserError: no such optimiser, or a learning rate that isn't positive.
+      UserError: no such optimiser, something else of that name, or a learning rate that isn't positive.
     """
     if not learning_rate > 0:
         raise UserError(f"--learning_rate={learning_rate}: must be positive")
-    return resolve("optimizer", name, OPTIMIZERS)(learning_rate)
+    try:
+        optimizer = resolve("optimizer", name, OPTIMIZERS)(learning_rate)
+    except TypeError as error:
+        raise UserError(f"--optimizer={name}: {name}({learning_rate}) fails: {error}") from error
+    if not isinstance(optimizer, optax.GradientTransformation):
+        kind = type(optimizer).__name__
+        raise UserError(f"--optimizer={name}: must return an optax.GradientTransformation, not {kind}")
+    return optimizer

@@ -3,15 +3,33 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.learner import Learner
+from gdl_jax.core.named import resolve_function
 from gdl_jax.learners.gradient import TrainState, apply_eval, apply_train, init_variables, update
-from gdl_jax.losses.classification import accuracy, attribute_accuracy, binary_cross_entropy, cross_entropy
+from gdl_jax.losses.classification import (
+    CLASSIFICATION_LOSSES,
+    accuracy,
+    attribute_accuracy,
+    binary_cross_entropy,
+    cross_entropy,
+)
 
 PerExample = Callable[[jax.Array, jax.Array], jax.Array]  # (outputs (B, K), targets (B, ...)) -> (B,)
+
+
+def make_classification_loss(name: str) -> PerExample:
+    """The function (logits (B, K), labels (B,)) -> (B,) that --loss names.
+
+    Raises:
+      UserError: there is none of that name, or it is not such a function.
+    """
+    logits, labels = jax.ShapeDtypeStruct((2, 3), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.int32)
+    return resolve_function("loss", name, CLASSIFICATION_LOSSES, (logits, labels), (2,))
 
 
 def supervised(

@@ -1,7 +1,5 @@
 """Variational autoencoders (Kingma & Welling 2014; book 03_03 and 03_05)."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import optax
@@ -9,7 +7,7 @@ from flax import linen as nn
 
 from gdl_jax.core.learner import Learner
 from gdl_jax.core.prng import example_normal
-from gdl_jax.learners.autoencoder import decode, encode
+from gdl_jax.learners.autoencoder import ReconstructionLoss, decode, encode
 from gdl_jax.learners.gradient import TrainState, apply_train, init_variables, update
 from gdl_jax.losses.gaussian import kl_to_standard_normal, with_free_bits
 
@@ -23,7 +21,7 @@ def vae(
     encoder: nn.Module,
     decoder: nn.Module,
     optimizer: optax.GradientTransformation,
-    reconstruction_loss: Callable[[jax.Array, jax.Array], jax.Array],
+    reconstruction_loss: ReconstructionLoss,
     *,
     z_dim: int,
     reconstruction_weight: float,

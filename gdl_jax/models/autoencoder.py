@@ -13,9 +13,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.core.named import resolve
-from gdl_jax.models.checks import convolutions, dropout_rate
-from gdl_jax.nn.layers import ACTIVATIONS, BatchNorm, Conv, ConvTranspose, Dense, Dropout
+from gdl_jax.models.checks import activation, convolutions, dropout_rate
+from gdl_jax.nn.layers import BatchNorm, Conv, ConvTranspose, Dense, Dropout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +41,7 @@ class _Block(nn.Module):
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         if self.config.use_batch_norm:
             x = BatchNorm(axis_name=self.axis_name)(x, use_running_average=not train)
-        x = resolve("activation", self.config.activation, ACTIVATIONS)(x)
+        x = activation(self.config)(x)
         return Dropout(dropout_rate(self.config), axis_name=self.axis_name)(x, deterministic=not train)
 
 

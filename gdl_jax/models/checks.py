@@ -1,9 +1,14 @@
 """Checks of what a user sets on the command line, shared by the models."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.named import resolve_function
+from gdl_jax.nn.layers import ACTIVATIONS
 
 
 def _positive(config: Any, flag: str) -> tuple[int, ...]:
@@ -39,3 +44,15 @@ def dropout_rate(config: Any) -> float:
     if not 0 <= config.dropout_rate < 1:
         raise UserError(f"--dropout_rate={config.dropout_rate}: must be at least 0 and below 1")
     return config.dropout_rate
+
+
+def activation(
+    config: Any, prefix: str = "", known: Mapping[str, Callable] = ACTIVATIONS
+) -> Callable[[jax.Array], jax.Array]:
+    """The elementwise function that {prefix}activation names.
+
+    Raises:
+      UserError: there is none of that name, or it is not such a function.
+    """
+    flag, x = f"{prefix}activation", jax.ShapeDtypeStruct((2, 3), jnp.float32)
+    return resolve_function(flag, getattr(config, flag), known, (x,), (2, 3))

@@ -10,9 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gdl_jax.core.named import resolve
-from gdl_jax.models.checks import convolutions, dropout_rate
-from gdl_jax.nn.layers import ACTIVATIONS, BatchNorm, Conv, Dense, Dropout
+from gdl_jax.models.checks import activation, convolutions, dropout_rate
+from gdl_jax.nn.layers import BatchNorm, Conv, Dense, Dropout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +47,12 @@ class CNN(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         config = self.config
-        activation = resolve("activation", config.activation, ACTIVATIONS)
+        activate = activation(config)
 
         def normalised(x):
             if config.use_batch_norm:
                 x = BatchNorm(axis_name=self.axis_name)(x, use_running_average=not train)
-            return activation(x)
+            return activate(x)
 
         for features, size, stride in convolutions(config):
             x = normalised(Conv(features, size, stride, dtype=self.dtype)(x))  # (B, H / stride, W / stride, features)

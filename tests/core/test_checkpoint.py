@@ -65,6 +65,31 @@ def test_a_damaged_newest_is_reported_and_the_one_before_it_used(tmp_path, damag
     assert f"{tmp_path / '3'} is damaged" in warnings[0]
 
 
+def test_reading_leaves_a_damaged_one_where_it_is_and_training_moves_it_aside(tmp_path):
+    directory = tmp_path / "checkpoints"
+    save_three(directory)
+    truncate(payload(directory, 3))
+    restore(directory)
+    assert (directory / "3").is_dir()
+    checkpoints = Checkpoints(directory, warn=lambda text: None)
+    checkpoints.restore(state(0))
+    checkpoints.set_aside_unreadable()
+    assert not (directory / "3").exists()
+    assert (tmp_path / "damaged_checkpoints" / "3").is_dir()
+    checkpoints.save(3, state(3), {})
+    checkpoints.close()
+    restored, warnings = restore(directory)
+    assert (restored.step, warnings) == (3, [])
+
+
+def test_arrays_of_other_shapes_are_refused_by_name(tmp_path):
+    save_three(tmp_path)
+    checkpoints = Checkpoints(tmp_path, warn=lambda text: None)
+    with pytest.raises(UserError, match=r"\['w'\] is float32\[64, 64\], the model's is float32\[5, 64\]"):
+        checkpoints.restore({"w": jnp.zeros((5, 64)), "step": jnp.int32(0)})
+    checkpoints.close()
+
+
 def test_all_damaged_is_an_error_that_names_the_directory(tmp_path):
     save_three(tmp_path)
     for step in (1, 2, 3):

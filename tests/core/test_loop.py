@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from gdl_jax.core import loop
+from gdl_jax.core.errors import UserError
 from gdl_jax.core.logging import read_rows
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.core.programs import make_evaluate
@@ -41,6 +42,16 @@ def test_evaluation_is_the_exact_mean_over_the_split(tmp_path, seeds):
     weights = np.asarray(outcome.state["w"]).reshape(seeds, 5)
     expected = ((rows["x"] @ weights.T - rows["y"][:, None]) ** 2).mean(0)
     np.testing.assert_allclose(evaluate(outcome.state)["loss"].reshape(-1), expected, rtol=1e-5)
+
+
+def test_a_metric_that_is_not_one_value_per_example_is_refused_by_name(tmp_path):
+    learner = toy.make_learner()
+    unreduced = learner._replace(evaluate=lambda state, batch, key: {"error": batch["x"] * state["w"]})
+    data = toy.make_data()
+    outcome = train(tmp_path, steps=1)
+    evaluate = make_evaluate(unreduced, data, data.test, 8, make_devices("jit"))
+    with pytest.raises(UserError, match=r"error: has shape \(8, 5\), not one value per example: \(8,\)"):
+        evaluate(outcome.state)
 
 
 @pytest.mark.parametrize("cuts", [[7], [1, 2, 30], [13, 26, 39]])

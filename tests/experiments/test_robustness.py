@@ -119,6 +119,12 @@ def test_a_nan_stops_the_run_and_names_the_step(tmp_path):
         (["--precision=f8"], ["--precision=f8"]),
         (["--learning_rate=-1"], ["--learning_rate=-1"]),
         (["surplus"], ["surplus"]),
+        (["--z_dim=0"], ["--z_dim=0", "at least 1"]),
+        (["--kl_weight=-1"], ["--kl_weight=-1"]),
+        (["--likelihood_samples=0"], ["--likelihood_samples=0"]),
+        (["--reconstruction_loss=jax.numpy:subtract"], ["--reconstruction_loss=jax.numpy:subtract", "shape (2,)"]),
+        (["--activation=jax.numpy:concatenate"], ["--activation=jax.numpy:concatenate"]),
+        (["--optimizer=math:sin"], ["--optimizer=math:sin", "optax.GradientTransformation"]),
     ],
 )
 def test_bad_flags_are_one_line_and_nothing_is_written(tmp_path, flags, texts):
@@ -131,6 +137,25 @@ def test_a_changed_hyperparameter_is_refused_by_name(tmp_path):
     before = checkpoint(tmp_path)
     refused(run(tmp_path, "--steps=4", "--z_dim=3"), "--z_dim was 2, is now 3")
     assert checkpoint(tmp_path) == before
+
+
+def test_a_refused_first_command_does_not_stand_in_the_way_of_the_next(tmp_path):
+    refused(run(tmp_path, "--steps=2", "--decoder_strides=2,4"), "--decoder_strides=2,4")
+    assert run(tmp_path, "--steps=2").returncode == 0
+
+
+def test_what_may_change_on_resume_is_on_record(tmp_path):
+    assert run(tmp_path, "--steps=2", "--seeds=2").returncode == 0
+    assert run(tmp_path, "--steps=3", "--seeds=2").returncode == 0
+    written = json.loads((tmp_path / "flags.json").read_text())
+    assert written["flags"]["steps"] == 3
+    assert len(written["resumed"]) == 1
+    before = json.loads((tmp_path / "results.json").read_text())
+    assert len(before["test/loss"]["values"]) == 2
+    evaluate = [sys.executable, "-m", "experiments.evaluate", f"--workdir={tmp_path}"]
+    assert subprocess.run(evaluate, capture_output=True).returncode == 0
+    after = json.loads((tmp_path / "results.json").read_text())
+    np.testing.assert_allclose(after["test/loss"]["values"], before["test/loss"]["values"], rtol=1e-4)
 
 
 def test_a_truncated_checkpoint_is_reported_and_the_one_before_used(tmp_path):
