@@ -197,14 +197,17 @@ def attribute_vectors(run, code: Coders) -> dict[str, np.ndarray]:
 
 
 def _arithmetic(run, decoder, test: Encoded, vectors):
-    """Faces without each attribute, and along its vector by factors -4 ... 4, in units of half the mean difference."""
+    """An ordinary face without each attribute, moved along its vector by -4 ... 4 halves of the mean difference."""
     shown = [name for name in SHOWN_ATTRIBUTES if name in vectors] or list(vectors)[:4]
-    rows, labels = [], []
-    for i, name in enumerate(shown):
+    rows, labels, taken = [], [], []
+    for name in shown:
         without = np.flatnonzero(test.columns["attributes"][:, run.data.attributes.index(name)] == 0)
+        without = np.setdiff1d(without, taken)
         if not len(without):
             continue
-        start = without[i % len(without)]
+        ordinary = np.linalg.norm(test.mean[without] - test.mean[without].mean(axis=0), axis=1).argmin()
+        start = without[ordinary]
+        taken.append(start)
         path_codes = test.mean[start] + 0.5 * FACTORS[:, None] * vectors[name]
         image = _test_images(run, np.array([start]))
         rows.append(np.concatenate([image, decoder(path_codes.astype(np.float32))]))

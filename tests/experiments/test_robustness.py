@@ -212,3 +212,11 @@ def test_an_unwritable_workdir_is_one_line(tmp_path):
     blocked.write_text("not a directory")
     refused(run(blocked / "run", "--steps=1"), str(blocked))
     assert list(tmp_path.iterdir()) == [blocked]
+
+
+def test_bfloat16_trains_and_a_profile_is_written(tmp_path):
+    done = run(tmp_path, "--steps=20", "--log_every=10", "--precision=bf16", "--profile")
+    assert done.returncode == 0, done.stderr
+    first, last = (row["train/loss"] for row in read_rows(tmp_path / "metrics.jsonl") if "train/loss" in row)
+    assert last < first
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
