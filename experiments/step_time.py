@@ -8,6 +8,7 @@ one after the other: what `--seeds` could do on this machine.
 """
 
 import dataclasses
+import functools
 import json
 import statistics
 import sys
@@ -77,17 +78,16 @@ def seconds_of_replicas(experiment, config, steps: int, windows: int, kind: str)
     keys = jax.random.split(jax.random.key(0), config.seeds)
     state = jax.jit(jax.vmap(lambda key: learner.init(key, data.transform(rows))))(keys)
 
-    def all_replicas(state, batch, keys):
-        if kind == "vmap":
-            return jax.vmap(learner.step, (0, None, 0))(state, batch, keys)
-        return lax.map(lambda args: learner.step(args[0], batch, args[1]), (state, keys))
-
-    @jax.jit
+    @functools.partial(jax.jit, donate_argnums=0)
     def run(state, rows):
-        def update(k, state):
-            return all_replicas(state, data.transform(rows), jax.vmap(jax.random.fold_in, (0, None))(keys, k))[0]
+        batch = data.transform(rows)
 
-        return lax.fori_loop(0, steps, update, state)
+        def one_replica(state, key):
+            return lax.fori_loop(0, steps, lambda k, s: learner.step(s, batch, jax.random.fold_in(key, k))[0], state)
+
+        if kind == "vmap":
+            return jax.vmap(one_replica)(state, keys)
+        return lax.map(lambda args: one_replica(*args), (state, keys))
 
     seconds = []
     for _ in range(windows + 1):
