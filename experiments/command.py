@@ -3,6 +3,7 @@
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from absl import flags, logging
 
@@ -25,6 +26,17 @@ def _help_text(about: str, values: flags.FlagValues) -> str:
         shown = flag.help if flag.default in (None, False) else f"{flag.help} [{flag.default}]"
         lines += textwrap.wrap(shown, 118, initial_indent=f"  --{name:<22} ", subsequent_indent=" " * 27)
     return "\n".join(lines)
+
+
+def workdir(values: flags.FlagValues) -> Path:
+    """The run that --workdir names.
+
+    Raises:
+      UserError: it isn't given.
+    """
+    if not values.workdir:
+        raise UserError("--workdir: which run? (for example --workdir=runs/vae-digits)")
+    return Path(values.workdir)
 
 
 def run(main: Callable[[flags.FlagValues], None], about: str, values: flags.FlagValues, argv: Sequence[str]) -> None:

@@ -4,21 +4,20 @@ python -m experiments.evaluate --workdir=runs/vae-digits
 """
 
 import sys
-from pathlib import Path
 
 from absl import flags
 
 from experiments import command, report
 from experiments.json_files import read_json, write_json
 from experiments.restore import restore
-from experiments.run import EVALUATION_BATCH, numbers
+from experiments.run import EVALUATION_BATCH, numbers, shown
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.core.programs import make_evaluate
 
 
 def _main(values: flags.FlagValues) -> None:
-    workdir = Path(values.workdir)
+    workdir = command.workdir(values)
     experiment, run, state = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"))
     rows = getattr(run.data, values.split)
     if rows is None:
@@ -32,16 +31,14 @@ def _main(values: flags.FlagValues) -> None:
     path = workdir / "results.json"
     write_json(path, read_json(path) | results)
     page = report.write_report(workdir)
-    for name, value in results.items():
-        text = f"{value['mean']:.6g} ± {value['std']:.2g}" if isinstance(value, dict) else f"{value:.6g}"
-        sys.stdout.write(f"{name}: {text}\n")
+    sys.stdout.write(shown(results))
     sys.stderr.write(f"step {run.step}; report: {page}\n")
 
 
 def main(argv=None) -> None:
     """What `python -m experiments.evaluate` does."""
     values = command.new_flags()
-    flags.DEFINE_string("workdir", None, "the run's directory", required=True, flag_values=values)
+    flags.DEFINE_string("workdir", None, "the run's directory", flag_values=values)
     flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "on which examples", flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 

@@ -29,7 +29,7 @@ VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 EVALUATION_BATCH = 250
 
 
-def _define(experiment: Experiment) -> flags.FlagValues:
+def _define(experiment: Experiment, argv: Sequence[str]) -> flags.FlagValues:
     values = command.new_flags()
     names = list(experiment.presets)
     flags.DEFINE_string("workdir", None, f"where the run is kept [runs/{experiment.name}-CONFIG]", flag_values=values)
@@ -40,7 +40,8 @@ def _define(experiment: Experiment) -> flags.FlagValues:
     flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, to join processes by hand", flag_values=values)
     flags.DEFINE_integer("num_processes", None, "with --coordinator: how many", flag_values=values)
     flags.DEFINE_integer("process_id", None, "with --coordinator: which one this is", flag_values=values)
-    config_flags.define(experiment.config, values)
+    asked = [text.partition("=")[2] for text in argv if text.startswith("--config=")]
+    config_flags.define(experiment.presets[asked[-1] if asked and asked[-1] in names else names[0]], values)
     return values
 
 
@@ -77,7 +78,9 @@ def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str
         raise UserError(f"--workdir={workdir} holds a run of {before['experiment']}, not of {experiment.name}")
     changed = config_flags.changed(before["flags"], dataclasses.asdict(config), ignore=MAY_CHANGE_ON_RESUME)
     if changed:
-        raise UserError(f"--workdir={workdir} holds a run with another config: {'; '.join(changed)}")
+        raise UserError(
+            f"--workdir={workdir} holds a run with another config: {'; '.join(changed)} (give another --workdir)"
+        )
     return before
 
 
@@ -137,6 +140,17 @@ def numbers(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return {name: one(value) for name, value in values.items()}
 
 
+def shown(results: Mapping[str, Any]) -> str:
+    """Results as lines "name: value"."""
+
+    def text(value):
+        if isinstance(value, dict):
+            return f"{value['mean']:.6g} ± {value['std']:.2g}"
+        return value if isinstance(value, str) else f"{value:.6g}"
+
+    return "".join(f"{name}: {text(value)}\n" for name, value in results.items())
+
+
 def training_minutes(rows: Sequence[Mapping[str, Any]]) -> float:
     """Time spent on updates, over all resumptions, from the rows of metrics.jsonl; without compiling and evaluating."""
     seconds, last = 0.0, 0
@@ -155,13 +169,13 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         return
     _join_processes(values)
     workdir = Path(values.workdir or Path("runs") / f"{experiment.name}-{values.config}").absolute()
-    before = check_resume(workdir, experiment, config)
     data = experiment.load(config)
     devices = make_devices(config.parallel)
     devices.columns(config.batch_size)  # refuses a batch that the devices can't share
     learner = experiment.build(config, data, devices.axis_name)
     local_learner = experiment.build(config, data, None)
     parameters = count_parameters(experiment.parts(config, data)).total
+    before = check_resume(workdir, experiment, config)
     description = _describe(experiment, values.config, config, argv, parameters)
     writes = jax.process_index() == 0
     figures = workdir / "figures"
@@ -206,14 +220,17 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
     evaluate_test = evaluate if split == "test" else evaluator(data.test)
     results = {f"test/{name}": value for name, value in numbers(evaluate_test(outcome.state)).items()}
     if writes:
+        if config.seeds > 1:
+            results["figures and analysis"] = f"of seed {config.seed}, the first of {config.seeds}"
         results |= experiment.analyse(run_at(outcome.state, outcome.step))
         results["training_minutes"] = round(training_minutes(read_rows(workdir / "metrics.jsonl")), 2)
         write_json(workdir / "results.json", results)
         page = report.write_report(workdir)
+        sys.stdout.write(shown(results))
         sys.stderr.write(f"figures: {figures}\nreport:  {page}\n")
 
 
 def main(experiment: Experiment, about: str, argv: Sequence[str] | None = None) -> None:
     """What `python -m experiments.NAME` does; `about` is the script's docstring."""
     argv = sys.argv if argv is None else argv
-    command.run(lambda values: execute(experiment, values, argv), about, _define(experiment), argv)
+    command.run(lambda values: execute(experiment, values, argv), about, _define(experiment, argv), argv)

@@ -32,7 +32,7 @@ def _edits(texts: list[str]) -> dict[str, float]:
 def _main(values: flags.FlagValues) -> None:
     if values.num < 1:
         raise UserError(f"--num={values.num}: must be at least 1")
-    workdir = Path(values.workdir)
+    workdir = command.workdir(values)
     images = tuple(Path(text) for text in values.images)
     for path in images:
         if not path.exists():
@@ -54,7 +54,7 @@ def _main(values: flags.FlagValues) -> None:
 def main(argv=None) -> None:
     """What `python -m experiments.sample` does."""
     values = command.new_flags()
-    flags.DEFINE_string("workdir", None, "the run's directory", required=True, flag_values=values)
+    flags.DEFINE_string("workdir", None, "the run's directory", flag_values=values)
     flags.DEFINE_integer("num", 64, "how many samples", flag_values=values)
     flags.DEFINE_integer("seed", 0, "decides which", flag_values=values)
     flags.DEFINE_string("out", None, "directory for what is made [WORKDIR/samples]", flag_values=values)

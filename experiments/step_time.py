@@ -99,9 +99,10 @@ def seconds_of_replicas(experiment, config, steps: int, windows: int, kind: str)
 
 def _main(values: flags.FlagValues) -> None:
     experiment = registry.find(values.experiment)
-    if values.config not in experiment.presets:
-        raise UserError(f"--config={values.config}: unknown; {experiment.name} has {', '.join(experiment.presets)}")
-    config = dataclasses.replace(experiment.presets[values.config], batch_size=values.batch_size, seeds=values.seeds)
+    name = values.config or next(iter(experiment.presets))
+    if name not in experiment.presets:
+        raise UserError(f"--config={name}: unknown; {experiment.name} has {', '.join(experiment.presets)}")
+    config = dataclasses.replace(experiment.presets[name], batch_size=values.batch_size, seeds=values.seeds)
     if values.replicas:
         seconds = seconds_of_replicas(experiment, config, values.steps, values.windows, values.replicas)
     else:
@@ -114,7 +115,7 @@ def main(argv=None) -> None:
     """What `python -m experiments.step_time` does."""
     values = command.new_flags()
     flags.DEFINE_enum("experiment", "vae", registry.NAMES, "which", flag_values=values)
-    flags.DEFINE_string("config", None, "its preset", required=True, flag_values=values)
+    flags.DEFINE_string("config", None, "its preset [the first]", flag_values=values)
     flags.DEFINE_integer("batch_size", 32, "examples a step", flag_values=values)
     flags.DEFINE_integer("steps", 100, "steps a window", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("windows", 5, "windows that the median is of", lower_bound=1, flag_values=values)

@@ -1,6 +1,6 @@
 """Variational autoencoders on digits and on faces (book chapter 3: 03_03, 03_05, 03_06).
 
-    python -m experiments.vae --config=digits                       bundled digits, about a minute
+    python -m experiments.vae --config=digits                       bundled digits, about two minutes
     python -m experiments.vae --config=faces                        avatars at 128x128, z = 200, about half an hour
     python -m experiments.vae --dataset=mnist --data_dir=D --steps=375000 --log_every=1875
                                                                     the book's run: 200 epochs of 60,000 digits
@@ -82,7 +82,7 @@ PRESETS = {
 ENCODED = 5000  # images that maps, statistics and attribute vectors are made of, at most
 GRID = 20
 FACTORS = np.arange(-4, 5)
-MORPH = np.linspace(0.0, 1.0, 10)
+MORPH = np.linspace(0.0, 1.0, 11)
 SHOWN_ATTRIBUTES = ("Eyeglasses", "Blond_Hair", "Smiling", "Long_Hair", "Male", "Young")
 
 

@@ -42,14 +42,15 @@ def _value_type(annotation: Any) -> Any:
     return annotation
 
 
-def define(config: type, flag_values: flags.FlagValues) -> None:
-    """Defines one flag for each field of `config`; its value is None where the user gives none."""
+def define(preset: Any, flag_values: flags.FlagValues) -> None:
+    """Defines one flag for each field of `preset`, whose value its help shows; None where the user gives none."""
+    config = type(preset)
     types_of = typing.get_type_hints(config)
     help_of = comments(config)
     for field in dataclasses.fields(config):
         kind = _value_type(types_of[field.name])
         text = help_of.get(field.name, "")
-        default = field.default
+        default = getattr(preset, field.name)
         if kind is not bool:
             shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
             text = f"{text} [{shown}]"

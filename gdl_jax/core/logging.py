@@ -87,8 +87,11 @@ class NoMetricsLog:
 
 
 def _short(values: Mapping[str, float]) -> str:
-    shown = {name: value for name, value in values.items() if not name.endswith("_std")}
-    return "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
+    def text(name):
+        spread = values.get(f"{name}_std")
+        return f"{name} {values[name]:.4g}" + (f"±{spread:.2g}" if spread is not None else "")
+
+    return "  ".join(text(name) for name in values if not name.endswith("_std"))
 
 
 def duration(seconds: float) -> str:

@@ -62,6 +62,8 @@ def _panel(axes, rows: Sequence[Mapping[str, Any]], metric: str, names: Sequence
         axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True, steps=(1, 2, 5, 10)))
     axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
+    if len({row["step"] for row in rows}) == 1:
+        axes.set_xticks([rows[0]["step"]])
     axes.grid(axis="y")
     axes.set_title(words(metric))
     axes.set_xlabel("step")

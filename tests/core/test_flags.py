@@ -24,7 +24,7 @@ class Config(Base):
 
 def parse(*arguments):
     values = flags.FlagValues()
-    config_flags.define(Config, values)
+    config_flags.define(Config(), values)
     values(["program", *arguments])
     return values
 
