@@ -6,7 +6,6 @@ TensorFlow; batch normalisation has momentum 0.99 and epsilon 1e-3; leaky ReLU h
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import flax.linen as nn
 import jax
@@ -16,6 +15,7 @@ from jax import lax
 
 from gdl_jax.core.prng import example_keys
 from gdl_jax.nn.conv import conv, conv_transpose
+from gdl_jax.nn.dense import dense
 
 Initializer = Callable[..., jax.Array]
 glorot_uniform = nn.initializers.glorot_uniform()
@@ -25,9 +25,6 @@ def leaky_relu(x: jax.Array, negative_slope: float = 0.3) -> jax.Array:
     """max(x, negative_slope * x). The slope is that of Keras's LeakyReLU()."""
     return nn.leaky_relu(x, negative_slope)
 
-
-# (..., I) -> (..., features), with attributes features, use_bias, kernel_init, dtype.
-Dense = partial(nn.Dense, kernel_init=glorot_uniform)
 
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
@@ -39,6 +36,30 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "swish": nn.swish,
     "identity": lambda x: x,
 }
+
+
+class Dense(nn.Module):
+    """(B, I) -> (B, features).
+
+    Attributes:
+      features: output channels.
+      use_bias: whether a bias is added.
+      kernel_init: initializer of the kernel, (I, features).
+      dtype: the type in which to compute; None is that of the input and the parameters.
+    """
+
+    features: int
+    use_bias: bool = True
+    kernel_init: Initializer = glorot_uniform
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
+        y = dense(x, kernel)
+        return y if bias is None else y + bias
 
 
 class _Convolution(nn.Module):
