@@ -34,6 +34,6 @@ setup(
     extras_require={
         "tfds": ["tensorflow>=2.18"],  # to prepare a set; reading one needs none
         "bench": ["keras>=3.6", "tensorflow>=2.18", "torch>=2.6"],
-        "dev": ["pytest>=8", "ruff>=0.9"],
+        "dev": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9"],
     },
 )

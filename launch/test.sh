@@ -9,4 +9,5 @@ set -euo pipefail
 # shellcheck source=launch/environment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 cd "$root"
-exec "$python" -m pytest "$@"
+# Most of a test's time is compiling, on one core; a file's tests share what they set up, and stay together.
+exec "$python" -m pytest --numprocesses=auto --dist=loadfile "$@"
