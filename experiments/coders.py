@@ -11,7 +11,7 @@ from experiments.experiment import DTYPES, Part, Run, image_spec
 from gdl_jax.learners.autoencoder import decode, encode
 from gdl_jax.models import autoencoder as networks
 
-BATCH = 250
+BATCH = 100
 
 
 def coder_parts(encoder: type, config: Any, data) -> dict[str, Part]:

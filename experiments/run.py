@@ -26,7 +26,7 @@ from gdl_jax.core.parallel import make_devices
 from gdl_jax.core.programs import make_evaluate, make_keys
 
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-EVALUATION_BATCH = 250
+EVALUATION_BATCH = 100
 
 
 def _define(experiment: Experiment, argv: Sequence[str]) -> flags.FlagValues:
