@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.experiment import DTYPES, Part, Run, image_spec
+from experiments.experiment import DTYPES, Part, Run, image_batches, image_spec
 from gdl_jax.learners.autoencoder import decode, encode
 from gdl_jax.models import autoencoder as networks
 
@@ -59,11 +59,8 @@ def coders(run: Run, parts: dict[str, Part]) -> Coders:
 
 def encode_rows(run: Run, code: Coders, source, limit: int) -> tuple[dict[str, np.ndarray], Any]:
     """The first rows of a split, at most `limit`, without their images, and what the encoder makes of them."""
-    columns, codes = [], []
-    for first in range(0, min(limit, len(source)), BATCH):
-        rows = source.take(np.arange(first, min(first + BATCH, limit, len(source))))
-        codes.append(code.encode(np.asarray(run.data.transform(rows)["image"])))
-        columns.append({name: array for name, array in rows.items() if name != "image"})
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *columns), jax.tree.map(
-        lambda *parts: np.concatenate(parts), *codes
-    )
+    parts = [
+        ({name: array for name, array in rows.items() if name != "image"}, code.encode(pixels))
+        for rows, pixels in image_batches(run.data, source, BATCH, limit)
+    ]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)

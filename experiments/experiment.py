@@ -1,6 +1,6 @@
 """What a system of the book is made of, as one value that every tool can use."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -13,7 +13,7 @@ from flax import linen as nn
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.learner import Learner, State
 from gdl_jax.data import catalogue
-from gdl_jax.data.dataset import DataSet
+from gdl_jax.data.dataset import DataSet, Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +160,16 @@ def image_spec(data: DataSet) -> jax.ShapeDtypeStruct:
     """Shape and dtype of one image as a network sees it: (1, H, W, C)."""
     row = data.train.take(np.zeros(1, np.int64))
     return jax.eval_shape(data.transform, row)["image"]
+
+
+def image_batches(
+    data: DataSet, source: Source, size: int, limit: int | None = None
+) -> Iterator[tuple[Mapping[str, np.ndarray], np.ndarray]]:
+    """The first rows of a split, at most `limit`, `size` at a time: (rows as stored, images (B, H, W, C) in [0, 1])."""
+    count = len(source) if limit is None else min(limit, len(source))
+    for first in range(0, count, size):
+        rows = source.take(np.arange(first, min(first + size, count)))
+        yield rows, np.asarray(data.transform(rows)["image"])
 
 
 def refuse_images(request: SampleRequest, name: str) -> None:

@@ -176,7 +176,6 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
     local_learner = experiment.build(config, data, None)
     parameters = count_parameters(experiment.parts(config, data)).total
     before = check_resume(workdir, experiment, config)
-    description = _describe(experiment, values.config, config, argv, parameters)
     writes = jax.process_index() == 0
     figures = workdir / "figures"
     try:
@@ -184,7 +183,9 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
     except OSError as error:
         raise UserError(f"--workdir={workdir}: cannot be made: {error.strerror}") from error
     if writes:
-        write_json(workdir / "flags.json", _resumed(before, config) if before else description)
+        fresh = before is None
+        run = _describe(experiment, values.config, config, argv, parameters) if fresh else _resumed(before, config)
+        write_json(workdir / "flags.json", run)
         sys.stderr.write(f"{experiment.name} {values.config}: {parameters:,} parameters, {len(data.train):,} training ")
         sys.stderr.write(f"examples of {data.name}, {jax.device_count()} x {jax.devices()[0].device_kind}; {workdir}\n")
 

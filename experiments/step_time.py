@@ -99,10 +99,8 @@ def seconds_of_replicas(experiment, config, steps: int, windows: int, kind: str)
 
 def _main(values: flags.FlagValues) -> None:
     experiment = registry.find(values.experiment)
-    name = values.config or next(iter(experiment.presets))
-    if name not in experiment.presets:
-        raise UserError(f"--config={name}: unknown; {experiment.name} has {', '.join(experiment.presets)}")
-    config = dataclasses.replace(experiment.presets[name], batch_size=values.batch_size, seeds=values.seeds)
+    preset = registry.preset(experiment, values.config)
+    config = dataclasses.replace(preset, batch_size=values.batch_size, seeds=values.seeds)
     if values.replicas:
         seconds = seconds_of_replicas(experiment, config, values.steps, values.windows, values.replicas)
     else:

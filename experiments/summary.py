@@ -135,11 +135,7 @@ def dry_run(experiment: Experiment, config: Any) -> str:
 
 def _main(values: flags.FlagValues) -> None:
     experiment = registry.find(values.experiment)
-    presets = experiment.presets
-    name = values.config or next(iter(presets))
-    if name not in presets:
-        raise command.UserError(f"--config={name}: unknown; {experiment.name} has {', '.join(presets)}")
-    sys.stdout.write(summary(experiment, presets[name]))
+    sys.stdout.write(summary(experiment, registry.preset(experiment, values.config)))
 
 
 def main(argv=None) -> None:

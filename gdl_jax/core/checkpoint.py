@@ -14,7 +14,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import UserError, first_line
 
 KEEP = 3
 DAMAGED = "damaged_checkpoints"  # beside checkpoints/: what could not be read when a training resumed
@@ -26,10 +26,6 @@ class Restored(NamedTuple):
     step: int
     state: Any
     notes: dict[str, Any]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _checksums(state: Any) -> list[int]:
@@ -48,7 +44,7 @@ class Checkpoints:
         self._unreadable: list[int] = []
 
     def _failed(self, error: Exception) -> UserError:
-        reason = _first_line(error)
+        reason = first_line(error)
         return UserError(f"{self.directory}: cannot write a checkpoint: {reason}; the earlier ones are kept")
 
     def save(self, step: int, state: Any, notes: dict[str, Any]) -> None:
@@ -95,7 +91,7 @@ class Checkpoints:
                 if _checksums(items["state"]) != items["meta"]["checksums"]:
                     raise ValueError("an array differs from what was saved")
             except Exception as error:
-                reason = _first_line(error)[:200]
+                reason = first_line(error)[:200]
                 self._warn(f"checkpoint {self.directory / str(candidate)} is damaged and not used: {reason}")
                 self._unreadable.append(candidate)
                 continue

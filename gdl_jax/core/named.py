@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import UserError, first_line
 
 
 def resolve(flag: str, value: str, known: Mapping[str, Any]) -> Any:
@@ -51,8 +51,7 @@ def resolve_function(
     try:
         returned = jax.eval_shape(function, *arguments)
     except Exception as error:  # it is the user's, and may raise anything
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"--{flag}={value}: {call} fails: {reason}") from error
+        raise UserError(f"--{flag}={value}: {call} fails: {first_line(error)}") from error
     if getattr(returned, "shape", None) != shape:
         got = getattr(returned, "shape", type(returned).__name__)
         raise UserError(f"--{flag}={value}: {call} must return an array of shape {shape}, not {got}")
