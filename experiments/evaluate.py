@@ -3,6 +3,7 @@
 python -m experiments.evaluate --workdir=runs/vae-digits
 """
 
+import dataclasses
 import sys
 
 from absl import flags
@@ -10,23 +11,25 @@ from absl import flags
 from experiments import command, report
 from experiments.json_files import read_json, write_json
 from experiments.restore import restore
-from experiments.run import EVALUATION_BATCH, numbers, shown
+from experiments.run import measure, numbers, one_replica, shown, split_evaluator
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.parallel import make_devices
-from gdl_jax.core.programs import make_evaluate
 
 
 def _main(values: flags.FlagValues) -> None:
     workdir = command.workdir(values)
     experiment, run, state = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"))
-    rows = getattr(run.data, values.split)
-    if rows is None:
-        raise UserError(f"--split={values.split}: {run.data.name} has no such split")
     config = run.config
-    evaluate = make_evaluate(
-        run.learner, run.data, rows, EVALUATION_BATCH, make_devices("jit"), config.seed, config.seeds
-    )
-    results = {f"{values.split}/{name}": value for name, value in numbers(evaluate(state)).items()}
+    judge = experiment.judge(config, run.data)
+    if getattr(run.data, values.split) is None and judge is None:
+        raise UserError(f"--split={values.split}: {run.data.name} has no such split")
+
+    def replica_run(replica):
+        return dataclasses.replace(run, state=one_replica(state, config.seeds, replica))
+
+    means = split_evaluator(run.learner, run.data, values.split, make_devices("jit"), config)
+    results = numbers(means(state) | measure(experiment, judge, replica_run, config.seeds))
+    results |= {"samples judged by": judge.protocol} if judge else {}
     results |= experiment.analyse(run)
     path = workdir / "results.json"
     write_json(path, read_json(path) | results)

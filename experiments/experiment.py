@@ -114,6 +114,20 @@ class SampleRequest:
     morph: bool = False
 
 
+class Judge(NamedTuple):
+    """What says how good samples are.
+
+    Attributes:
+      protocol: network, sample counts, resizing: what to name beside the numbers.
+      samples: how many images it is to be shown.
+      of_images: samples (N, H, W, C) in [0, 1] -> {"samples/NAME": number}.
+    """
+
+    protocol: str
+    samples: int
+    of_images: Callable[[np.ndarray], dict[str, float]]
+
+
 class Experiment(NamedTuple):
     """One system: what to train on, what to train, and what to show of it.
 
@@ -127,6 +141,8 @@ class Experiment(NamedTuple):
       preview: at each evaluation: writes one picture of samples.
       sample: for `experiments.sample`: writes files, returns their paths.
       load: config -> data set.
+      judge: (config, data) -> what measures samples at each evaluation, or None where nothing does.
+      draw: (run, key, num) -> samples for the judge.
     """
 
     name: str
@@ -138,6 +154,8 @@ class Experiment(NamedTuple):
     preview: Callable[[Run], None]
     sample: Callable[[Run, SampleRequest], list[Path]]
     load: Callable[[Any], DataSet]
+    judge: Callable[[Any, DataSet], Judge | None] = lambda config, data: None
+    draw: Callable[[Run, jax.Array, int], np.ndarray] | None = None
 
 
 def load_data(config: RunConfig) -> DataSet:

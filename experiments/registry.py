@@ -6,7 +6,7 @@ from typing import Any
 from experiments.experiment import Experiment
 from gdl_jax.core.errors import UserError
 
-NAMES = ("naive_bayes", "classifier", "autoencoder", "vae")
+NAMES = ("naive_bayes", "classifier", "autoencoder", "vae", "gan", "wgan", "wgan_gp")
 
 
 def find(name: str) -> Experiment:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from experiments import registry
 from experiments.experiment import Experiment, Run
-from experiments.run import first_replica, read_flags
+from experiments.run import one_replica, read_flags
 from gdl_jax.core import flags as config_flags
 from gdl_jax.core.checkpoint import Checkpoints
 from gdl_jax.core.errors import UserError
@@ -52,5 +52,5 @@ def restore(workdir: Path, warn) -> Restored:
     figures = workdir / "figures"
     figures.mkdir(exist_ok=True)
     key = make_keys(config.seed).sample
-    run = Run(config, data, learner, first_replica(state, config.seeds), key, restored.step, figures)
+    run = Run(config, data, learner, one_replica(state, config.seeds), key, restored.step, figures)
     return Restored(experiment, run, state)

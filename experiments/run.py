@@ -5,7 +5,7 @@ import datetime
 import importlib.metadata
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from absl import flags
 
 from experiments import command, report
-from experiments.experiment import MAY_CHANGE_ON_RESUME, Experiment, Run
+from experiments.experiment import MAY_CHANGE_ON_RESUME, Experiment, Judge, Run
 from experiments.json_files import read_json, write_json
 from experiments.summary import count_parameters, dry_run
 from gdl_jax.core import flags as config_flags
@@ -123,10 +123,28 @@ def _resumed(before: dict[str, Any], config: Any) -> dict[str, Any]:
     return before | {"flags": dataclasses.asdict(config), "resumed": [*before.get("resumed", []), resumption]}
 
 
-def first_replica(state: Any, seeds: int) -> Any:
-    """The state on this process's first device; of the first replica where there are several."""
+def one_replica(state: Any, seeds: int, replica: int = 0) -> Any:
+    """The state on this process's first device; of one replica where there are several."""
     local = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), state)
-    return local if seeds == 1 else jax.tree.map(lambda leaf: leaf[0], local)
+    return local if seeds == 1 else jax.tree.map(lambda leaf: leaf[replica], local)
+
+
+def split_evaluator(learner, data, split: str, devices, config: Any) -> Callable[[Any], dict[str, np.ndarray]]:
+    """state -> {"split/metric": mean over the split}, () or (seeds,); of a split that isn't there, nothing."""
+    if (rows := getattr(data, split)) is None:
+        return lambda state: {}
+    means = make_evaluate(learner, data, rows, EVALUATION_BATCH, devices, config.seed, config.seeds)
+    return lambda state: {f"{split}/{name}": value for name, value in means(state).items()}
+
+
+def measure(experiment, judge: Judge | None, replica_run: Callable[[int], Run], seeds: int) -> dict[str, np.ndarray]:
+    """What the judge, if there is one, says of each replica's samples: {name: () or (seeds,)}."""
+    if judge is None:
+        return {}
+    runs = map(replica_run, range(seeds))
+    rows = [judge.of_images(experiment.draw(run, run.key, judge.samples)) for run in runs]
+    values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return values if seeds > 1 else {name: value[0] for name, value in values.items()}
 
 
 def numbers(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -172,8 +190,11 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
     data = experiment.load(config)
     devices = make_devices(config.parallel)
     devices.columns(config.batch_size)  # refuses a batch that the devices can't share
+    if config.batch_size > len(data.train):
+        raise UserError(f"--batch_size={config.batch_size}: {data.name} has {len(data.train)} examples to train on")
     learner = experiment.build(config, data, devices.axis_name)
     local_learner = experiment.build(config, data, None)
+    judge = experiment.judge(config, data)
     parameters = count_parameters(experiment.parts(config, data)).total
     before = check_resume(workdir, experiment, config)
     writes = jax.process_index() == 0
@@ -189,15 +210,16 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         sys.stderr.write(f"{experiment.name} {values.config}: {parameters:,} parameters, {len(data.train):,} training ")
         sys.stderr.write(f"examples of {data.name}, {jax.device_count()} x {jax.devices()[0].device_kind}; {workdir}\n")
 
-    def run_at(state, step):
+    def run_at(state, step, replica=0):
         key = make_keys(config.seed).sample
-        return Run(config, data, local_learner, first_replica(state, config.seeds), key, step, figures)
+        return Run(config, data, local_learner, one_replica(state, config.seeds, replica), key, step, figures)
 
-    def evaluator(rows):
-        return make_evaluate(learner, data, rows, EVALUATION_BATCH, devices, config.seed, config.seeds)
+    def evaluator(split):
+        means = split_evaluator(learner, data, split, devices, config)
+        return lambda state: means(state) | measure(experiment, judge, lambda r: run_at(state, 0, r), config.seeds)
 
     split = "test" if data.validation is None else "validation"
-    evaluate = evaluator(getattr(data, split))
+    evaluate = evaluator(split)
     outcome = loop.train(
         learner,
         data,
@@ -211,18 +233,18 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         eval_every=config.eval_every,
         checkpoint_every=config.checkpoint_every,
         evaluate=evaluate,
-        split=split,
         preview=lambda state, step: experiment.preview(run_at(state, step)),
         profile=values.profile,
     )
     if outcome.step < config.steps:
         sys.stderr.write(f"stopped and saved at step {outcome.step} of {config.steps}; the same command goes on\n")
         return
-    evaluate_test = evaluate if split == "test" else evaluator(data.test)
-    results = {f"test/{name}": value for name, value in numbers(evaluate_test(outcome.state)).items()}
+    evaluate_test = evaluate if split == "test" else evaluator("test")
+    results = numbers(evaluate_test(outcome.state))
     if writes:
         if config.seeds > 1:
             results["figures and analysis"] = f"of seed {config.seed}, the first of {config.seeds}"
+        results |= {"samples judged by": judge.protocol} if judge else {}
         results |= experiment.analyse(run_at(outcome.state, outcome.step))
         results["training_minutes"] = round(training_minutes(read_rows(workdir / "metrics.jsonl")), 2)
         write_json(workdir / "results.json", results)

@@ -117,7 +117,8 @@ def dry_run(experiment: Experiment, config: Any) -> str:
     learner = experiment.build(config, data, None)
     row = data.train.take(np.zeros(1, int))
     rows = {
-        name: jax.ShapeDtypeStruct((config.batch_size, *array.shape[1:]), array.dtype) for name, array in row.items()
+        name: jax.ShapeDtypeStruct((config.batch_size * learner.batches, *array.shape[1:]), array.dtype)
+        for name, array in row.items()
     }
     batch = jax.eval_shape(data.transform, rows)
     key = jax.random.key(0)

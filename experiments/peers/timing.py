@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-IMAGE_SHAPES = {"mlp": (32, 32, 3), "cnn": (32, 32, 3), "vae": (28, 28, 1)}
+IMAGE_SHAPES = {"mlp": (32, 32, 3), "cnn": (32, 32, 3), "vae": (28, 28, 1), "gan": (28, 28, 1), "wgan_gp": (64, 64, 3)}
+BATCHES = {"wgan_gp": 5}  # that one step uses up, where there are several
 WARM_UP = 2  # windows that don't count: they compile, or allocate
 
 

@@ -14,7 +14,21 @@ def _normalised(width: int, norm: type[nn.Module]) -> list[nn.Module]:
     return [norm(width, eps=1e-3, momentum=0.01), nn.LeakyReLU(0.3)]
 
 
-class Classifier(nn.Sequential):
+class Trained(nn.Module):
+    """A network with a loss, trained by Adam."""
+
+    def prepare(self):
+        self.optimizer = torch.optim.Adam(self.parameters(), 5e-4, eps=1e-7)
+
+    def step(self, images, labels):
+        loss = self.loss(images, labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+
+class Classifier(nn.Sequential, Trained):
     """Layers that end in logits."""
 
     def loss(self, images, labels):
@@ -36,7 +50,7 @@ def cnn() -> Classifier:
     return Classifier(*layers, nn.Linear(128, 10))
 
 
-class VAE(nn.Module):
+class VAE(Trained):
     """The book's 03_03."""
 
     def __init__(self):
@@ -62,24 +76,120 @@ class VAE(nn.Module):
         return 1000 * functional.mse_loss(self.decoder(z), images) + divergence
 
 
-MODELS = {"mlp": mlp, "cnn": cnn, "vae": VAE}
+def _generator(first: tuple[int, int], filters: tuple[int, ...], transposed: int, activation, momentum: float):
+    """Noise of 100 -> images; of the convolutions, the last `transposed` or, where 0, none enlarge by themselves."""
+    channels, size = first
+    units = channels * size * size
+    layers = [nn.Linear(100, units), nn.BatchNorm1d(units, 1e-3, momentum), activation()]
+    layers += [nn.Unflatten(1, (channels, size, size))]
+    for i, width in enumerate(filters):
+        if transposed:
+            layers.append(nn.ConvTranspose2d(channels, width, 5, 2, 2, 1))
+        else:
+            layers += [nn.Upsample(scale_factor=2)] if i < 2 else []
+            layers.append(nn.Conv2d(channels, width, 5, padding=2))
+        last = i == len(filters) - 1
+        layers += [nn.Tanh()] if last else [nn.BatchNorm2d(width, 1e-3, momentum), activation()]
+        channels = width
+    return nn.Sequential(*layers)
+
+
+def _leaky() -> nn.Module:
+    return nn.LeakyReLU(0.2)
+
+
+def _critic(channels: int, layers: tuple[tuple[int, int], ...], units: int, activation, dropout: float):
+    """Images -> one score."""
+    modules = []
+    for width, stride in layers:
+        modules += [nn.Conv2d(channels, width, 5, stride, padding=2), activation(), nn.Dropout(dropout)]
+        channels = width
+    return nn.Sequential(*modules, nn.Flatten(), nn.Linear(units, 1))
+
+
+class GAN(nn.Module):
+    """The book's 04_01: the critic learns from real and from generated drawings in turn."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator = _generator((64, 7), (128, 64, 64, 1), 0, nn.ReLU, 0.1)
+        self.critic = _critic(1, ((64, 2), (64, 2), (128, 2), (128, 1)), 2048, nn.ReLU, 0.4)
+
+    def prepare(self):
+        self.generator_optimizer = torch.optim.RMSprop(self.generator.parameters(), 4e-4, 0.9, 1e-7)
+        self.critic_optimizer = torch.optim.RMSprop(self.critic.parameters(), 8e-4, 0.9, 1e-7)
+
+    def step(self, images, labels):
+        del labels
+        with torch.no_grad():
+            self.generator.eval()
+            fakes = self.generator(torch.randn(len(images), 100, device=images.device))
+            self.generator.train()
+        for shown, sign in ((2 * images - 1, -1), (fakes, 1)):
+            loss = functional.softplus(sign * self.critic(shown)).mean()
+            self.critic_optimizer.zero_grad()
+            loss.backward()
+            self.critic_optimizer.step()
+        fakes = self.generator(torch.randn(len(images), 100, device=images.device))
+        self.critic.requires_grad_(False)
+        loss = functional.softplus(-self.critic(fakes)).mean()
+        self.generator_optimizer.zero_grad()
+        loss.backward()
+        self.generator_optimizer.step()
+        self.critic.requires_grad_(True)
+        return loss
+
+
+class WGANGP(nn.Module):
+    """The book's 04_03, five critic updates a step."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator = _generator((512, 4), (256, 128, 64, 3), 4, _leaky, 0.1)
+        self.critic = _critic(3, ((64, 2), (128, 2), (256, 2), (512, 2)), 8192, _leaky, 0.0)
+
+    def prepare(self):
+        self.generator_optimizer = torch.optim.Adam(self.generator.parameters(), 2e-4, (0.5, 0.999), 1e-7)
+        self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), 2e-4, (0.5, 0.999), 1e-7)
+
+    def step(self, images, labels):
+        del labels
+        for real in (2 * images - 1).chunk(timing.BATCHES["wgan_gp"]):
+            with torch.no_grad():
+                fakes = self.generator(torch.randn(len(real), 100, device=real.device))
+            alpha = torch.rand(len(real), 1, 1, 1, device=real.device)
+            points = (alpha * real + (1 - alpha) * fakes).requires_grad_()
+            (gradients,) = torch.autograd.grad(self.critic(points).sum(), points, create_graph=True)
+            penalty = ((gradients.flatten(1).square().sum(1) + 1e-12).sqrt() - 1).square().mean()
+            loss = self.critic(fakes).mean() - self.critic(real).mean() + 10 * penalty
+            self.critic_optimizer.zero_grad()
+            loss.backward()
+            self.critic_optimizer.step()
+        self.critic.requires_grad_(False)
+        loss = -self.critic(self.generator(torch.randn(len(real), 100, device=real.device))).mean()
+        self.generator_optimizer.zero_grad()
+        loss.backward()
+        self.generator_optimizer.step()
+        self.critic.requires_grad_(True)
+        return loss
+
+
+MODELS = {"mlp": mlp, "cnn": cnn, "vae": VAE, "gan": GAN, "wgan_gp": WGANGP}
 
 
 def main():
     options = timing.parse(__doc__)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    count = options.batch_size * options.steps
+    examples = options.batch_size * timing.BATCHES.get(options.model, 1)
+    count = examples * options.steps
     images = torch.from_numpy(timing.random_images(options.model, count)).permute(0, 3, 1, 2).to(device)
     labels = torch.from_numpy(timing.random_labels(count)).long().to(device)
     network = MODELS[options.model]().to(device).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(network.parameters(), 5e-4, eps=1e-7)
+    network.prepare()
     stopwatch = timing.Stopwatch(options.steps)
     for _ in range(options.windows + timing.WARM_UP):
-        for rows in torch.randperm(count, device=device).split(options.batch_size):
-            loss = network.loss(images[rows].contiguous(memory_format=torch.channels_last), labels[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        for rows in torch.randperm(count, device=device).split(examples):
+            loss = network.step(images[rows].contiguous(memory_format=torch.channels_last), labels[rows])
         loss.item()  # waits for the device
         stopwatch.mark()
     stopwatch.report(f"PyTorch {torch.__version__}, by hand")

@@ -5,7 +5,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,10 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             with suppress(ValueError):
                 rows.append(json.loads(line))
     return rows
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.8g}")
 
 
 class MetricsLog:
@@ -56,13 +60,15 @@ class MetricsLog:
         self._board.write_event(event_pb2.Event(wall_time=time.time(), step=step, **content))
         self._board.flush()
 
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        """One row: {"step": step, name: value, ...}.
+    def write(self, step: int, values: Mapping[str, float], replicas: Mapping[str, Sequence[float]]) -> None:
+        """One row: {"step": step, name: value, ...}; where there are replicas, {"replicas": {name: values}} as well.
 
         Raises:
           UserError: the files can't be written (a full disk).
         """
-        row = {"step": step} | {name: float(f"{value:.8g}") for name, value in values.items()}
+        row = {"step": step} | {name: _rounded(value) for name, value in values.items()}
+        if replicas:
+            row["replicas"] = {name: [_rounded(value) for value in each] for name, each in replicas.items()}
         scalars = [summary_pb2.Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
         with self._told():
             self._file.write(json.dumps(row) + "\n")
@@ -79,7 +85,7 @@ class MetricsLog:
 class NoMetricsLog:
     """For the processes that write nothing."""
 
-    def write(self, step: int, values: Mapping[str, float]) -> None:
+    def write(self, step: int, values: Mapping[str, float], replicas: Mapping[str, Sequence[float]]) -> None:
         pass
 
     def close(self) -> None:

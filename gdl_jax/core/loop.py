@@ -31,13 +31,13 @@ class NonFiniteError(UserError):
     """A metric became NaN or infinite."""
 
 
-def summarise(prefix: str, values: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """{"prefix/name": mean over replicas, "prefix/name_std": standard deviation}, the latter for replicas only."""
+def summarise(values: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """{name: mean over replicas, name_std: standard deviation}, the latter for replicas only."""
     summary = {}
     for name, value in values.items():
-        summary[f"{prefix}/{name}"] = float(np.mean(value))
+        summary[name] = float(np.mean(value))
         if np.ndim(value):
-            summary[f"{prefix}/{name}_std"] = float(np.std(value, ddof=1))
+            summary[f"{name}_std"] = float(np.std(value, ddof=1))
     return summary
 
 
@@ -87,11 +87,11 @@ class Window(NamedTuple):
         joined = {n: np.concatenate([self.metrics[n], v]) if n in self.metrics else v for n, v in metrics.items()}
         if math.isnan(seconds):
             return self._replace(metrics=joined)
-        return Window(joined, self.timed_steps + len(metrics["loss"]), self.seconds + seconds)
+        return Window(joined, self.timed_steps + len(next(iter(metrics.values()))), self.seconds + seconds)
 
     def means(self) -> dict[str, np.ndarray]:
-        """Over the steps: float64, () or (seeds,)."""
-        return {name: values.mean(0, dtype=np.float64) for name, values in self.metrics.items()}
+        """{"train/metric": mean over the steps}, float64, () or (seeds,)."""
+        return {f"train/{name}": values.mean(0, dtype=np.float64) for name, values in self.metrics.items()}
 
     def rate(self) -> dict[str, float]:
         """The speed, where it is known."""
@@ -129,7 +129,6 @@ def train(
     eval_every: int = 0,
     checkpoint_every: int = 0,
     evaluate: Callable[[State], Mapping[str, np.ndarray]] | None = None,
-    split: str = "test",
     preview: Callable[[State, int], None] | None = None,
     profile: bool = False,
 ) -> Outcome:
@@ -141,7 +140,8 @@ def train(
       devices: from `core.parallel.make_devices`.
       workdir: gets `checkpoints/`, `metrics.jsonl`, `tensorboard/`, and `profile/` if asked for.
       steps, batch_size, seed, seeds, log_every, eval_every, checkpoint_every: as the flags of these names.
-      evaluate: called every `eval_every` steps and at the end; its values are logged under `split`.
+      evaluate: called every `eval_every` steps, before the first too, and at the end; its values, named "split/metric",
+        are logged.
       preview: called with (state, step) at the same moments, by the first process only.
       profile: traces one compiled call, after the one that compiles where there are more.
 
@@ -150,7 +150,8 @@ def train(
       UserError: something could not be read or written.
     """
     writes = jax.process_index() == 0
-    columns = slice(*devices.columns(batch_size))
+    examples = batch_size * learner.batches
+    columns = slice(*(column * learner.batches for column in devices.columns(batch_size)))
     progress = Progress(steps, quiet=not writes)
     feed = feeds.make_feed(data.train, devices, (columns.stop - columns.start) * seeds)
     permutation = feeds.cached_permutations(2 * seeds)  # of each replica: a batch may straddle two epochs
@@ -167,7 +168,7 @@ def train(
 
     def indices(t):
         rows = len(data.train)
-        orders = [feeds.batch_indices(seed + r, t, batch_size, rows, permutation)[columns] for r in range(seeds)]
+        orders = [feeds.batch_indices(seed + r, t, examples, rows, permutation)[columns] for r in range(seeds)]
         return orders[0] if seeds == 1 else np.stack(orders, axis=1)
 
     def to_next(every):
@@ -176,15 +177,23 @@ def train(
     def is_time(every):
         return step == steps or (every and step % every == 0)
 
-    def report(label, values, more):
-        summary = summarise(label, values)
-        log.write(step, more | summary)
+    def report(values, more):
+        summary = summarise(values)
+        log.write(step, more | summary, {name: value for name, value in values.items() if np.ndim(value)})
         progress.show(step, summary)
+
+    def held_out():
+        if evaluate is not None:
+            report(evaluate(state), {})
+        if preview is not None and writes:
+            preview(state, step)
 
     per_call, calls = 1, 0
     try:
         with Stop() as stop:
             progress.begin(step)
+            if step == 0 and eval_every:
+                held_out()
             while step < steps and not stop.agreed():
                 count = min(steps - step, *map(to_next, (log_every, eval_every, checkpoint_every)), feed.steps_per_call)
                 if jax.process_count() == 1:
@@ -204,13 +213,10 @@ def train(
                     per_call = int(np.clip(SECONDS_PER_CALL / elapsed * count, 1, 2 * per_call + 1))
                 progress.advance(step)
                 if is_time(log_every):
-                    report("train", window.means(), {"epoch": step * batch_size / len(data.train)} | window.rate())
+                    report(window.means(), {"epoch": step * examples / len(data.train)} | window.rate())
                     window = Window({})
                 if is_time(eval_every):
-                    if evaluate is not None:
-                        report(split, evaluate(state), {})
-                    if preview is not None and writes:
-                        preview(state, step)
+                    held_out()
                 if is_time(checkpoint_every):
                     checkpoints.save(step, state, window.to_json())
                     saved = step

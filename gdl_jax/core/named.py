@@ -47,12 +47,21 @@ def resolve_function(
       UserError: as `resolve`; or it can't be called so, or returns something else.
     """
     function = resolve(flag, value, known)
-    call = f"{value}({', '.join(f'{a.dtype}{list(a.shape)}' for a in arguments)})"
+    check_function(f"--{flag}={value}", function, arguments, shape)
+    return function
+
+
+def check_function(name: str, function: Callable, arguments: tuple[jax.ShapeDtypeStruct, ...], shape: tuple) -> None:
+    """Tries a user's function on shapes, as `resolve_function` does; errors begin with `name`.
+
+    Raises:
+      UserError: it can't be called so, or returns something else than an array of `shape`.
+    """
+    call = f"called with {', '.join(f'{a.dtype}{list(a.shape)}' for a in arguments)} it"
     try:
         returned = jax.eval_shape(function, *arguments)
     except Exception as error:  # it is the user's, and may raise anything
-        raise UserError(f"--{flag}={value}: {call} fails: {first_line(error)}") from error
+        raise UserError(f"{name}: {call} fails: {first_line(error)}") from error
     if getattr(returned, "shape", None) != shape:
         got = getattr(returned, "shape", type(returned).__name__)
-        raise UserError(f"--{flag}={value}: {call} must return an array of shape {shape}, not {got}")
-    return function
+        raise UserError(f"{name}: {call} must return an array of shape {shape}, not {got}")

@@ -5,7 +5,7 @@ import numpy as np
 from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.data.images import to_float
 
-IMAGE_SHAPES = {"digits": (28, 28, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+IMAGE_SHAPES = {"digits": (28, 28, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3), "quickdraw": (28, 28, 1)}
 STORED_SIZES = {"avatars": 128, "celeba": 218}  # celeba's images are 178 wide; any square size is a resize
 
 
@@ -25,19 +25,20 @@ def blank(name: str, image_size: int) -> DataSet | None:
       name: as given to --dataset.
       image_size: as given to --image_size; 0 is the size in which the set is stored.
     """
-    if name in IMAGE_SHAPES:
-        height, width, channels = IMAGE_SHAPES[name]
+    kind = name.partition(":")[0]
+    if kind in IMAGE_SHAPES:
+        height, width, channels = IMAGE_SHAPES[kind]
         size = (image_size or height, image_size or width, channels)
     elif name in STORED_SIZES:
         size = (image_size or STORED_SIZES[name],) * 2 + (3,)
     else:
         return None
     rows = {"image": np.zeros((1, *size), np.uint8)}
-    if name in IMAGE_SHAPES:
+    if kind in IMAGE_SHAPES:
         rows["label"] = np.zeros(1, np.int32)
     attributes = ATTRIBUTES[name]() if name in ATTRIBUTES else ()
     if attributes:
         rows["attributes"] = np.zeros((1, len(attributes)), np.int8)
-    classes = tuple("0123456789") if name in IMAGE_SHAPES else ()
+    classes = tuple("0123456789") if kind in IMAGE_SHAPES else ()
     source = ArraySource(rows)
     return DataSet(name, source, source, transform=to_float, classes=classes, attributes=attributes)

@@ -15,11 +15,12 @@ DATASETS = {
     "mnist": "mnist/mnist.npz or TFDS in --data_dir",
     "cifar10": "cifar-10-batches-bin/, cifar10/cifar10.npz or TFDS in --data_dir",
     "celeba": "img_align_celeba/ and list_attr_celeba.txt or .csv, or TFDS, in --data_dir",
+    "quickdraw:NAME": "drawings of Quick, Draw!, quickdraw/NAME.npy or camel/NAME.npz in --data_dir",
     "folder:PATH": "a folder of images; subfolders are classes",
     "npz:PATH": "arrays x_train, x_test (y_train, y_test), or images (labels)",
     "tfds:NAME": "a prepared set of TensorFlow Datasets",
 }
-READ_FROM_PATH = ("folder", "npz", "tfds")  # what stands before a colon
+READ_FROM_PATH = ("folder", "npz", "quickdraw", "tfds")  # what stands before a colon
 AVATAR_SIZE = 128
 
 
@@ -32,7 +33,7 @@ def _load_whole(name: str, data_dir: str | None, image_size: int | None, avatars
         return load_kind(image_size)
     if kind == "avatars":
         return load_kind(avatars, image_size or AVATAR_SIZE, seed)
-    if kind == "tfds":
+    if kind in ("tfds", "quickdraw"):
         return load_kind(rest, data_dir, image_size)
     if kind in ("folder", "npz"):
         return load_kind(Path(rest).expanduser(), image_size)

@@ -1,10 +1,13 @@
 """What every data set becomes: three sources of rows that never overlap, and a pure function from rows to a batch."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+
+from gdl_jax.core.errors import UserError
 
 Rows = Mapping[str, np.ndarray]  # e.g. {"image": uint8 (N, H, W, C), "label": int32 (N,)}
 
@@ -67,7 +70,7 @@ class DataSet:
     Attributes:
       name: as given to --dataset.
       train, validation, test: sources with no row in common; `validation` is None where a set has no such split and
-        none was asked for.
+        none was asked for, and both are None where all rows are trained on.
       transform: pure JAX function, rows -> batch, run inside the compiled step (for images: uint8 0..255 -> float32
         in [0, 1]).
       classes: names of the values of "label", where there are labels.
@@ -77,9 +80,43 @@ class DataSet:
 
     name: str
     train: Source
-    test: Source
+    test: Source | None
     validation: Source | None = None
     transform: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
     classes: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     note: str = ""
+
+
+ROWS_AT_ONCE = 1000
+
+
+def _labels(source: Source) -> np.ndarray:
+    parts = np.array_split(np.arange(len(source)), -(-len(source) // ROWS_AT_ONCE))
+    return np.concatenate([source.take(index)["label"] for index in parts])
+
+
+def only_class(data: DataSet, name: str) -> DataSet:
+    """The rows of one class, in all splits.
+
+    Raises:
+      UserError: the set has no such class, or one of its splits none of its rows.
+    """
+    if name not in data.classes:
+        raise UserError(f"--only_class={name}: {data.name} has {', '.join(data.classes) or 'no classes'}")
+    kept = {}
+    for split in ("train", "validation", "test"):
+        if (source := getattr(data, split)) is not None:
+            index = np.flatnonzero(_labels(source) == data.classes.index(name))
+            if not len(index):
+                raise UserError(f"--only_class={name}: none in the {split} split of {data.name}")
+            kept[split] = Subset(source, index)
+    return dataclasses.replace(data, **kept)
+
+
+def joined(data: DataSet) -> DataSet:
+    """All rows of all splits to train on, in memory; nothing is held out."""
+    splits = [source for source in (data.train, data.validation, data.test) if source is not None]
+    rows = [source.take(np.arange(len(source))) for source in splits]
+    train = ArraySource({name: np.concatenate([part[name] for part in rows]) for name in rows[0]})
+    return dataclasses.replace(data, train=train, validation=None, test=None)

@@ -12,24 +12,26 @@ KERAS_EPSILON = 1e-7  # optax has 1e-8; it adds it after correcting the bias, Ke
 
 OPTIMIZERS: dict[str, Callable[[float], optax.GradientTransformation]] = {
     "adam": partial(optax.adam, eps=KERAS_EPSILON),
+    "adam_0.5": partial(optax.adam, b1=0.5, eps=KERAS_EPSILON),  # the usual first moment's decay of GANs
+    "adam_0": partial(optax.adam, b1=0.0, b2=0.9, eps=KERAS_EPSILON),  # WGAN-GP's own (Gulrajani et al. 2017)
     "rmsprop": partial(optax.rmsprop, decay=0.9, eps=KERAS_EPSILON, eps_in_sqrt=False),
     "sgd": optax.sgd,
 }
 
 
-def make_optimizer(name: str, learning_rate: float) -> optax.GradientTransformation:
-    """The optimiser that --optimizer names, with a constant learning rate (the book never lets it decay).
+def make_optimizer(name: str, learning_rate: float, player: str = "") -> optax.GradientTransformation:
+    """The optimiser that --{player}optimizer names, with a constant learning rate (the book never lets it decay).
 
     Raises:
       UserError: no such optimiser, something else of that name, or a learning rate that isn't positive.
     """
     if not learning_rate > 0:
-        raise UserError(f"--learning_rate={learning_rate}: must be positive")
+        raise UserError(f"--{player}learning_rate={learning_rate}: must be positive")
     try:
-        optimizer = resolve("optimizer", name, OPTIMIZERS)(learning_rate)
+        optimizer = resolve(f"{player}optimizer", name, OPTIMIZERS)(learning_rate)
     except TypeError as error:
-        raise UserError(f"--optimizer={name}: {name}({learning_rate}) fails: {error}") from error
+        raise UserError(f"--{player}optimizer={name}: {name}({learning_rate}) fails: {error}") from error
     if not isinstance(optimizer, optax.GradientTransformation):
         kind = type(optimizer).__name__
-        raise UserError(f"--optimizer={name}: must return an optax.GradientTransformation, not {kind}")
+        raise UserError(f"--{player}optimizer={name}: must return an optax.GradientTransformation, not {kind}")
     return optimizer

@@ -35,15 +35,16 @@ def convolutions(config: Any, prefix: str = "") -> Iterator[tuple[int, int, int]
     return zip(filters, sizes, strides, strict=True)
 
 
-def dropout_rate(config: Any) -> float:
-    """config.dropout_rate.
+def dropout_rate(config: Any, prefix: str = "") -> float:
+    """The config's {prefix}dropout_rate.
 
     Raises:
       UserError: it is not in [0, 1).
     """
-    if not 0 <= config.dropout_rate < 1:
-        raise UserError(f"--dropout_rate={config.dropout_rate}: must be at least 0 and below 1")
-    return config.dropout_rate
+    rate = getattr(config, f"{prefix}dropout_rate")
+    if not 0 <= rate < 1:
+        raise UserError(f"--{prefix}dropout_rate={rate}: must be at least 0 and below 1")
+    return rate
 
 
 def activation(

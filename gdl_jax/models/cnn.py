@@ -60,4 +60,5 @@ class CNN(nn.Module):
         if config.dense_units:
             x = normalised(Dense(config.dense_units, dtype=self.dtype)(x))
             x = Dropout(dropout_rate(config), axis_name=self.axis_name)(x, deterministic=not train)
+        self.sow("intermediates", "features", x)  # (B, units): what evaluations of samples see with
         return Dense(self.outputs, dtype=self.dtype)(x).astype(jnp.float32)

@@ -27,4 +27,5 @@ class MLP(nn.Module):
         x = x.reshape(x.shape[0], -1)
         for units in self.config.hidden_units:
             x = nn.relu(Dense(units, dtype=self.dtype)(x))
+        self.sow("intermediates", "features", x)  # (B, units): what evaluations of samples see with
         return Dense(self.outputs, dtype=self.dtype)(x).astype(jnp.float32)

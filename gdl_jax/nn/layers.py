@@ -14,7 +14,7 @@ from flax.linen.dtypes import promote_dtype
 from jax import lax
 
 from gdl_jax.core.prng import example_keys
-from gdl_jax.nn.conv import conv, conv_transpose
+from gdl_jax.nn.conv import conv, conv_transpose, upsample_conv
 from gdl_jax.nn.dense import dense
 
 Initializer = Callable[..., jax.Array]
@@ -38,6 +38,31 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
 }
 
 
+class _SpectralNorm(nn.Module):
+    """w / sigma(w), with sigma the largest singular value of w as a matrix (inputs, features) (Miyato et al. 2018).
+
+    Collection "batch_stats" holds the estimate of its left and right singular vectors; where the collection may be
+    changed (in training), one power iteration brings them closer, before they are used (their algorithm 1).
+    """
+
+    epsilon: float = 1e-12
+
+    @nn.compact
+    def __call__(self, kernel: jax.Array) -> jax.Array:
+        def unit(vector):
+            return vector / (jnp.linalg.norm(vector) + self.epsilon)
+
+        matrix = kernel.reshape(-1, kernel.shape[-1])
+        right = self.variable("batch_stats", "right", lambda n: jnp.full(n, n**-0.5), matrix.shape[1])
+        left = self.variable("batch_stats", "left", lambda n: jnp.full(n, n**-0.5), matrix.shape[0])
+        if self.is_mutable_collection("batch_stats") or self.is_initializing():
+            fixed = lax.stop_gradient(matrix)
+            left.value = unit(fixed @ right.value)
+            right.value = unit(left.value @ fixed)
+        sigma = lax.stop_gradient(left.value) @ matrix @ lax.stop_gradient(right.value)
+        return kernel / sigma
+
+
 class Dense(nn.Module):
     """(B, I) -> (B, features).
 
@@ -45,25 +70,29 @@ class Dense(nn.Module):
       features: output channels.
       use_bias: whether a bias is added.
       kernel_init: initializer of the kernel, (I, features).
+      spectral_norm: divide the kernel by its largest singular value.
       dtype: the type in which to compute; None is that of the input and the parameters.
     """
 
     features: int
     use_bias: bool = True
     kernel_init: Initializer = glorot_uniform
+    spectral_norm: bool = False
     dtype: jnp.dtype | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
+        if self.spectral_norm:
+            kernel = _SpectralNorm(name="spectral_norm")(kernel)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = dense(x, kernel)
         return y if bias is None else y + bias
 
 
 class _Convolution(nn.Module):
-    """What `Conv` and `ConvTranspose` share: (B, H, W, C) -> (B, H', W', features).
+    """What `Conv`, `ConvTranspose` and `UpsampleConv` share: (B, H, W, C) -> (B, H', W', features).
 
     Attributes:
       features: output channels.
@@ -71,6 +100,7 @@ class _Convolution(nn.Module):
       padding: "SAME" or "VALID".
       use_bias: whether a bias is added.
       kernel_init: initializer of the kernel, (kh, kw, C, features).
+      spectral_norm: divide the kernel by its largest singular value, as a matrix (kh * kw * C, features).
       dtype: the type in which to compute; None is that of the input and the parameters.
     """
 
@@ -80,12 +110,15 @@ class _Convolution(nn.Module):
     padding: str = "SAME"
     use_bias: bool = True
     kernel_init: Initializer = glorot_uniform
+    spectral_norm: bool = False
     dtype: jnp.dtype | None = None
 
     def convolve(self, x: jax.Array, function: Callable[..., jax.Array]) -> jax.Array:
         size = (self.kernel_size,) * 2 if isinstance(self.kernel_size, int) else tuple(self.kernel_size)
         kernel = self.param("kernel", self.kernel_init, (*size, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
+        if self.spectral_norm:
+            kernel = _SpectralNorm(name="spectral_norm")(kernel)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = function(x, kernel, self.strides, self.padding)
         return y if bias is None else y + bias
@@ -105,6 +138,14 @@ class ConvTranspose(_Convolution):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         return self.convolve(x, conv_transpose)
+
+
+class UpsampleConv(_Convolution):
+    """Nearest-neighbour upsampling by `strides`, then a SAME convolution; see `nn.conv.upsample_conv`."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.convolve(x, lambda x, kernel, factor, padding: upsample_conv(x, kernel, factor))
 
 
 class BatchNorm(nn.Module):

@@ -43,6 +43,32 @@ def training_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
     return True
 
 
+def compared_curves(
+    logs: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence[str], x_label: str, path: Path
+) -> None:
+    """One panel a metric, with a line for each of several runs; a band of one standard deviation over replicas.
+
+    Args:
+      logs: label -> rows with "step" and the metrics.
+      names: of the metrics, as "split/metric".
+      x_label: what a step is.
+      path: of the PNG.
+    """
+    with drawing(path, WIDTH, 3.4, 1, len(names)) as (figure, axes):
+        for cell, name in zip(axes[0], names, strict=True):
+            for label, rows in logs.items():
+                points = np.array([(row["step"], row[name], row.get(f"{name}_std", 0.0)) for row in rows], float)
+                steps, values, spread = points.T
+                (line,) = cell.plot(steps, values, label=label, marker="o", markersize=3)
+                lower = np.maximum(values - spread, 0.0) if (values >= 0).all() else values - spread
+                cell.fill_between(steps, lower, values + spread, color=line.get_color(), alpha=0.15, linewidth=0)
+            cell.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
+            cell.grid(axis="y")
+            cell.set_title(words(name.split("/", 1)[1]))
+            cell.set_xlabel(x_label)
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(logs))
+
+
 def _panel(axes, rows: Sequence[Mapping[str, Any]], metric: str, names: Sequence[str]) -> None:
     smallest, largest = np.inf, -np.inf
     for name in names:

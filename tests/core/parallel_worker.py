@@ -1,6 +1,6 @@
-"""Trains a batch-normalised VAE for 20 steps on the devices of this process (or of several) and saves what came out.
+"""Trains a batch-normalised network for 20 steps on the devices of this process (or of several); saves what came out.
 
-python -m tests.core.parallel_worker OUT.npz --parallel=jit|pmap [--processes=N --id=I --port=P]
+python -m tests.core.parallel_worker OUT.npz --experiment=vae --parallel=jit|pmap [--processes=N --id=I --port=P]
 """
 
 import argparse
@@ -17,6 +17,43 @@ from gdl_jax.core.programs import make_evaluate
 from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.data.images import to_float
 
+# A bias before batch normalisation has no gradient but rounding noise, which Adam would blow up to full steps: SGD.
+SHRUNK = {
+    "vae": (
+        "faces",
+        {
+            "encoder_filters": (8, 8),
+            "encoder_strides": (2, 2),
+            "encoder_kernel_sizes": (3, 3),
+            "decoder_filters": (8, 1),
+            "decoder_strides": (2, 2),
+            "decoder_kernel_sizes": (3, 3),
+            "z_dim": 4,
+            "reconstruction_weight": 100.0,
+            "optimizer": "sgd",
+            "learning_rate": 0.005,
+        },
+    ),
+    "wgan_gp": (
+        "digits",
+        {
+            "n_critic": 2,
+            "first_filters": 8,
+            "generator_filters": (8, 1),
+            "generator_strides": (2, 2),
+            "generator_kernel_sizes": (3, 3),
+            "critic_filters": (8, 8),
+            "critic_strides": (2, 2),
+            "critic_kernel_sizes": (3, 3),
+            "z_dim": 4,
+            "generator_optimizer": "sgd",
+            "generator_learning_rate": 0.01,
+            "critic_optimizer": "sgd",
+            "critic_learning_rate": 0.01,
+        },
+    ),
+}
+
 
 def blobs(count: int) -> ArraySource:
     """Grey 16x16 squares of random place and shade."""
@@ -31,6 +68,7 @@ def blobs(count: int) -> ArraySource:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("out")
+    parser.add_argument("--experiment", choices=list(SHRUNK), required=True)
     parser.add_argument("--parallel", default="jit")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--id", type=int, default=0)
@@ -39,21 +77,9 @@ def main():
     if options.processes > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.distributed.initialize(f"localhost:{options.port}", options.processes, options.id)
-    experiment = registry.find("vae")
-    config = dataclasses.replace(
-        experiment.presets["faces"],
-        encoder_filters=(8, 8),
-        encoder_strides=(2, 2),
-        encoder_kernel_sizes=(3, 3),
-        decoder_filters=(8, 1),
-        decoder_strides=(2, 2),
-        decoder_kernel_sizes=(3, 3),
-        z_dim=4,
-        reconstruction_weight=100.0,
-        # A bias before batch normalisation has no gradient but rounding noise, which Adam would blow up to full steps.
-        optimizer="sgd",
-        learning_rate=0.005,
-    )
+    experiment = registry.find(options.experiment)
+    preset, shrunk = SHRUNK[options.experiment]
+    config = dataclasses.replace(experiment.presets[preset], **shrunk)
     data = DataSet("blobs", blobs(100), blobs(21), transform=to_float)
     devices = make_devices(options.parallel)
     learner = experiment.build(config, data, devices.axis_name)

@@ -27,7 +27,7 @@ def test_rows_after_the_step_that_a_run_resumes_from_are_dropped(tmp_path):
     path = tmp_path / "metrics.jsonl"
     write_rows(path, 5)
     log = MetricsLog(tmp_path, 3)
-    log.write(4, {"train/loss": 0.5})
+    log.write(4, {"train/loss": 0.5}, {})
     log.close()
     assert [(row["step"], row["train/loss"]) for row in read_rows(path)] == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 0.5)]
 

@@ -72,6 +72,7 @@ def test_a_replica_is_the_run_with_its_seed(tmp_path):
     ones = [read_rows(tmp_path / f"one{r}" / "metrics.jsonl")[-1]["train/loss"] for r in range(3)]
     np.testing.assert_allclose(row["train/loss"], np.mean(ones), rtol=1e-5)
     np.testing.assert_allclose(row["train/loss_std"], np.std(ones, ddof=1), rtol=1e-4)
+    np.testing.assert_allclose(row["replicas"]["train/loss"], ones, rtol=1e-5)
 
 
 def test_a_nan_names_its_step_and_keeps_the_last_good_checkpoint(tmp_path):

@@ -19,8 +19,8 @@ def environment(devices):
 def load(path):
     arrays = dict(np.load(path))
     rows = [json.loads(line) for line in str(arrays.pop("rows")).splitlines()]
-    losses = np.array([row["train/loss"] for row in rows])
-    return losses, arrays
+    name = "train/loss" if "train/loss" in rows[0] else "train/gradient_penalty"
+    return np.array([row[name] for row in rows]), arrays
 
 
 def compare(path, other):
@@ -32,27 +32,31 @@ def compare(path, other):
         np.testing.assert_allclose(array, other_arrays[name], rtol=2e-3, atol=2e-4, err_msg=name)
 
 
-@pytest.fixture(scope="module")
-def one_device(tmp_path_factory):
+@pytest.fixture(scope="module", params=["vae", "wgan_gp"])
+def one_device(request, tmp_path_factory):
+    """(worker's command line for the experiment, what it saved on one device)."""
     out = tmp_path_factory.mktemp("one") / "out.npz"
-    subprocess.run([*WORKER, str(out)], env=environment(1), check=True)
-    return out
+    worker = [*WORKER, f"--experiment={request.param}"]
+    subprocess.run([*worker, str(out)], env=environment(1), check=True)
+    return worker, out
 
 
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
 def test_eight_devices_equal_one(one_device, tmp_path, parallel):
+    worker, expected = one_device
     out = tmp_path / "out.npz"
-    subprocess.run([*WORKER, str(out), f"--parallel={parallel}"], env=environment(8), check=True)
-    compare(one_device, out)
+    subprocess.run([*worker, str(out), f"--parallel={parallel}"], env=environment(8), check=True)
+    compare(expected, out)
 
 
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
 def test_two_processes_equal_one(one_device, tmp_path, parallel):
+    worker, expected = one_device
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     out = tmp_path / "out.npz"
     flags = [f"--parallel={parallel}", "--processes=2", f"--port={port}"]
-    workers = [subprocess.Popen([*WORKER, str(out), *flags, f"--id={i}"], env=environment(2)) for i in range(2)]
-    assert [worker.wait(timeout=180) for worker in workers] == [0, 0]
-    compare(one_device, out)
+    workers = [subprocess.Popen([*worker, str(out), *flags, f"--id={i}"], env=environment(2)) for i in range(2)]
+    assert [process.wait(timeout=180) for process in workers] == [0, 0]
+    compare(expected, out)

@@ -10,13 +10,17 @@ from experiments import evaluate, registry, sample, summary
 from experiments.run import main
 from gdl_jax.core import flags as config_flags
 
-SHRUNK = {"steps": 4, "log_every": 2, "eval_every": 2, "checkpoint_every": 2, "avatars": 30}
+SHRUNK = {"steps": 4, "log_every": 2, "eval_every": 2, "checkpoint_every": 2, "avatars": 60}
 SMALL = {  # hyperparameters that make a first preset quick, where it has them
     "encoder_filters": (4, 4, 4, 4),
     "likelihood_samples": 2,
     "likelihood_examples": 2,
     "filters": (4, 4, 4, 4),
     "dense_units": 8,
+    "first_filters": 4,
+    "generator_filters": (4, 4, 1),
+    "critic_filters": (4, 4, 4),
+    "batch_size": 8,
 }
 PRESETS = [(name, preset) for name in registry.NAMES for preset in registry.find(name).presets]
 
@@ -43,7 +47,7 @@ def test_a_run_leaves_what_it_should(finished):
     assert set(written["flags"]) == {field.name for field in dataclasses.fields(experiment.config)}
     assert {"versions", "commit", "command", "device"} <= set(written)
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").open()]
-    assert [row["step"] for row in rows if "train/loss" in row] == [2, 4]
+    assert [row["step"] for row in rows if any(name.startswith("train/") for name in row)] == [2, 4]
     assert any(key.split("/")[0] in ("validation", "test") for key in rows[-1])
     assert list((workdir / "tensorboard").glob("events*"))
     assert (workdir / "checkpoints" / "4").is_dir()
@@ -51,7 +55,7 @@ def test_a_run_leaves_what_it_should(finished):
     assert "curves.png" in pictures
     assert len(pictures) >= 3
     results = json.loads((workdir / "results.json").read_text())
-    assert "test/loss" in results
+    assert any(name.startswith("test/") for name in results)
     page = (workdir / "report.html").read_text()
     assert page.count("data:image/png;base64") >= 3
     assert not re.search(r'(src|href)="http', page)
@@ -62,7 +66,10 @@ def test_it_can_be_evaluated_from_its_workdir_alone(finished, capsys):
     before = json.loads((workdir / "results.json").read_text())
     evaluate.main(["program", f"--workdir={workdir}"])
     printed = dict(line.rsplit(": ", 1) for line in capsys.readouterr().out.splitlines())
-    assert float(printed["test/loss"]) == pytest.approx(before["test/loss"], rel=1e-4)
+    tested = [name for name in before if name.startswith("test/")]
+    assert tested
+    for name in tested:
+        assert float(printed[name]) == pytest.approx(before[name], rel=1e-3, abs=1e-6), name
 
 
 def test_it_can_be_sampled_from_its_workdir_alone(finished, capsys):

@@ -27,12 +27,28 @@ TINY = [
 ]
 
 
-def command(workdir, *flags):
-    return [sys.executable, "-m", "experiments.vae", f"--workdir={workdir}", "--config=digits", *TINY, *flags]
+TINY_GAN = [
+    "--first_filters=4",
+    "--generator_filters=4,1",
+    "--generator_strides=2,2",
+    "--generator_kernel_sizes=3,3",
+    "--critic_filters=4,4",
+    "--critic_strides=2,2",
+    "--critic_kernel_sizes=3,3",
+    "--n_critic=2",
+    "--batch_size=8",
+    "--log_every=50",
+    "--eval_every=0",
+]
 
 
-def run(workdir, *flags):
-    return subprocess.run(command(workdir, *flags), capture_output=True, text=True, timeout=300)
+def command(workdir, *flags, experiment="vae"):
+    tiny = {"vae": TINY, "wgan_gp": TINY_GAN}[experiment]
+    return [sys.executable, "-m", f"experiments.{experiment}", f"--workdir={workdir}", "--config=digits", *tiny, *flags]
+
+
+def run(workdir, *flags, **more):
+    return subprocess.run(command(workdir, *flags, **more), capture_output=True, text=True, timeout=300)
 
 
 def checkpoint(workdir):
@@ -59,26 +75,29 @@ def refused(done, *texts):
         assert text in lines[0]
 
 
-def test_killed_five_times_it_ends_bit_for_bit_the_same(tmp_path):
-    flags = ("--steps=2000", "--checkpoint_every=100")
-    assert run(tmp_path / "whole", *flags).returncode == 0
+@pytest.mark.parametrize(
+    ("experiment", "loss", "steps"), [("vae", "train/loss", 2000), ("wgan_gp", "train/critic_loss", 1000)]
+)
+def test_killed_five_times_it_ends_bit_for_bit_the_same(tmp_path, experiment, loss, steps):
+    flags = (f"--steps={steps}", f"--checkpoint_every={steps // 20}")
+    assert run(tmp_path / "whole", *flags, experiment=experiment).returncode == 0
     moments = random.Random(0)
     metrics = tmp_path / "killed" / "metrics.jsonl"
     for _ in range(5):
         before = len(read_rows(metrics))
-        process = subprocess.Popen(command(tmp_path / "killed", *flags), stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command(tmp_path / "killed", *flags, experiment=experiment), stderr=subprocess.DEVNULL
+        )
         wait_for(lambda before=before: len(read_rows(metrics)) > before, process)
         time.sleep(moments.uniform(0, 0.3))
         process.kill()
         process.wait()
-    done = run(tmp_path / "killed", *flags)
+    done = run(tmp_path / "killed", *flags, experiment=experiment)
     assert done.returncode == 0, done.stderr
     assert "resuming from step" in done.stderr
     assert checkpoint(tmp_path / "killed") == checkpoint(tmp_path / "whole")
     whole, killed = (read_rows(tmp_path / name / "metrics.jsonl") for name in ("whole", "killed"))
-    assert [(row["step"], row.get("train/loss")) for row in whole] == [
-        (row["step"], row.get("train/loss")) for row in killed
-    ]
+    assert [(row["step"], row.get(loss)) for row in whole] == [(row["step"], row.get(loss)) for row in killed]
 
 
 def test_preemption_saves_exits_with_0_and_goes_on(tmp_path):

@@ -1,10 +1,11 @@
-"""Every network of chapters 2 and 3 has the number of parameters that the book's notebooks print."""
+"""Every network of chapters 2, 3 and 4 has the number of parameters that the book's notebooks print."""
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from gdl_jax.models import autoencoder, cnn, mlp
+from experiments import gan, wgan, wgan_gp
+from gdl_jax.models import autoencoder, cnn, dcgan, mlp
 
 FACES = autoencoder.Config(
     encoder_strides=(2, 2, 2, 2),
@@ -15,6 +16,7 @@ FACES = autoencoder.Config(
     dropout_rate=0.25,
 )
 DIGITS = autoencoder.Config()
+CAMEL, HORSES, FACES_64 = gan.PRESETS["camel"], wgan.PRESETS["horses"], wgan_gp.PRESETS["faces"]
 CIFAR, MNIST, CELEBA = (32, 32, 3), (28, 28, 1), (128, 128, 3)
 
 
@@ -28,6 +30,12 @@ CIFAR, MNIST, CELEBA = (32, 32, 3), (28, 28, 1), (128, 128, 3)
         pytest.param(autoencoder.GaussianEncoder(DIGITS), MNIST, 105_220, 0, id="vae-digits-encoder"),
         pytest.param(autoencoder.Decoder(DIGITS, MNIST), (2,), 102_017, 0, id="digits-decoder"),
         pytest.param(autoencoder.GaussianEncoder(FACES), CELEBA, 1_732_496, 448, id="vae-faces-encoder"),
+        pytest.param(dcgan.Critic(CAMEL), MNIST, 720_833, 0, id="gan-critic"),
+        pytest.param(dcgan.Generator(CAMEL, MNIST), (100,), 837_377, 6_784, id="gan-generator"),
+        pytest.param(dcgan.Critic(HORSES), CIFAR, 670_401, 0, id="wgan-critic"),
+        pytest.param(dcgan.Generator(HORSES, CIFAR), (100,), 879_619, 4_544, id="wgan-generator"),
+        pytest.param(dcgan.Critic(FACES_64), (64, 64, 3), 4_314_753, 0, id="wgan-gp-critic"),
+        pytest.param(dcgan.Generator(FACES_64, (64, 64, 3)), (100,), 5_150_723, 17_280, id="wgan-gp-generator"),
         pytest.param(autoencoder.Decoder(FACES, CELEBA), (200,), 916_803, 320, id="vae-faces-decoder"),
     ],
 )

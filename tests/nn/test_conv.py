@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gdl_jax.nn.conv import conv, conv_transpose
+from gdl_jax.nn import conv as conv_module
+from gdl_jax.nn.conv import conv, conv_transpose, upsample_conv
 
 # (height, width), kernel, stride, padding: odd and even sizes, strides that skip rows, rectangles.
 CASES = [
@@ -127,15 +128,23 @@ def test_gradient_of_a_gradient_penalty(stride):
         assert_close(a, e)
 
 
-def test_large_batches_are_cut_into_chunks():
-    """16 * 64 * 64 * 9 * 8 patch elements are more than 2**22, the size from which batches are cut up."""
-    x, w = normal(0, (16, 64, 64, 8)), normal(1, (3, 3, 8, 2))
-    assert "scan" in str(jax.make_jaxpr(lambda x, w: conv(x, w))(x, w))
-    expected, expected_vjp = jax.vjp(lambda x, w: reference(x, w, 1, "SAME"), x, w)
-    actual, actual_vjp = jax.vjp(conv, x, w)
+@pytest.mark.parametrize(
+    ("kernel", "stride", "channels", "features", "splits"),
+    [((3, 3), 1, 2, 16, False), ((5, 5), 1, 8, 8, True), ((5, 3), 2, 16, 8, True), ((4, 4), 3, 8, 1, True)],
+)
+def test_what_is_laid_out_and_in_chunks(monkeypatch, kernel, stride, channels, features, splits):
+    """Whole windows or pieces of rows, whichever are fewer numbers; the batch is cut where those are too many."""
+    x, w = normal(0, (16, 17, 13, channels)), normal(1, (*kernel, channels, features))
+    geometry = conv_module._Geometry((17, 13), (0, 0), kernel, (stride, stride), (0, 0))
+    assert conv_module._splits(geometry, channels, features) is splits
+    expected, expected_vjp = jax.vjp(lambda x, w: reference(x, w, stride, "SAME"), x, w)
     cotangent = normal(2, expected.shape)
-    for a, e in zip((actual, *actual_vjp(cotangent)), (expected, *expected_vjp(cotangent)), strict=True):
-        np.testing.assert_allclose(a, e, rtol=1e-3, atol=2e-3)
+    for most in (2**23, 2**10):
+        monkeypatch.setattr(conv_module, "LAID_OUT_AT_ONCE", most)
+        actual, actual_vjp = jax.vjp(lambda x, w: conv(x, w, stride), x, w)
+        assert ("scan" in str(jax.make_jaxpr(lambda x, w: conv(x, w, stride))(x, w))) == (most < 2**23)
+        for a, e in zip((actual, *actual_vjp(cotangent)), (expected, *expected_vjp(cotangent)), strict=True):
+            np.testing.assert_allclose(a, e, rtol=1e-3, atol=2e-3)
 
 
 def test_vmap_over_images_and_kernels():
@@ -181,3 +190,22 @@ def test_lowers_for_gpu_and_tpu():
     assert lowered["cuda"].count("stablehlo.convolution") == lowered["tpu"].count("stablehlo.convolution") == 3
     assert lowered["cpu"].count("stablehlo.dot_general") == 3
     assert gradient.trace(x, w).lower(lowering_platforms=("cpu", "tpu")).as_text()
+
+
+@pytest.mark.parametrize(("kernel", "factor"), [((5, 5), 2), ((3, 3), 2), ((1, 7), 3), ((3, 5), (1, 2)), ((3, 3), 1)])
+def test_upsample_conv_is_repetition_and_convolution(kernel, factor):
+    x, w = normal(0, (2, 5, 6, 3)), normal(1, (*kernel, 3, 4))
+    rows, columns = (factor, factor) if isinstance(factor, int) else factor
+
+    def definition(x, w):
+        return reference(jnp.repeat(jnp.repeat(x, rows, 1), columns, 2), w, 1, "SAME")
+
+    @jax.jit
+    def both(x, w):
+        expected, expected_vjp = jax.vjp(definition, x, w)
+        actual, actual_vjp = jax.vjp(lambda x, w: upsample_conv(x, w, factor), x, w)
+        cotangent = jnp.cos(jnp.arange(expected.size, dtype=jnp.float32)).reshape(expected.shape)
+        return (actual, *actual_vjp(cotangent)), (expected, *expected_vjp(cotangent))
+
+    for actual, expected in zip(*both(x, w), strict=True):
+        assert_close(actual, expected)

@@ -180,3 +180,33 @@ class TestDropout:
 
         first, second = Twice().apply({}, jnp.ones((4, 32)), rngs={"dropout": jax.random.key(0)})
         assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("layer", [Dense(6, spectral_norm=True), Conv(6, 3, spectral_norm=True)])
+def test_spectral_normalisation_brings_the_largest_singular_value_to_one(layer):
+    x = normal(0, (2, 5, 5, 4))
+    variables = layer.init(jax.random.key(0), x)
+    params = jax.tree.map(lambda w: 3 * w, variables["params"])
+    stats = variables["batch_stats"]
+    for _ in range(30):  # in training each call improves the estimate
+        _, changed = layer.apply({"params": params, "batch_stats": stats}, x, mutable=["batch_stats"])
+        stats = changed["batch_stats"]
+    kernel = np.asarray(params["kernel"])
+    largest = np.linalg.svd(kernel.reshape(-1, 6), compute_uv=False)[0]
+    plain = type(layer)(*([6] if isinstance(layer, Dense) else [6, 3]))
+    expected = plain.apply({"params": params | {"kernel": kernel / largest}}, x)
+    actual = layer.apply({"params": params, "batch_stats": stats}, x)
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_gradient_of_a_spectrally_normalised_kernel_ignores_its_size():
+    layer, x = Dense(6, spectral_norm=True), normal(0, (2, 4))
+    variables = layer.init(jax.random.key(0), x)
+
+    def loss(kernel):
+        params = variables["params"] | {"kernel": kernel}
+        return jnp.square(layer.apply({"params": params, "batch_stats": variables["batch_stats"]}, x)).sum()
+
+    kernel = variables["params"]["kernel"]
+    # f(c w) = f(w) for any c > 0, so the gradient is orthogonal to w
+    assert abs(float((jax.grad(loss)(kernel) * kernel).sum())) < 1e-4

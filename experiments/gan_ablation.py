@@ -1,0 +1,176 @@
+"""The comparison that the book's chapter 4 makes in words: GAN, WGAN, WGAN-GP and a hinge loss, with error bars.
+
+    python -m experiments.gan_ablation                                  bundled digits
+    python -m experiments.gan_ablation --dataset=mnist --data_dir=D     the ledger's run
+
+Each loss trains `--seeds` replicas in one program, all on the same two networks (but for what belongs to the method:
+its critic's dropout, its normalisation, its optimiser) until its critic has seen `--critic_updates` batches; a
+Wasserstein critic gets five of them for each update of the generator, as in the book. A classifier that is trained
+first judges the samples. Writes WORKDIR/table.md and ablation.png; a run that was stopped goes on where it was.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import flags
+
+from experiments import classifier, command, gan, wgan, wgan_gp
+from experiments.benchmarks import as_table
+from experiments.experiment import Experiment
+from experiments.json_files import read_json, write_json
+from experiments.run import main as run_experiment
+from experiments.run import shown
+from gdl_jax.core.errors import UserError
+from gdl_jax.core.logging import read_rows
+from gdl_jax.evaluation.instability import oscillation
+from gdl_jax.plots.curves import compared_curves
+
+EVALUATIONS = 5  # in each training
+LOG_ROWS = 50  # in each training: as many for each loss, since instability is read from row to row
+CLASSIFIER_STEPS = 2500
+
+
+class Variant(NamedTuple):
+    """A row of the table: the preset `digits` of an experiment, changed by flags."""
+
+    name: str
+    label: str
+    experiment: Experiment
+    n_critic: int
+    flags: tuple[str, ...] = ()
+
+
+VARIANTS = (
+    Variant("gan", "GAN", gan.EXPERIMENT, 1),
+    Variant("wgan", "WGAN", wgan.EXPERIMENT, 5),
+    Variant("wgan_gp", "WGAN-GP", wgan_gp.EXPERIMENT, 5),
+    Variant(
+        "hinge_spectral_norm",
+        "hinge, spectral norm",
+        gan.EXPERIMENT,
+        1,
+        (
+            "--adversarial_loss=hinge",
+            "--spectral_norm",
+            "--critic_dropout_rate=0",
+            "--critic_activation=leaky_relu",
+            "--separate_updates=false",
+            "--batch_statistics",
+            "--generator_optimizer=adam_0.5",
+            "--generator_learning_rate=2e-4",
+            "--critic_optimizer=adam_0.5",
+            "--critic_learning_rate=2e-4",
+        ),
+    ),
+)
+NETWORKS = ("--first_filters=32", "--generator_filters=32,16,1", "--critic_filters=16,32,32")
+COLUMNS = {
+    "samples/modes_covered": "modes covered",
+    "samples/kl_to_uniform": "KL to uniform",
+    "samples/fid": "FID",
+    "samples/recall": "recall",
+    "oscillation": "oscillation of the generator's loss",
+}
+
+
+def _finished(experiment: Experiment, workdir: Path, *arguments: str) -> Path | None:
+    """The workdir of a run that is now at its end; None if it was stopped."""
+    sys.stderr.write(f"== {workdir.name}\n")
+    run_experiment(experiment, __doc__, ["gan_ablation", f"--workdir={workdir}", *arguments])
+    return workdir if (workdir / "results.json").exists() else None
+
+
+def _train(variant: Variant, values: flags.FlagValues, data: Sequence[str], judge: str) -> Path | None:
+    steps = values.critic_updates // variant.n_critic
+    if steps < LOG_ROWS:
+        raise UserError(f"--critic_updates={values.critic_updates}: must be at least {LOG_ROWS * variant.n_critic}")
+    return _finished(
+        variant.experiment,
+        Path(values.workdir) / variant.name,
+        *data,
+        *NETWORKS,
+        *variant.flags,
+        f"--n_critic={variant.n_critic}",
+        "--batch_size=64",
+        f"--seeds={values.seeds}",
+        f"--features={judge}",
+        f"--steps={steps}",
+        f"--log_every={steps // LOG_ROWS}",
+        f"--eval_every={-(-steps // EVALUATIONS)}",
+        f"--checkpoint_every={-(-steps // EVALUATIONS)}",
+    )
+
+
+def measure(workdir: Path) -> dict[str, Any]:
+    """A finished run's {metric: {"mean", "std", "values"}}, with the oscillation of each replica's generator loss."""
+    results = read_json(workdir / "results.json")
+    losses = [row["replicas"] for row in read_rows(workdir / "metrics.jsonl") if "replicas" in row]
+    series = np.array([row["train/generator_loss"] for row in losses if "train/generator_loss" in row])
+    each = [oscillation(losses) for losses in series.T]
+    spread = {"mean": float(np.mean(each)), "std": float(np.std(each, ddof=1)), "values": each}
+    return {name: results[name] for name in COLUMNS if name in results} | {
+        "oscillation": spread,
+        "training_minutes": results["training_minutes"],
+        "samples judged by": results["samples judged by"],
+    }
+
+
+def table(measured: Mapping[str, Mapping[str, Any]]) -> str:
+    """Markdown: a line for each loss, mean and standard deviation over its replicas."""
+
+    def cell(value):
+        return f"{value['mean']:.3g} ± {value['std']:.2g}"
+
+    rows = [
+        [label, *(cell(numbers[name]) for name in COLUMNS), f"{numbers['training_minutes']:.1f}"]
+        for label, numbers in measured.items()
+    ]
+    return as_table(["loss", *COLUMNS.values(), "minutes"], rows)
+
+
+def _main(values: flags.FlagValues) -> None:
+    if values.seeds < 2:
+        raise UserError(f"--seeds={values.seeds}: a spread needs at least 2")
+    workdir = Path(values.workdir)
+    data = (f"--dataset={values.dataset}", f"--data_dir={values.data_dir or ''}")
+    judge = values.features
+    if judge is None:
+        steps = (f"--steps={CLASSIFIER_STEPS}", "--eval_every=0")
+        judge = _finished(classifier.EXPERIMENT, workdir / "classifier", *data, *steps)
+        if judge is None:
+            return
+    measured, logs = {}, {}
+    for variant in VARIANTS:
+        run = _train(variant, values, data, str(judge))
+        if run is None:
+            return
+        measured[variant.label] = measure(run)
+        rows = [row for row in read_rows(run / "metrics.jsonl") if "samples/fid" in row]
+        logs[variant.label] = [row | {"step": row["step"] * variant.n_critic} for row in rows]
+    text = table(measured)
+    write_json(workdir / "results.json", measured)
+    (workdir / "table.md").write_text(text)
+    panels = ("samples/fid", "samples/modes_covered", "samples/kl_to_uniform")
+    compared_curves(logs, panels, "batches that the critic has seen", workdir / "ablation.png")
+    protocol = {"samples judged by": next(iter(measured.values()))["samples judged by"]}
+    sys.stdout.write(f"{text}\nmean ± standard deviation of {values.seeds} seeds; {shown(protocol)}")
+    sys.stderr.write(f"{workdir / 'table.md'}, {workdir / 'ablation.png'}\n")
+
+
+def main(argv=None) -> None:
+    """What `python -m experiments.gan_ablation` does."""
+    values = command.new_flags()
+    flags.DEFINE_string("workdir", "runs/gan_ablation", "where the runs are kept", flag_values=values)
+    flags.DEFINE_string("dataset", "digits", "images of 28x28 with one channel and classes", flag_values=values)
+    flags.DEFINE_string("data_dir", None, "where data sets that are not bundled lie", flag_values=values)
+    flags.DEFINE_string("features", None, "workdir of a `classifier` run as judge [trains one]", flag_values=values)
+    flags.DEFINE_integer("seeds", 8, "replicas of each loss", flag_values=values)
+    flags.DEFINE_integer("critic_updates", 1500, "batches of 64 that each critic learns from", flag_values=values)
+    command.run(_main, __doc__, values, sys.argv if argv is None else argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The Wasserstein GAN (book chapter 4, 04_02): a critic without sigmoid, held in bounds by clipping its weights.
+
+    python -m experiments.wgan                                        bundled digits, small networks
+    python -m experiments.wgan --config=horses --data_dir=D           the book's run: 6,000 iterations, CIFAR-10 horses
+
+The losses are small numbers: the book's critic ends near -0.006. Look at `figures/critic_weights.png`: clipping drives
+most weights to the two limits.
+"""
+
+from dataclasses import dataclass
+
+from experiments.adversarial import Config as AdversarialConfig
+from experiments.adversarial import experiment
+from experiments.run import main
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(AdversarialConfig):
+    batch_size: int = 128  # examples of one critic update, over all devices
+    adversarial_loss: str = "wasserstein"  # bce, least_squares, wasserstein, hinge or package.module:LOSS
+    n_critic: int = 5  # critic updates for each of the generator
+    clip: float = 0.01  # limit of the critic's weights; 0: none
+    generator_learning_rate: float = 5e-5  # constant, as in the book
+    critic_learning_rate: float = 5e-5  # constant, as in the book
+    generator_activation: str = "leaky_relu"  # by name or package.module:function; leaky_relu has slope 0.2
+    critic_activation: str = "leaky_relu"  # by name or package.module:function; leaky_relu has slope 0.2
+    critic_dropout_rate: float = 0.0  # after each of its convolutions
+    batch_norm_momentum: float = 0.8  # of the generator's batch normalisation; 0: no normalisation
+
+
+PRESETS = {
+    "digits": Config(
+        batch_size=64,
+        generator_filters=(64, 32, 1),
+        generator_kernel_sizes=(5, 5, 5),
+        generator_strides=(2, 2, 1),
+        critic_filters=(32, 64, 64),
+        critic_kernel_sizes=(5, 5, 5),
+        critic_strides=(2, 2, 1),
+        generator_learning_rate=2e-4,
+        critic_learning_rate=2e-4,
+        steps=1000,
+        log_every=20,
+        eval_every=100,
+    ),
+    "horses": Config(
+        dataset="cifar10",
+        only_class="horse",
+        join_splits=True,
+        first_filters=128,
+        generator_filters=(128, 64, 32, 3),
+        generator_strides=(2, 2, 2, 1),
+        critic_filters=(32, 64, 128, 128),
+        steps=6000,
+        log_every=50,
+    ),
+}
+
+EXPERIMENT = experiment("wgan", Config, PRESETS)
+
+if __name__ == "__main__":
+    main(EXPERIMENT, __doc__)

@@ -1,0 +1,136 @@
+"""Convolutional generators and critics of the book's chapter 4 (04_01, 04_02, 04_03).
+
+The defaults are those of 04_01, the GAN; all kernels start as N(0, 0.02^2). The generator's last convolution has
+neither batch normalisation nor dropout and ends in tanh: images are in [-1, 1]. Where there are classes, the generator
+gets the label as a one-hot vector beside the noise, and the critic adds <embedding of the label, features> to its score
+(projection; Miyato & Koyama 2018).
+"""
+
+import math
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.core.named import resolve
+from gdl_jax.models.checks import activation, convolutions, dropout_rate
+from gdl_jax.nn.layers import ACTIVATIONS, BatchNorm, Conv, ConvTranspose, Dense, Dropout, UpsampleConv
+
+normal_init = nn.initializers.normal(0.02)
+UPSAMPLINGS = {"nearest": UpsampleConv, "transposed": ConvTranspose}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    z_dim: int = 100  # dimensions of the generator's noise, N(0, 1)
+    first_filters: int = 64  # channels of the generator's first map, which a dense layer makes
+    generator_filters: tuple[int, ...] = (128, 64, 64, 1)  # channels of its convolutions; the last: the image's
+    generator_kernel_sizes: tuple[int, ...] = (5, 5, 5, 5)  # of each convolution
+    generator_strides: tuple[int, ...] = (2, 2, 1, 1)  # factor by which each convolution enlarges the image
+    upsampling: str = "nearest"  # how: nearest (pixels repeated, then convolved), or transposed (convolution)
+    generator_activation: str = "relu"  # by name or package.module:function
+    batch_norm_momentum: float = 0.9  # of the generator's batch normalisation; 0: no normalisation
+    generator_dropout_rate: float = 0.0  # after each of its convolutions but the last
+    critic_filters: tuple[int, ...] = (64, 64, 128, 128)  # channels of the critic's convolutions
+    critic_kernel_sizes: tuple[int, ...] = (5, 5, 5, 5)  # of each convolution
+    critic_strides: tuple[int, ...] = (2, 2, 2, 1)  # of each convolution
+    critic_activation: str = "relu"  # by name or package.module:function
+    critic_dropout_rate: float = 0.4  # after each of its convolutions
+    spectral_norm: bool = False  # divide each of the critic's kernels by its largest singular value
+
+
+def leaky_relu(x: jax.Array) -> jax.Array:
+    """max(x, 0.2 x): the slope of all of the book's GANs but MuseGAN."""
+    return nn.leaky_relu(x, 0.2)
+
+
+GAN_ACTIVATIONS = {**ACTIVATIONS, "leaky_relu": leaky_relu}
+
+
+class Generator(nn.Module):
+    """Noise (B, z_dim), perhaps labels (B,) -> images (B, H, W, C) in (-1, 1).
+
+    Attributes:
+      image_shape: (H, W, C); the first map is as large as the strides leave of it.
+      classes: of the labels; 0 where there are none.
+    """
+
+    config: Config
+    image_shape: tuple[int, int, int]
+    classes: int = 0
+    dtype: jnp.dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, z: jax.Array, *labels_and_train) -> jax.Array:
+        *labels, train = labels_and_train
+        config = self.config
+        sizes = list(convolutions(config, "generator_"))
+        activate = activation(config, "generator_", GAN_ACTIVATIONS)
+        upsample = resolve("upsampling", config.upsampling, UPSAMPLINGS)
+        height, width = _first_size(config, self.image_shape)
+
+        def normalised(x):
+            if config.batch_norm_momentum:
+                x = BatchNorm(config.batch_norm_momentum, axis_name=self.axis_name)(x, use_running_average=not train)
+            return activate(x)
+
+        if self.classes:
+            z = jnp.concatenate([z, jax.nn.one_hot(labels[0], self.classes)], axis=1)
+        units = height * width * config.first_filters
+        x = normalised(Dense(units, kernel_init=normal_init, dtype=self.dtype)(z))
+        x = x.reshape(-1, height, width, config.first_filters)
+        for i, (features, size, stride) in enumerate(sizes):
+            # A transposed convolution of stride 1 is a convolution with the kernel turned round.
+            layer = Conv(features, size, kernel_init=normal_init, dtype=self.dtype)
+            if stride > 1:
+                layer = upsample(features, size, stride, kernel_init=normal_init, dtype=self.dtype)
+            x = layer(x)  # (B, stride * h, stride * w, features)
+            if i < len(sizes) - 1:
+                rate = dropout_rate(config, "generator_")
+                x = Dropout(rate, axis_name=self.axis_name)(normalised(x), deterministic=not train)
+        return jnp.tanh(x.astype(jnp.float32))
+
+
+def _first_size(config: Config, image_shape: tuple[int, int, int]) -> tuple[int, int]:
+    height, width, channels = image_shape
+    scale = math.prod(config.generator_strides)
+    if height % scale or width % scale:
+        strides = ",".join(map(str, config.generator_strides))
+        raise UserError(f"--generator_strides={strides}: images of {height}x{width} are no multiple of {scale}")
+    if config.generator_filters[-1] != channels:
+        filters = ",".join(map(str, config.generator_filters))
+        raise UserError(f"--generator_filters={filters}: must end in {channels}, the images' channels")
+    return height // scale, width // scale
+
+
+class Critic(nn.Module):
+    """Images (B, H, W, C) in [-1, 1], perhaps labels (B,) -> scores (B,).
+
+    Attributes:
+      classes: of the labels; 0 where there are none.
+    """
+
+    config: Config
+    classes: int = 0
+    dtype: jnp.dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *labels_and_train) -> jax.Array:
+        *labels, train = labels_and_train
+        config = self.config
+        activate = activation(config, "critic_", GAN_ACTIVATIONS)
+        common = {"kernel_init": normal_init, "spectral_norm": config.spectral_norm, "dtype": self.dtype}
+        rate = dropout_rate(config, "critic_")
+        for features, size, stride in convolutions(config, "critic_"):
+            x = activate(Conv(features, size, stride, **common)(x))  # (B, h / stride, w / stride, features)
+            x = Dropout(rate, axis_name=self.axis_name)(x, deterministic=not train)
+        x = x.reshape(len(x), -1)
+        score = Dense(1, **common)(x)[:, 0]
+        if self.classes:
+            embedding = Dense(x.shape[1], use_bias=False, **common)(jax.nn.one_hot(labels[0], self.classes))
+            score += (embedding * x).sum(axis=1)
+        return score.astype(jnp.float32)

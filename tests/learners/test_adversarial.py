@@ -1,0 +1,276 @@
+"""The adversarial learner, on players whose every update can be written down."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.learners.adversarial import Penalty, adversarial, clip_weights, make_adversarial_loss, noise_inputs
+from gdl_jax.losses.adversarial import BCE, WASSERSTEIN, AdversarialLoss
+from gdl_jax.models import dcgan
+from gdl_jax.nn.layers import BatchNorm
+from tests.learners.digits import digits, first_state, fit, mean_of
+
+DIM, BATCH = 3, 8
+WEIGHT = np.array([0.3, -0.2, 0.5], np.float32)
+IMAGES = np.random.default_rng(0).normal(size=(BATCH, DIM)).astype(np.float32)
+KEY = jax.random.key(0)
+
+
+class Shift(nn.Module):
+    """z -> z + shift."""
+
+    @nn.compact
+    def __call__(self, z, train):
+        return z + self.param("shift", nn.initializers.zeros, (z.shape[-1],))
+
+
+class NormalisedShift(nn.Module):
+    """The same after batch normalisation, whose averages remember half of the past."""
+
+    @nn.compact
+    def __call__(self, z, train):
+        return Shift()(BatchNorm(momentum=0.5)(z, use_running_average=not train), train)
+
+
+class Linear(nn.Module):
+    """x -> w . x + b."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        weight = self.param("weight", lambda key: jnp.asarray(WEIGHT)[:, None])
+        return (x @ weight)[:, 0] + self.param("bias", nn.initializers.zeros, ())
+
+
+def make(loss=WASSERSTEIN, generator=None, rate=0.1, **options):
+    sgd = optax.sgd(rate)
+    return adversarial(
+        generator or Shift(),
+        Linear(),
+        sgd,
+        sgd,
+        loss,
+        inputs=noise_inputs(DIM),
+        real=lambda batch: batch["image"],
+        **options,
+    )
+
+
+def step(learner, images=IMAGES, state=None):
+    batch = {"image": np.repeat(images, learner.batches, axis=0)}
+    state = first_state(learner, batch) if state is None else state
+    return jax.jit(learner.step)(state, batch, KEY)
+
+
+def weight(state):
+    return np.asarray(state.critic.params["weight"])[:, 0]
+
+
+def test_the_critic_goes_down_its_loss_and_then_the_generator_down_its_own():
+    state, metrics = step(make())
+    # d/dw (E[w.G(z)] - E[w.x]) = E[G(z)] - E[x]; what was drawn is what the critic moved along
+    fakes = IMAGES.mean(0) - (weight(state) - WEIGHT) / 0.1
+    assert abs(fakes).max() < 2  # a mean of 8 draws from N(0, 1)
+    np.testing.assert_allclose(metrics["critic_loss"], WEIGHT @ (fakes - IMAGES.mean(0)), rtol=1e-4)
+    np.testing.assert_allclose(metrics["critic_gradient_norm"], np.linalg.norm(fakes - IMAGES.mean(0)), rtol=1e-4)
+    # d/dshift -E[w.(z + shift)] = -w, with the critic as it is after its update
+    np.testing.assert_allclose(state.generator.params["shift"], 0.1 * weight(state), rtol=1e-5)
+    np.testing.assert_allclose(metrics["generator_gradient_norm"], np.linalg.norm(weight(state)), rtol=1e-5)
+
+
+def test_the_penalty_s_norm_and_its_gradient_are_those_of_a_linear_critic():
+    plain, _ = step(make())
+    penalised, metrics = step(make(penalty=Penalty(10.0)))
+    norm = np.linalg.norm(WEIGHT)
+    np.testing.assert_allclose(metrics["interpolate_gradient_norm"], norm, rtol=1e-5)
+    np.testing.assert_allclose(metrics["gradient_penalty"], (norm - 1) ** 2, rtol=1e-5)
+    # d/dw 10 (|w| - 1)^2 = 20 (|w| - 1) w / |w|
+    expected = weight(plain) - 0.1 * 20 * (norm - 1) * WEIGHT / norm
+    np.testing.assert_allclose(weight(penalised), expected, rtol=1e-4)
+
+
+def test_interpolates_are_between_real_and_generated_ones():
+    class Quadratic(nn.Module):
+        """|x|^2 / 2: its gradient is x itself."""
+
+        @nn.compact
+        def __call__(self, x, train):
+            return 0.5 * jnp.square(x).sum(axis=1) + 0 * self.param("unused", nn.initializers.zeros, ())
+
+    def norms(at):
+        learner = adversarial(
+            Shift(),
+            Quadratic(),
+            optax.sgd(0.1),
+            optax.sgd(0.1),
+            WASSERSTEIN,
+            inputs=lambda batch, keys: (jnp.zeros((len(keys), DIM)),),
+            real=lambda batch: batch["image"],
+            penalty=Penalty(1.0, 0.0, at),
+        )
+        ones = np.full((4000, DIM), 1 / np.sqrt(DIM), np.float32)
+        return step(learner, ones)[1]
+
+    at_real, between = norms("real"), norms("interpolates")
+    np.testing.assert_allclose(at_real["gradient_penalty"], 1.0, rtol=1e-5)
+    # from 0 to a unit vector: alpha is uniform, E[alpha] = 1/2, E[alpha^2] = 1/3
+    np.testing.assert_allclose(between["interpolate_gradient_norm"], 0.5, rtol=0.03)
+    np.testing.assert_allclose(between["gradient_penalty"], 1 / 3, rtol=0.05)
+
+
+@pytest.mark.parametrize("biases", [True, False])
+def test_clipping_holds_the_weights(biases):
+    params = {"kernel": jnp.array([[-3.0, 0.2]]), "bias": jnp.array([5.0])}
+    clipped = clip_weights(0.5, biases)(params)
+    np.testing.assert_allclose(clipped["kernel"], [[-0.5, 0.2]])
+    np.testing.assert_allclose(clipped["bias"], [0.5 if biases else 5.0])
+    state, _ = step(make(rate=10.0, n_critic=2, constrain=clip_weights(0.01)))
+    assert np.abs(weight(state)).max() == np.float32(0.01)
+
+
+def test_n_critic_updates_use_a_batch_each():
+    learner = make(n_critic=4)
+    assert learner.batches == 4
+    images = np.arange(4, dtype=np.float32)[None, :, None] * np.ones((BATCH, 1, DIM), np.float32)  # update u sees u
+    batch = {"image": images.reshape(-1, DIM)}
+    state, metrics = jax.jit(learner.step)(first_state(learner, batch), batch, KEY)
+    shared, _ = step(learner, np.full((BATCH, DIM), 1.5, np.float32))  # all see the mean of the four
+    np.testing.assert_allclose(weight(state), weight(shared), rtol=1e-4)
+    assert np.isfinite(metrics["critic_loss"])
+
+
+def test_separate_updates_are_two_steps():
+    joint, _ = step(make(BCE))
+    separate, metrics = step(make(BCE, separate_updates=True))
+    after_real = WEIGHT + 0.1 * ((1 - 1 / (1 + np.exp(-IMAGES @ WEIGHT)))[:, None] * IMAGES).mean(0)
+    # both learnt the same from real images; what differs is where the second gradient was taken
+    assert 0 < np.abs(weight(joint) - weight(separate)).max() < 0.02
+    assert np.linalg.norm(weight(separate) - after_real) > 0.01
+    assert {"critic_loss_real", "critic_loss_fake", "real_accuracy", "fake_accuracy"} <= metrics.keys()
+
+
+@pytest.mark.parametrize("batch_statistics", [True, False])
+def test_the_generator_s_averages_move_once_a_step_however_often_the_critic_learns(batch_statistics):
+    few, many = (
+        step(make(generator=NormalisedShift(), n_critic=n, batch_statistics=batch_statistics))[0] for n in (1, 4)
+    )
+    for one, other in zip(
+        jax.tree.leaves(few.generator.batch_stats), jax.tree.leaves(many.generator.batch_stats), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+    assert not np.allclose(few.generator.batch_stats["BatchNorm_0"]["mean"], 0)
+
+
+def test_generated_images_for_the_critic_are_normalised_as_asked():
+    def mean_fake(batch_statistics):
+        learner = make(generator=NormalisedShift(), batch_statistics=batch_statistics)
+        state, _ = step(learner)
+        return IMAGES.mean(0) - (weight(state) - WEIGHT) / 0.1
+
+    np.testing.assert_allclose(mean_fake(True), 0, atol=1e-5)  # a batch normalised by itself has mean 0
+    assert np.abs(mean_fake(False)).max() > 0.05
+
+
+def test_the_average_follows_the_generator_and_makes_the_samples():
+    state, _ = step(make(ema_decay=0.75))
+    np.testing.assert_allclose(state.averaged["shift"], 0.25 * state.generator.params["shift"], rtol=1e-5)
+    learner = make(ema_decay=0.75)
+    samples = np.asarray(learner.sample(state, KEY, 4000))
+    np.testing.assert_allclose(samples.mean(0), state.averaged["shift"], atol=0.06)
+
+
+def test_held_out_losses_are_one_value_per_example():
+    learner = make(BCE)
+    state = first_state(learner, {"image": IMAGES})
+    means = mean_of(learner, state, {"image": IMAGES})
+    np.testing.assert_allclose(means["critic_loss_real"], np.logaddexp(0, -IMAGES @ WEIGHT).mean(), rtol=1e-5)
+    np.testing.assert_allclose(means["real_accuracy"], (IMAGES @ WEIGHT > 0).mean())
+    assert set(mean_of(make(), state, {"image": IMAGES})).isdisjoint({"real_accuracy", "fake_accuracy"})
+
+
+def test_wgan_gp_learns_where_the_data_is():
+    rng = np.random.default_rng(0)
+    data = {"image": (rng.normal(size=(1024, DIM)) * 0.5 + [1.0, -1.0, 2.0]).astype(np.float32)}
+
+    class Affine(nn.Module):
+        @nn.compact
+        def __call__(self, z, train):
+            return nn.Dense(z.shape[-1])(z)
+
+    class Small(nn.Module):
+        @nn.compact
+        def __call__(self, x, train):
+            return nn.Dense(1)(nn.leaky_relu(nn.Dense(32)(nn.leaky_relu(nn.Dense(32)(x)))))[:, 0]
+
+    adam = optax.adam(5e-3, b1=0.5)
+    learner = adversarial(
+        Affine(),
+        Small(),
+        adam,
+        adam,
+        WASSERSTEIN,
+        inputs=noise_inputs(DIM),
+        real=lambda batch: batch["image"],
+        penalty=Penalty(1.0),
+    )
+    state, metrics = fit(learner, data, steps=800)
+    samples = np.asarray(learner.sample(state, KEY, 2000))
+    np.testing.assert_allclose(samples.mean(0), [1, -1, 2], atol=0.3)
+    np.testing.assert_allclose(np.sqrt(np.trace(np.cov(samples.T)) / DIM), 0.5, atol=0.2)
+    assert 0.7 < float(metrics["interpolate_gradient_norm"]) < 1.3
+
+
+def test_a_shrunk_gan_learns_what_digits_are_made_of():
+    config = dcgan.Config(
+        z_dim=8,
+        first_filters=16,
+        generator_filters=(16, 1),
+        generator_kernel_sizes=(5, 5),
+        generator_strides=(2, 2),
+        critic_filters=(8, 16),
+        critic_kernel_sizes=(5, 5),
+        critic_strides=(2, 2),
+        critic_dropout_rate=0.0,
+        spectral_norm=True,
+    )
+    train, _ = digits()
+    adam = optax.adam(1e-3, b1=0.5)
+    learner = adversarial(
+        dcgan.Generator(config, (28, 28, 1)),
+        dcgan.Critic(config),
+        adam,
+        adam,
+        make_adversarial_loss("hinge"),
+        inputs=noise_inputs(8),
+        real=lambda batch: 2 * batch["image"] - 1,
+    )
+    state, _ = fit(learner, train, steps=150)
+    samples = (np.asarray(learner.sample(state, KEY, 200)) + 1) / 2
+
+    def distance_of_means(images):
+        return float(np.abs(images.mean(0) - train["image"].mean(0)).mean())
+
+    untrained = (np.asarray(learner.sample(first_state(learner, train), KEY, 200)) + 1) / 2
+    assert distance_of_means(samples) < 0.3 * distance_of_means(untrained)
+    assert samples.std(0).mean() > 0.3 * train["image"].std(0).mean()  # and they differ from one another
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ("bec", "choose one of bce"),
+        ("tests.learners.test_adversarial:MEAN", r"real: .* must return an array of shape \(2,\), not \(\)"),
+        ("tests.learners.test_adversarial:TWO", "fake: .* fails"),
+        ("math:sin", "must be an AdversarialLoss"),
+    ],
+)
+def test_a_loss_that_cannot_be_used_is_one_line(loss, message):
+    with pytest.raises(UserError, match=rf"^--adversarial_loss={loss}: .*{message}"):
+        make_adversarial_loss(loss)
+
+
+MEAN = AdversarialLoss(jnp.mean, jnp.mean, jnp.mean)
+TWO = AdversarialLoss(jnp.negative, jnp.add, jnp.negative)

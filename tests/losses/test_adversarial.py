@@ -1,0 +1,55 @@
+"""Adversarial losses against their formulas written with probabilities, in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gdl_jax.losses import adversarial as losses
+
+SCORES = np.array([-30.0, -2.0, -0.3, 0.0, 0.7, 3.0, 30.0])
+D = 1 / (1 + np.exp(-SCORES))
+FORMULAS = {  # name -> (real, fake, generator)
+    "bce": (-np.log(D), np.logaddexp(0, SCORES), -np.log(D)),
+    "least_squares": ((SCORES - 1) ** 2 / 2, SCORES**2 / 2, (SCORES - 1) ** 2 / 2),
+    "wasserstein": (-SCORES, SCORES, -SCORES),
+    "hinge": (np.maximum(0, 1 - SCORES), np.maximum(0, 1 + SCORES), -SCORES),
+}
+
+
+@pytest.mark.parametrize("name", losses.ADVERSARIAL_LOSSES)
+def test_losses_are_their_formulas(name):
+    loss, scores = losses.ADVERSARIAL_LOSSES[name], jnp.asarray(SCORES, jnp.float32)
+    for part, expected in zip(("real", "fake", "generator"), FORMULAS[name], strict=True):
+        np.testing.assert_allclose(getattr(loss, part)(scores), expected, rtol=1e-5, atol=1e-6, err_msg=part)
+
+
+def test_the_gan_loss_is_finite_with_a_useful_gradient_however_sure_the_critic_is():
+    gradient = jax.grad(lambda s: losses.BCE.generator(s).sum())(jnp.array([-200.0, 200.0]))
+    np.testing.assert_allclose(gradient, [-1, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["bce", "least_squares", "hinge"])
+def test_at_the_boundary_real_and_generated_cost_the_same(name):
+    loss = losses.ADVERSARIAL_LOSSES[name]
+    boundary = jnp.array([loss.boundary])
+    np.testing.assert_allclose(loss.real(boundary), loss.fake(boundary), rtol=1e-6)
+
+
+def test_interpolates_lie_between_with_one_share_for_each_example():
+    real, fake = np.zeros((3, 2, 2, 1), np.float32), np.ones((3, 2, 2, 1), np.float32)
+    points = losses.interpolate(real, fake, jnp.array([0.0, 0.25, 1.0]))
+    np.testing.assert_allclose(points[:, :, :, 0], np.array([1, 0.75, 0])[:, None, None] * np.ones((3, 2, 2)))
+
+
+def test_the_norm_is_of_each_example_and_its_gradient_finite_at_zero():
+    rng = np.random.default_rng(0)
+    gradients = rng.normal(size=(4, 3, 5)).astype(np.float32)
+    expected = np.linalg.norm(gradients.reshape(4, -1), axis=1)
+    np.testing.assert_allclose(losses.example_norm(gradients), expected, rtol=1e-6)
+    assert np.isfinite(jax.grad(lambda g: losses.example_norm(g).sum())(jnp.zeros((2, 3)))).all()
+
+
+def test_the_penalty_is_the_squared_distance_from_its_center():
+    np.testing.assert_allclose(losses.gradient_penalty(jnp.array([0.5, 1, 3])), [0.25, 0, 4])
+    np.testing.assert_allclose(losses.gradient_penalty(jnp.array([0.5, 1, 3]), 0.0), [0.25, 1, 9])
