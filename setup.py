@@ -15,6 +15,7 @@ setup(
     install_requires=[
         "absl-py>=2.1",
         "flax>=0.12,<0.13",
+        "h5py>=3.11",
         "jax>=0.10.2,<0.11",
         "jinja2>=3.1",
         "matplotlib>=3.9",

@@ -3,7 +3,6 @@
 import functools
 import itertools
 from dataclasses import dataclass
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +20,8 @@ from gdl_jax.evaluation.distances import (
     kernel_distance,
     precision_and_recall,
 )
-from gdl_jax.evaluation.instability import failure_modes
-from gdl_jax.evaluation.modes import class_shares, inception_score, kl_to_uniform, modes_covered
+from gdl_jax.evaluation.instability import failures_of_replicas
+from gdl_jax.evaluation.modes import class_counts, inception_score, kl_to_real, kl_to_uniform, modes, modes_covered
 from gdl_jax.evaluation.neighbours import nearest_by_l1
 from gdl_jax.learners.adversarial import (
     Penalty,
@@ -32,16 +31,25 @@ from gdl_jax.learners.adversarial import (
     make_adversarial_loss,
     noise_inputs,
 )
+from gdl_jax.learners.gradient import init_variables
 from gdl_jax.learners.optimizers import make_optimizer
 from gdl_jax.models import dcgan
 from gdl_jax.plots import images
 from gdl_jax.plots.weights import weight_histograms
 
-BATCH = 250
+BATCH = 128
 SHOWN = 40
 PAIRS, STEPS_BETWEEN = 5, 10
 WALK_POINTS, WALK_FRAMES = 6, 12
 NEAREST_SHOWN, NEAREST_MEASURED = 10, 100
+LEAST_JUDGED = 10  # images: distances are to the fifth nearest of them
+NEAR_LIMIT = 0.95  # share of the clipping limit from which on a weight is at it; one update moves it by some hundredths
+NEEDS = {  # options that do nothing without another
+    "gradient_penalty_at": "gradient_penalty",
+    "gradient_penalty_center": "gradient_penalty",
+    "clip_biases": "clip",
+    "judged_samples": "features",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +71,8 @@ class Config(RunConfig, dcgan.Config):
     clip: float = 0.0  # limit of the critic's weights; 0: none
     clip_biases: bool = True  # clip biases too, as the book does
     ema_decay: float = 0.0  # of an average of the generator's parameters, which then makes the samples; 0: none
-    features: str = ""  # workdir of a `classifier` run, with which samples are judged; none: they are not
-    judged_samples: int = 1000  # generated images, and as many real ones, that are compared
+    features: str = ""  # judge of samples: vgg16, inception:PATH, or workdir of a `classifier` run; none: no judge
+    judged_samples: int = 1000  # generated images that are compared with as many held-out ones, or all that there are
 
     LEAST = RunConfig.LEAST | {
         "z_dim": 1,
@@ -75,7 +83,7 @@ class Config(RunConfig, dcgan.Config):
         "clip": 0,
         "ema_decay": 0,
         "batch_norm_momentum": 0,
-        "judged_samples": 10,
+        "judged_samples": LEAST_JUDGED,
     }
 
     def __post_init__(self):
@@ -85,6 +93,9 @@ class Config(RunConfig, dcgan.Config):
         for name in ("ema_decay", "batch_norm_momentum"):
             if getattr(self, name) >= 1:
                 raise UserError(f"--{name}={getattr(self, name)}: must be below 1")
+        for name, needed in NEEDS.items():
+            if (value := getattr(self, name)) != getattr(type(self), name) and not getattr(self, needed):
+                raise UserError(f"--{name}={value}: has no effect without --{needed}")
 
 
 def load(config):
@@ -149,50 +160,103 @@ def _compiled_sample(learner):
 
 
 def draw(run, key, num: int) -> np.ndarray:
-    """`num` samples (num, H, W, C) in [0, 1], of all classes in turn where there are classes."""
-    labels = {"label": jnp.arange(BATCH) % len(run.data.classes)} if run.config.conditional else {}
+    """`num` samples (num, H, W, C) in [0, 1]; with classes, as often of each as training images are."""
     sample_batch = _compiled_sample(run.learner)
-    batches = [sample_batch(run.state, jax.random.fold_in(key, i), labels) for i in range(-(-num // BATCH))]
+
+    def one_batch(key):
+        noise_key, row_key = jax.random.split(key)
+        return sample_batch(run.state, noise_key, _conditions(run, row_key, BATCH))
+
+    batches = [one_batch(jax.random.fold_in(key, i)) for i in range(-(-num // BATCH))]
     return (np.concatenate(batches)[:num] + 1.0) / 2.0
 
 
+def _conditions(run, key, num: int) -> dict[str, jax.Array]:
+    """{"label": (num,)}, those of training images drawn by `key`; {} where the generator knows no classes."""
+    if not run.config.conditional:
+        return {}
+    rows = np.asarray(jax.random.randint(key, (num,), 0, len(run.data.train)))
+    return {"label": jnp.asarray(run.data.train.take(rows)["label"], jnp.int32)}
+
+
 def _decode(run, z: np.ndarray) -> np.ndarray:
-    """Images in [0, 1] of noise (N, z_dim), in evaluation mode; of class 0 where there are classes."""
+    """Images in [0, 1] of noise (N, z_dim), in evaluation mode; of one class, which training images have."""
     generator = parts(run.config, run.data)["generator"].module
-    labels = (jnp.zeros(len(z), jnp.int32),) if run.config.conditional else ()
+    labels = tuple(jnp.repeat(label, len(z)) for label in _conditions(run, run.key, 1).values())
     return (np.asarray(jax.jit(lambda z: generate(generator, run.state, z, *labels))(z)) + 1.0) / 2.0
 
 
 def make_judge(config, data) -> Judge | None:
-    """What compares samples with real images in the feature space of a classifier, if there is one."""
+    """What compares samples with real images in the feature space of --features, if that is given.
+
+    The real images are held out: --judged_samples of the test split, or all of it where it has fewer. Where nothing is
+    held out they are training images. The protocol says which, and how many.
+
+    Raises:
+      UserError: the network can't be had, or the test split has too few images.
+    """
     if not config.features:
         return None
-    network = load_features(Path(config.features))
-    split = "train" if data.test is None or len(data.test) < config.judged_samples else "test"
-    source = getattr(data, split)
-    index = np.random.default_rng(0).permutation(len(source))[: config.judged_samples]
-    batches = [data.transform(source.take(index[i : i + BATCH])) for i in range(0, len(index), BATCH)]
-    real = np.concatenate([network.extract(np.asarray(batch["image"]))[0] for batch in batches])
-    protocol = f"{network.name}; {config.judged_samples:,} generated and {len(index):,} {split} images"
+    network = load_features(config.features)
+    split = "train" if data.test is None else "test"
+
+    def features_of(source, first):
+        index = np.random.default_rng(0).permutation(len(source))[first : first + config.judged_samples]
+        batches = (data.transform(source.take(index[i : i + BATCH])) for i in range(0, len(index), BATCH))
+        seen = [network.extract(np.asarray(batch["image"])) for batch in batches]
+        return tuple(None if arrays[0] is None else np.concatenate(arrays) for arrays in zip(*seen, strict=True))
+
+    real = features_of(getattr(data, split), 0)
+    count = len(real[0])
+    if count < LEAST_JUDGED:
+        raise UserError(f"--features={config.features}: {data.name} has {count} {split} images; needs {LEAST_JUDGED}")
+    protocol = f"{network.name}; {config.judged_samples:,} generated and {count:,} {split} images"
+    protocol += " (nothing is held out)" if split == "train" else ""
+    others = len(data.train) - (count if split == "train" else 0)
+    reference = {}
+    if others >= LEAST_JUDGED:
+        more = features_of(data.train, count if split == "train" else 0)
+        reference = {f"real images/{name}": number for name, number in _compare(real, more, network.classes).items()}
+        protocol += f'; "real images": {len(more[0]):,} {"other " if split == "train" else ""}training images instead'
+        protocol += " of generated ones"
+
+    known = {"modes_of_real_images": float(modes(real[1]).sum())} if network.classes else {}
 
     def of_images(samples) -> dict[str, float]:
-        fake, probabilities = network.extract(samples)
-        precision, recall = precision_and_recall(real, fake)
-        density, coverage = density_and_coverage(real, fake)
-        shares = class_shares(probabilities.argmax(axis=1), len(network.classes))
-        return {
-            "samples/fid": frechet_distance(real, fake),
-            "samples/kid": kernel_distance(real, fake),
-            "samples/precision": precision,
-            "samples/recall": recall,
-            "samples/density": density,
-            "samples/coverage": coverage,
-            "samples/classifier_score": inception_score(probabilities),
-            "samples/modes_covered": float(modes_covered(shares)),
-            "samples/kl_to_uniform": kl_to_uniform(shares),
-        }
+        numbers = _compare(real, network.extract(samples), network.classes) | known
+        return {f"samples/{name}": number for name, number in numbers.items()}
 
-    return Judge(protocol, config.judged_samples, of_images)
+    return Judge(protocol, config.judged_samples, of_images, reference)
+
+
+def _compare(real, fake, classes) -> dict[str, float]:
+    """How near generated images are to real ones.
+
+    Args:
+      real, fake: features (N, D) and probabilities (N, K) or None, of each.
+      classes: that the probabilities are of, where their shares are to be compared; else ().
+    """
+    (real_features, real_probabilities), (features, probabilities) = real, fake
+    precision, recall = precision_and_recall(real_features, features)
+    density, coverage = density_and_coverage(real_features, features)
+    numbers = {
+        "fid": frechet_distance(real_features, features),
+        "kid": kernel_distance(real_features, features),
+        "precision": precision,
+        "recall": recall,
+        "density": density,
+        "coverage": coverage,
+    }
+    if probabilities is not None:
+        numbers["classifier_score"] = inception_score(probabilities)
+    if classes:
+        counts = class_counts(probabilities)
+        numbers |= {
+            "modes_covered": float(modes_covered(real_probabilities, probabilities)),
+            "kl_to_uniform": kl_to_uniform(counts),
+            "kl_to_real": kl_to_real(counts, class_counts(real_probabilities)),
+        }
+    return numbers
 
 
 def preview(run):
@@ -210,11 +274,32 @@ def analyse(run):
     weights = {"/".join(str(k.key) for k in path): np.asarray(w) for path, w in flat if w.ndim > 1}
     weight_histograms(weights, run.figures / "critic_weights.png")
     if run.config.clip:
-        everything = np.concatenate([np.ravel(w) for w in weights.values()])
-        numbers["critic weights at the clipping limit"] = float((np.abs(everything) > 0.99 * run.config.clip).mean())
-    found = failure_modes(read_rows(run.figures.parent / "metrics.jsonl"), len(run.data.classes))
-    numbers["failure modes"] = "; ".join(f"{name}: {seen}" for name, seen in found.items()) or "none seen in the log"
+        numbers |= _at_the_limit(run)
+    numbers["failure modes"] = _failures(run)
     return numbers
+
+
+def _at_the_limit(run) -> dict[str, float]:
+    """How many of the critic's clipped parameters are near the limit, and how many were before it learnt."""
+    biases = run.config.clip_biases
+    inputs = [jnp.zeros(spec.shape, spec.dtype) for spec in parts(run.config, run.data)["critic"].inputs]
+    start, _ = init_variables(parts(run.config, run.data)["critic"].module, run.key, *inputs)
+
+    def share(params):
+        clipped = [np.ravel(w) for w in jax.tree.leaves(params) if biases or w.ndim > 1]
+        return float((np.abs(np.concatenate(clipped)) >= NEAR_LIMIT * run.config.clip).mean())
+
+    name = f"critic's clipped parameters within {1 - NEAR_LIMIT:.0%} of the limit"
+    at_start = clip_weights(run.config.clip, biases)(start)
+    return {name: share(run.state.critic.params), f"{name}, at initialisation": share(at_start)}
+
+
+def _failures(run) -> str:
+    """What the log says went wrong, in which seeds."""
+    rows = read_rows(run.figures.parent / "metrics.jsonl")
+    found = failures_of_replicas(rows, run.config.seed, run.config.seeds) or "none seen in the log"
+    counted = any("samples/modes_of_real_images" in row for row in rows)
+    return found if counted else f"{found}; modes not counted (no classifier given by --features)"
 
 
 def _paths(run):

@@ -1,13 +1,13 @@
 """Our training steps beside what a user would take instead, measured in one run and one environment.
 
-    python -m experiments.benchmarks                        the whole table, about ten minutes on two CPU cores
+    python -m experiments.benchmarks                        the whole table, about twenty minutes on two CPU cores
     python -m experiments.benchmarks --cases=cnn-32 --cases=cnn-256
 
 The peers are Keras 3 on its three backends (`model.fit`) and PyTorch written by hand (channels_last); they are the
-extra [bench], and a missing one is shown as such. Every number is the median over windows of many steps, after warm-up,
-in a process of its own with the same settings of malloc. The data are noise of the right shape. The share of peak is
-that of the arithmetic the network needs (three times its forward pass), per second, in what a large matrix product
-reaches on this machine.
+extra [bench], and a missing one is shown as such. Every number is the median over windows of steps, after warm-up, in a
+process of its own with the same settings of malloc. The data are noise of the right shape. The share of peak is that of
+the multiplications and additions that a step needs (MULTIPLICATIONS), per second, in what a large matrix product
+reaches on this machine. The memory of a step is not in the table: `python -m experiments.NAME --dry_run` prints it.
 """
 
 import importlib.util
@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from absl import flags
 
 from experiments import command
+from experiments.peers import timing
 
 # As launch/environment.sh sets them on CPUs; for the peers as well, which gain from them too.
 MALLOC = {
@@ -31,17 +32,56 @@ MALLOC = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
 }
-# Multiplications of a forward pass per example: output pixels x kernel x channels in x channels out, layer by layer.
+# Multiplications of each layer's forward pass per example: output pixels x kernel x channels in x channels out; of a
+# transposed convolution, the input's pixels. A 5x5 convolution of an image enlarged by repeating each pixel twice both
+# ways is four 3x3 convolutions of the image itself, and counts as such.
+MLP = (3072 * 200, 200 * 150, 150 * 10)
+CNN = (1024 * 9 * 3 * 32, 256 * 9 * 32 * 32, 256 * 9 * 32 * 64, 64 * 9 * 64 * 64, 4096 * 128, 128 * 10)
+VAE = (
+    *(784 * 9 * 1 * 32, 196 * 9 * 32 * 64, 49 * 9 * 64 * 64, 49 * 9 * 64 * 64, 3136 * 4),  # encoder
+    *(2 * 3136, 49 * 9 * 64 * 64, 49 * 9 * 64 * 64, 196 * 9 * 64 * 32, 784 * 9 * 32 * 1),  # decoder
+)
+GAN = (
+    (100 * 3136, 4 * 49 * 9 * 64 * 128, 4 * 196 * 9 * 128 * 64, 784 * 25 * 64 * 64, 784 * 25 * 64 * 1),  # generator
+    (196 * 25 * 1 * 64, 49 * 25 * 64 * 64, 16 * 25 * 64 * 128, 16 * 25 * 128 * 128, 2048 * 1),  # critic
+)
+WGAN_GP = (
+    (100 * 8192, 16 * 25 * 512 * 256, 64 * 25 * 256 * 128, 256 * 25 * 128 * 64, 1024 * 25 * 64 * 3),  # generator
+    (1024 * 25 * 3 * 64, 256 * 25 * 64 * 128, 64 * 25 * 128 * 256, 16 * 25 * 256 * 512, 8192 * 1),  # critic
+)
+
+
+def _update(layers: tuple[int, ...]) -> int:
+    """Forward, the gradient of each layer's kernel, and that of its input; of the data there is no gradient."""
+    return 3 * sum(layers) - layers[0]
+
+
+def adversarial_step(
+    generator: tuple[int, ...], critic: tuple[int, ...], critic_updates: int = 1, penalty: bool = False
+) -> int:
+    """Multiplications of a GAN's step per example of one batch.
+
+    A critic's update: the fakes; the critic's update on them and on real images, be it one or two. A penalty on its
+    gradient with respect to the image: forward, that gradient, and of that the derivative with respect to each layer's
+    incoming gradient and kernel. The forward pass isn't gone back through: the gradient depends on it only by the signs
+    that (leaky) ReLUs see. The generator's update goes through the critic, whose kernels need no gradient.
+    """
+    critic_update = sum(generator) + 2 * _update(critic) + (4 * sum(critic) if penalty else 0)
+    return critic_updates * critic_update + _update(generator) + 2 * sum(critic)
+
+
+# Of a whole step, per example of a batch.
 MULTIPLICATIONS = {
-    "mlp": 3072 * 200 + 200 * 150 + 150 * 10,
-    "cnn": 1024 * 9 * 3 * 32 + 256 * 9 * 32 * 32 + 256 * 9 * 32 * 64 + 64 * 9 * 64 * 64 + 4096 * 128 + 128 * 10,
-    "vae": 784 * 9 * 1 * 32 + 196 * 9 * 32 * 64 + 49 * 9 * 64 * 64 * 2 + 3136 * 4  # encoder
-    + 2 * 3136 + 49 * 9 * 64 * 64 * 2 + 196 * 9 * 64 * 32 + 784 * 9 * 32 * 1,  # decoder
-}  # fmt: skip
+    "mlp": _update(MLP),
+    "cnn": _update(CNN),
+    "vae": _update(VAE),
+    "gan": adversarial_step(*GAN),
+    "wgan_gp": adversarial_step(*WGAN_GP, critic_updates=timing.BATCHES["wgan_gp"], penalty=True),
+}
 
 
 class Case(NamedTuple):
-    """One row: a network of the peers, the same one here, and how many steps make a window of about a second."""
+    """One row: a network of the peers, the same one here, and how many steps make a window of a second or more."""
 
     label: str
     model: str
@@ -56,6 +96,8 @@ CASES = {
     "cnn-32": Case("CNN, batch 32", "cnn", "classifier", "cnn", 32, 60),
     "cnn-256": Case("CNN, batch 256", "cnn", "classifier", "cnn", 256, 12),
     "vae-32": Case("VAE digits, batch 32", "vae", "vae", "digits", 32, 60),
+    "gan-64": Case("GAN, batch 64", "gan", "gan", "camel", 64, 2),
+    "wgan_gp-64": Case("WGAN-GP faces, batch 64", "wgan_gp", "wgan_gp", "faces", 64, 1),
 }
 KERAS = ("jax", "torch", "tensorflow")
 REPLICATED = ("mlp-32", "vae-32")
@@ -125,7 +167,7 @@ def _cell(value: float | str) -> str:
 def row(case: Case, times: dict[str, float | str], peak: float) -> list[str]:
     """The cells of one case: times, how much faster than the best Keras and than PyTorch, share of peak."""
     ours = times["gdl_jax"]
-    flops = 2 * 3 * MULTIPLICATIONS[case.model] * case.batch_size
+    flops = 2 * MULTIPLICATIONS[case.model] * case.batch_size
     share = "" if isinstance(ours, str) else f"{flops / (ours * 1e6) / peak:.0%}"
     keras = [times[f"Keras, {backend}"] for backend in KERAS]
     return [*map(_cell, times.values()), _ratio(ours, keras), _ratio(ours, [times["PyTorch"]]), share]

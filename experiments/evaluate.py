@@ -1,6 +1,7 @@
 """Evaluates any run again: held-out means, figures, report.
 
 python -m experiments.evaluate --workdir=runs/vae-digits
+python -m experiments.evaluate --workdir=runs/gan-digits --features=vgg16      samples judged with another network
 """
 
 import dataclasses
@@ -20,16 +21,23 @@ def _main(values: flags.FlagValues) -> None:
     workdir = command.workdir(values)
     experiment, run, state = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"))
     config = run.config
+    split = values.split or "test"
+    if getattr(run.data, split) is None:
+        if values.split:
+            raise UserError(f"--split={split}: {run.data.name} has no such split in this run")
+        sys.stderr.write(f"{run.data.name} has no test split in this run: no means over it\n")
+    if values.features is not None:
+        if not hasattr(config, "features"):
+            raise UserError(f"--features={values.features}: samples of {experiment.name} are not judged")
+        config = dataclasses.replace(config, features=values.features)
     judge = experiment.judge(config, run.data)
-    if getattr(run.data, values.split) is None and judge is None:
-        raise UserError(f"--split={values.split}: {run.data.name} has no such split")
 
     def replica_run(replica):
         return dataclasses.replace(run, state=one_replica(state, config.seeds, replica))
 
-    means = split_evaluator(run.learner, run.data, values.split, make_devices("jit"), config)
+    means = split_evaluator(run.learner, run.data, split, make_devices("jit"), config)
     results = numbers(means(state) | measure(experiment, judge, replica_run, config.seeds))
-    results |= {"samples judged by": judge.protocol} if judge else {}
+    results |= {"samples judged by": judge.protocol, **judge.reference} if judge else {}
     results |= experiment.analyse(run)
     path = workdir / "results.json"
     write_json(path, read_json(path) | results)
@@ -42,7 +50,10 @@ def main(argv=None) -> None:
     """What `python -m experiments.evaluate` does."""
     values = command.new_flags()
     flags.DEFINE_string("workdir", None, "the run's directory", flag_values=values)
-    flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "on which examples", flag_values=values)
+    splits = ["train", "validation", "test"]
+    flags.DEFINE_enum("split", None, splits, "on which examples [test, if there are any]", flag_values=values)
+    about = "judge of samples instead of the run's own: vgg16, inception:PATH, or a `classifier` run's workdir"
+    flags.DEFINE_string("features", None, about, flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -62,7 +63,10 @@ class RunConfig:
 
 
 DTYPES = {"f32": jnp.float32, "bf16": jnp.bfloat16}
-MAY_CHANGE_ON_RESUME = ("data_dir", "steps", "log_every", "eval_every", "checkpoint_every", "parallel")
+MAY_CHANGE_ON_RESUME = (
+    *("data_dir", "steps", "log_every", "eval_every", "checkpoint_every", "parallel"),
+    *("features", "judged_samples"),  # who judges the samples, which training never sees
+)
 
 
 class Part(NamedTuple):
@@ -121,11 +125,13 @@ class Judge(NamedTuple):
       protocol: network, sample counts, resizing: what to name beside the numbers.
       samples: how many images it is to be shown.
       of_images: samples (N, H, W, C) in [0, 1] -> {"samples/NAME": number}.
+      reference: {"real images/NAME": number}, what it says of real images in place of samples; {} where it can't.
     """
 
     protocol: str
     samples: int
     of_images: Callable[[np.ndarray], dict[str, float]]
+    reference: Mapping[str, float] = MappingProxyType({})
 
 
 class Experiment(NamedTuple):

@@ -6,7 +6,8 @@
     python -m experiments.gan --adversarial_loss=least_squares        another loss, or one's own
     python -m experiments.gan --features=runs/classifier-digits       judged by a classifier: FID, modes covered, ...
 
-The book's run ends with a critic's loss of 0.546 on real and 0.530 on generated drawings, and a generator's of 1.377.
+In the book's run, means over batches 1,950 to 2,056 are: a critic's loss of 0.546 on real and 0.530 on generated
+drawings, and a generator's of 1.377.
 """
 
 from dataclasses import dataclass

@@ -6,7 +6,9 @@
 Each loss trains `--seeds` replicas in one program, all on the same two networks (but for what belongs to the method:
 its critic's dropout, its normalisation, its optimiser) until its critic has seen `--critic_updates` batches; a
 Wasserstein critic gets five of them for each update of the generator, as in the book. A classifier that is trained
-first judges the samples. Writes WORKDIR/table.md and ablation.png; a run that was stopped goes on where it was.
+first judges the samples. "FID's unrest" says how far the FIDs of a training's second half lie from a line through
+them, relative to their mean: all losses are asked as often, and none has to have a scale for that. Writes
+WORKDIR/table.md and ablation.png; a run that was stopped goes on where it was.
 """
 
 import sys
@@ -22,14 +24,13 @@ from experiments.benchmarks import as_table
 from experiments.experiment import Experiment
 from experiments.json_files import read_json, write_json
 from experiments.run import main as run_experiment
-from experiments.run import shown
+from experiments.run import numbers, shown
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.logging import read_rows
-from gdl_jax.evaluation.instability import oscillation
 from gdl_jax.plots.curves import compared_curves
 
-EVALUATIONS = 5  # in each training
-LOG_ROWS = 50  # in each training: as many for each loss, since instability is read from row to row
+EVALUATIONS = 10  # in each training
+LOG_ROWS = 50  # in the training with the fewest updates of the generator; a row is of as many updates for each loss
 CLASSIFIER_STEPS = 2500
 
 
@@ -72,24 +73,36 @@ COLUMNS = {
     "samples/kl_to_uniform": "KL to uniform",
     "samples/fid": "FID",
     "samples/recall": "recall",
-    "oscillation": "oscillation of the generator's loss",
+    "samples/classifier_score": "classifier score",
+    "unrest": "FID's unrest",
 }
+REAL = "real images/"  # begins the names of what the judge says of real images in place of samples
 
 
-def _finished(experiment: Experiment, workdir: Path, *arguments: str) -> Path | None:
-    """The workdir of a run that is now at its end; None if it was stopped."""
+def _finished(experiment: Experiment, workdir: Path, steps: int, *arguments: str) -> Path | None:
+    """The workdir of a run that is now at `steps`, its end; None if it was stopped.
+
+    Raises:
+      UserError: it went further in an earlier call.
+    """
     sys.stderr.write(f"== {workdir.name}\n")
-    run_experiment(experiment, __doc__, ["gan_ablation", f"--workdir={workdir}", *arguments])
-    return workdir if (workdir / "results.json").exists() else None
+    run_experiment(experiment, __doc__, ["gan_ablation", f"--workdir={workdir}", f"--steps={steps}", *arguments])
+    reached = max((row["step"] for row in read_rows(workdir / "metrics.jsonl")), default=0)
+    if reached > steps:
+        raise UserError(f"{workdir} is at step {reached}, not at {steps}: give another --workdir")
+    # A run that is stopped on its way from an earlier end to a later one still has the results of the earlier one.
+    return workdir if reached == steps and (workdir / "results.json").exists() else None
 
 
 def _train(variant: Variant, values: flags.FlagValues, data: Sequence[str], judge: str) -> Path | None:
+    most = max(each.n_critic for each in VARIANTS)
+    if values.critic_updates < LOG_ROWS * most:
+        raise UserError(f"--critic_updates={values.critic_updates}: must be at least {LOG_ROWS * most}")
     steps = values.critic_updates // variant.n_critic
-    if steps < LOG_ROWS:
-        raise UserError(f"--critic_updates={values.critic_updates}: must be at least {LOG_ROWS * variant.n_critic}")
     return _finished(
         variant.experiment,
         Path(values.workdir) / variant.name,
+        steps,
         *data,
         *NETWORKS,
         *variant.flags,
@@ -97,38 +110,53 @@ def _train(variant: Variant, values: flags.FlagValues, data: Sequence[str], judg
         "--batch_size=64",
         f"--seeds={values.seeds}",
         f"--features={judge}",
-        f"--steps={steps}",
-        f"--log_every={steps // LOG_ROWS}",
+        f"--log_every={values.critic_updates // (most * LOG_ROWS)}",
         f"--eval_every={-(-steps // EVALUATIONS)}",
         f"--checkpoint_every={-(-steps // EVALUATIONS)}",
     )
 
 
+def unrest(steps: Sequence[float], distances: Sequence[float]) -> float:
+    """Standard deviation of a training's second half of FIDs about their linear trend, over their mean.
+
+    Args:
+      steps: (N,), of the evaluations; at least 3 in the second half.
+      distances: (N,), the FIDs.
+    """
+    late = np.asarray(steps) >= 0.5 * max(steps)
+    time, values = np.asarray(steps, np.float64)[late], np.asarray(distances, np.float64)[late]
+    rest = values - np.polyval(np.polyfit(time, values, 1), time)
+    return float(np.sqrt(np.square(rest).sum() / (len(values) - 2)) / values.mean())
+
+
 def measure(workdir: Path) -> dict[str, Any]:
-    """A finished run's {metric: {"mean", "std", "values"}}, with the oscillation of each replica's generator loss."""
+    """A finished run's {metric: {"mean", "std", "values"}}, the unrest of each replica's FID with them."""
     results = read_json(workdir / "results.json")
-    losses = [row["replicas"] for row in read_rows(workdir / "metrics.jsonl") if "replicas" in row]
-    series = np.array([row["train/generator_loss"] for row in losses if "train/generator_loss" in row])
-    each = [oscillation(losses) for losses in series.T]
-    spread = {"mean": float(np.mean(each)), "std": float(np.std(each, ddof=1)), "values": each}
-    return {name: results[name] for name in COLUMNS if name in results} | {
-        "oscillation": spread,
-        "training_minutes": results["training_minutes"],
-        "samples judged by": results["samples judged by"],
-    }
+    rows = [row for row in read_rows(workdir / "metrics.jsonl") if "samples/fid" in row]
+    steps = [row["step"] for row in rows]
+    series = np.array([row["replicas"]["samples/fid"] for row in rows])
+    spread = numbers({"unrest": np.array([unrest(steps, distances) for distances in series.T])})
+    kept = ("failure modes", "training_minutes", "samples judged by")
+    of_real = (name for name in results if name.startswith(REAL))
+    return {name: results[name] for name in (*COLUMNS, *of_real, *kept) if name in results} | spread
 
 
 def table(measured: Mapping[str, Mapping[str, Any]]) -> str:
-    """Markdown: a line for each loss, mean and standard deviation over its replicas."""
+    """Markdown: a line for each loss, mean and standard deviation over its replicas; one for real images, if judged."""
+    columns = [name for name in COLUMNS if all(name in each for each in measured.values())]
 
     def cell(value):
         return f"{value['mean']:.3g} ± {value['std']:.2g}"
 
     rows = [
-        [label, *(cell(numbers[name]) for name in COLUMNS), f"{numbers['training_minutes']:.1f}"]
-        for label, numbers in measured.items()
+        [label, *(cell(each[name]) for name in columns), f"{each['training_minutes']:.1f}"]
+        for label, each in measured.items()
     ]
-    return as_table(["loss", *COLUMNS.values(), "minutes"], rows)
+    first = next(iter(measured.values()))
+    if any(name.startswith(REAL) for name in first):
+        real = [first.get(REAL + name.removeprefix("samples/")) for name in columns]
+        rows.append(["real images", *("" if value is None else f"{value:.3g}" for value in real), ""])
+    return as_table(["loss", *(COLUMNS[name] for name in columns), "minutes"], rows)
 
 
 def _main(values: flags.FlagValues) -> None:
@@ -138,8 +166,8 @@ def _main(values: flags.FlagValues) -> None:
     data = (f"--dataset={values.dataset}", f"--data_dir={values.data_dir or ''}")
     judge = values.features
     if judge is None:
-        steps = (f"--steps={CLASSIFIER_STEPS}", "--eval_every=0")
-        judge = _finished(classifier.EXPERIMENT, workdir / "classifier", *data, *steps)
+        arguments = (*data, "--eval_every=0")
+        judge = _finished(classifier.EXPERIMENT, workdir / "classifier", CLASSIFIER_STEPS, *arguments)
         if judge is None:
             return
     measured, logs = {}, {}
@@ -150,10 +178,10 @@ def _main(values: flags.FlagValues) -> None:
         measured[variant.label] = measure(run)
         rows = [row for row in read_rows(run / "metrics.jsonl") if "samples/fid" in row]
         logs[variant.label] = [row | {"step": row["step"] * variant.n_critic} for row in rows]
-    text = table(measured)
+    text = table(measured) + "".join(f"\n{label}: {each['failure modes']}\n" for label, each in measured.items())
     write_json(workdir / "results.json", measured)
     (workdir / "table.md").write_text(text)
-    panels = ("samples/fid", "samples/modes_covered", "samples/kl_to_uniform")
+    panels = [name for name in ("samples/fid", "samples/modes_covered", "samples/kl_to_uniform") if name in rows[-1]]
     compared_curves(logs, panels, "batches that the critic has seen", workdir / "ablation.png")
     protocol = {"samples judged by": next(iter(measured.values()))["samples judged by"]}
     sys.stdout.write(f"{text}\nmean ± standard deviation of {values.seeds} seeds; {shown(protocol)}")

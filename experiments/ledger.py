@@ -1,8 +1,8 @@
-"""The ledger of measured results: `experiments/results/*.json`, one row a number, and README's table made from it.
+"""The ledger of measured results: `experiments/results/*.json`, one row a number, and the page made from it.
 
     python -m experiments.ledger --workdir=runs/classifier-cnn --metric=test/accuracy --bound='>= 0.715' \\
         --reference=0.7183 --reference_source="the book's code, 10 epochs" --protocol="10,000 test images"
-    python -m experiments.ledger --table      (writes the table into README.md)
+    python -m experiments.ledger --page       (writes experiments/results/README.md)
 
 A row holds what a reader needs to doubt it: experiment, flags, data, seeds, versions, commit, minutes, hardware,
 protocol, and the book's or paper's number beside the measured one. A number that misses its bound is "not reproduced",
@@ -24,8 +24,12 @@ from gdl_jax.core.errors import UserError
 from gdl_jax.core.logging import read_rows as read_metrics
 
 ROOT = Path(__file__).resolve().parent
-README = ROOT.parent / "README.md"
-BEGIN, END = "<!-- results: made by `python -m experiments.ledger --table` -->", "<!-- end of results -->"
+PAGE = ROOT / "results" / "README.md"
+ABOUT = """# Results
+
+Measured numbers, with the book's or the paper's beside them. The rows, with flags, protocol, versions and commit,
+are in the JSON files of this folder; `python -m experiments.ledger --page` makes this page of them.
+"""
 BOUNDS = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
 
 
@@ -79,6 +83,7 @@ def make_row(values: flags.FlagValues) -> dict[str, Any]:
     if not results:
         raise UserError(f"--workdir={workdir}: the run is not finished (no results.json)")
     number = find_number(values.metric, results, read_metrics(workdir / "metrics.jsonl"))
+    judged = results["samples judged by"] if values.metric.startswith("samples/") and "@" not in values.metric else ""
     changed = {k: v for k, v in run["flags"].items() if run["defaults"][k] != v and k != "data_dir"}
     return {
         "title": values.title or f"{run['experiment']} {run['config']}: {values.metric}",
@@ -95,7 +100,7 @@ def make_row(values: flags.FlagValues) -> dict[str, Any]:
         "reached": None if values.bound is None else reached(number["mean"], values.bound),
         "reference": values.reference,
         "reference_source": values.reference_source,
-        "protocol": values.protocol,
+        "protocol": "; ".join(filter(None, (values.protocol, judged))),
         "note": values.note,
         "minutes": results.get("training_minutes"),
         "hardware": values.hardware,
@@ -123,26 +128,27 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def with_table(readme: str) -> str:
-    """README's text with the table between its two markers made anew."""
-    before, rest = readme.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{table(read_rows())}\n{END}{after}"
+def page(rows: list[dict[str, Any]]) -> str:
+    """All rows as a Markdown page, a table for each file of them."""
+    sections = {}
+    for row in rows:
+        sections.setdefault(row["experiment"], []).append(row)
+    return ABOUT + "".join(f"\n## {name}\n\n{table(some)}\n" for name, some in sections.items())
 
 
 def _main(values: flags.FlagValues) -> None:
-    if values.table:
-        README.write_text(with_table(README.read_text()))
+    if values.page:
+        PAGE.write_text(page(read_rows()))
     elif values.workdir and values.metric:
         record(make_row(values))
     else:
-        raise UserError("give --workdir and --metric, or --table")
+        raise UserError("give --workdir and --metric, or --page")
 
 
 def main(argv=None) -> None:
     """What `python -m experiments.ledger` does."""
     values = command.new_flags()
-    flags.DEFINE_bool("table", False, "write README's table", flag_values=values)
+    flags.DEFINE_bool("page", False, "write the page of results", flag_values=values)
     flags.DEFINE_string("workdir", None, "a finished run", flag_values=values)
     flags.DEFINE_string("metric", None, "of its results.json, or NAME@STEP of its log", flag_values=values)
     flags.DEFINE_string("title", None, "what the number is, in words", flag_values=values)

@@ -32,7 +32,7 @@ def restore(workdir: Path, warn) -> Restored:
     """The run that `workdir` holds. Only reads it.
 
     Raises:
-      UserError: no run there, or none of its checkpoints can be read.
+      UserError: no run there, or none of its checkpoints can be read; names the directory.
     """
     saved = read_flags(workdir / "flags.json")
     experiment = registry.find(saved["experiment"])
@@ -42,12 +42,12 @@ def restore(workdir: Path, warn) -> Restored:
     learner = experiment.build(config, data, None)
     like = initial_state(learner, data, devices, config.seed, config.seeds)
     if not (workdir / "checkpoints").is_dir():
-        raise UserError(f"--workdir={workdir}: the run has no checkpoint yet")
+        raise UserError(f"{workdir}: the run has no checkpoint yet")
     checkpoints = Checkpoints(workdir / "checkpoints", warn=warn)
     restored = checkpoints.restore(like)
     checkpoints.close()
     if restored is None:
-        raise UserError(f"--workdir={workdir}: the run has no checkpoint yet")
+        raise UserError(f"{workdir}: the run has no checkpoint yet")
     state = devices.replicate(restored.state)
     figures = workdir / "figures"
     figures.mkdir(exist_ok=True)

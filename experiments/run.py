@@ -27,6 +27,9 @@ from gdl_jax.core.programs import make_evaluate, make_keys
 
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 EVALUATION_BATCH = 100
+PATH_FLAGS = ("data_dir", "features", "attribute_classifier")
+PATH_KINDS = ("folder", "npz", "inception")  # what stands before the colon of KIND:PATH
+NO_PATHS = ("", "vgg16")  # what a path's flag may name as well
 
 
 def _define(experiment: Experiment, argv: Sequence[str]) -> flags.FlagValues:
@@ -64,6 +67,20 @@ def _commit() -> str | None:
     return done.stdout.strip() or None
 
 
+def absolute_paths(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A config's values with absolute paths, as flags.json has them: a run is evaluated from any directory."""
+
+    def absolute(name, value):
+        kind, _, path = str(value).partition(":")
+        if kind in PATH_KINDS and path:
+            return f"{kind}:{Path(path).expanduser().absolute()}"
+        if name in PATH_FLAGS and value not in NO_PATHS:
+            return str(Path(value).expanduser().absolute())
+        return value
+
+    return {name: absolute(name, value) for name, value in values.items()}
+
+
 def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str, Any] | None:
     """What flags.json says of the run that is to go on, or None where there is none with a checkpoint yet.
 
@@ -76,7 +93,8 @@ def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str
     before = read_flags(workdir / "flags.json")
     if before["experiment"] != experiment.name:
         raise UserError(f"--workdir={workdir} holds a run of {before['experiment']}, not of {experiment.name}")
-    changed = config_flags.changed(before["flags"], dataclasses.asdict(config), ignore=MAY_CHANGE_ON_RESUME)
+    now = absolute_paths(dataclasses.asdict(config))
+    changed = config_flags.changed(absolute_paths(before["flags"]), now, ignore=MAY_CHANGE_ON_RESUME)
     if changed:
         raise UserError(
             f"--workdir={workdir} holds a run with another config: {'; '.join(changed)} (give another --workdir)"
@@ -92,7 +110,7 @@ def read_flags(path: Path) -> dict[str, Any]:
     """
     contents = read_json(path)
     if not contents:
-        raise UserError(f"--workdir={path.parent}: holds no run (no flags.json)")
+        raise UserError(f"{path.parent}: holds no run (no flags.json)")
     if not isinstance(contents.get("flags"), dict) or "experiment" not in contents:
         raise UserError(f"{path}: cannot be read: it has no flags")
     return contents
@@ -107,7 +125,7 @@ def _describe(experiment: Experiment, preset: str, config: Any, argv: Sequence[s
         "experiment": experiment.name,
         "config": preset,
         "command": " ".join([f"python -m experiments.{experiment.name}", *argv[1:]]),
-        "flags": dataclasses.asdict(config),
+        "flags": absolute_paths(dataclasses.asdict(config)),
         "defaults": dataclasses.asdict(experiment.presets[preset]),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
         "commit": _commit(),
@@ -120,7 +138,8 @@ def _describe(experiment: Experiment, preset: str, config: Any, argv: Sequence[s
 def _resumed(before: dict[str, Any], config: Any) -> dict[str, Any]:
     """flags.json of a run that goes on: with the flags that may change as they are now, and when that was."""
     resumption = {"at": _now(), "commit": _commit()}
-    return before | {"flags": dataclasses.asdict(config), "resumed": [*before.get("resumed", []), resumption]}
+    values = absolute_paths(dataclasses.asdict(config))
+    return before | {"flags": values, "resumed": [*before.get("resumed", []), resumption]}
 
 
 def one_replica(state: Any, seeds: int, replica: int = 0) -> Any:
@@ -244,7 +263,7 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
     if writes:
         if config.seeds > 1:
             results["figures and analysis"] = f"of seed {config.seed}, the first of {config.seeds}"
-        results |= {"samples judged by": judge.protocol} if judge else {}
+        results |= {"samples judged by": judge.protocol, **judge.reference} if judge else {}
         results |= experiment.analyse(run_at(outcome.state, outcome.step))
         results["training_minutes"] = round(training_minutes(read_rows(workdir / "metrics.jsonl")), 2)
         write_json(workdir / "results.json", results)

@@ -74,7 +74,7 @@ def seconds_of_replicas(experiment, config, steps: int, windows: int, kind: str)
     """The same for `config.seeds` replicas in a bare compiled loop, by jax.vmap or by lax.map."""
     data = noise(config)
     learner = experiment.build(config, data, None)
-    rows = data.train.take(np.arange(config.batch_size))
+    rows = data.train.take(np.arange(config.batch_size * learner.batches))
     keys = jax.random.split(jax.random.key(0), config.seeds)
     state = jax.jit(jax.vmap(lambda key: learner.init(key, data.transform(rows))))(keys)
 
@@ -114,7 +114,7 @@ def main(argv=None) -> None:
     values = command.new_flags()
     flags.DEFINE_enum("experiment", "vae", registry.NAMES, "which", flag_values=values)
     flags.DEFINE_string("config", None, "its preset [the first]", flag_values=values)
-    flags.DEFINE_integer("batch_size", 32, "examples a step", flag_values=values)
+    flags.DEFINE_integer("batch_size", 32, "examples a batch", flag_values=values)
     flags.DEFINE_integer("steps", 100, "steps a window", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("windows", 5, "windows that the median is of", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("seeds", 1, "replicas", lower_bound=1, flag_values=values)

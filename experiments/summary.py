@@ -1,4 +1,4 @@
-"""Layer tables and costs of any experiment, without its data.
+"""Layer tables and costs of any experiment, without its data where these don't decide them.
 
     python -m experiments.summary --experiment=vae --config=faces
 
@@ -18,8 +18,11 @@ from flax import linen as nn
 
 from experiments import command, registry
 from experiments.experiment import Experiment, Part
+from gdl_jax.core.cost import count_multiplications
+from gdl_jax.core.errors import UserError
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.data.blank import blank
+from gdl_jax.data.dataset import DataSet
 
 
 class Count(NamedTuple):
@@ -104,15 +107,32 @@ def summary(experiment: Experiment, config: Any) -> str:
     return f"{text}\ntrainable parameters: {count.trainable}\ntotal parameters: {count.total}\n"
 
 
-def blank_data(experiment: Experiment, config: Any):
-    """A data set of one blank row with the shapes of the config's own; that itself where shapes can't be known."""
+def _asks_for_classes(config: Any, known: tuple[str, ...]) -> bool:
+    """Whether the config needs classes, or one of a name, that are not among the known ones."""
+    if only_class := getattr(config, "only_class", ""):
+        return only_class not in known
+    return not known and (getattr(config, "conditional", False) or getattr(config, "target", "") == "label")
+
+
+def blank_data(experiment: Experiment, config: Any) -> DataSet:
+    """A data set of one blank row with the shapes of the config's own; that itself where these can't be known.
+
+    Raises:
+      UserError: the set itself is needed, and can't be loaded or hasn't the classes that the config asks for.
+    """
     stand_in = blank(config.dataset, config.image_size)
-    return experiment.load(config) if stand_in is None else stand_in
+    if stand_in is None:
+        return experiment.load(config)
+    if not _asks_for_classes(config, stand_in.classes):
+        return stand_in
+    try:
+        return experiment.load(config)
+    except UserError as error:
+        raise UserError(f"{error} (only the data say which classes there are)") from error
 
 
-def dry_run(experiment: Experiment, config: Any) -> str:
-    """What a run would be and cost: the tables, and what the compiler says of one update."""
-    make_devices(config.parallel)  # refuses an unknown kind
+def trace_step(experiment: Experiment, config: Any) -> tuple[jax.stages.Traced, Mapping[str, Any], Any]:
+    """One update on one device, ready to be lowered, with the shapes of its batch and of its state."""
     data = blank_data(experiment, config)
     learner = experiment.build(config, data, None)
     row = data.train.take(np.zeros(1, int))
@@ -123,11 +143,18 @@ def dry_run(experiment: Experiment, config: Any) -> str:
     batch = jax.eval_shape(data.transform, rows)
     key = jax.random.key(0)
     state = jax.eval_shape(learner.init, key, batch)
-    compiled = jax.jit(learner.step, donate_argnums=0).lower(state, batch, key).compile()
-    cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
+    return jax.jit(learner.step, donate_argnums=0).trace(state, batch, key), batch, state
+
+
+def dry_run(experiment: Experiment, config: Any) -> str:
+    """What a run would be and cost: the tables, one update's arithmetic, and the memory that the compiler plans."""
+    make_devices(config.parallel)  # refuses an unknown kind
+    traced, batch, state = trace_step(experiment, config)
+    cost, memory = count_multiplications(traced.jaxpr.jaxpr), traced.lower().compile().memory_analysis()
     lines = [summary(experiment, config).rstrip(), ""]
     lines += [f"batch {name}: {leaf.dtype}{list(leaf.shape)}" for name, leaf in batch.items()]
-    lines.append(f"FLOPs a step: {cost.get('flops', float('nan')):.4g} (as XLA counts them; one device, one replica)")
+    flops = f"{'' if cost.exact else 'at least '}{2 * cost.multiplications:.4g}"
+    lines.append(f"FLOPs a step: {flops} (of matrix products and convolutions; all devices, one replica)")
     lines.append(f"state: {sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) / 2**20:.1f} MiB")
     if memory is not None:
         lines.append(f"temporary memory: {memory.temp_size_in_bytes / 2**20:.1f} MiB")

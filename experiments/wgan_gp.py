@@ -4,7 +4,7 @@
     python -m experiments.wgan_gp --config=avatars                    bundled faces at 64x64, a quarter of the channels
     python -m experiments.wgan_gp --config=faces --data_dir=D         the book's run: 6,000 iterations, CelebA at 64x64
 
-`interpolate_gradient_norm` should come close to 1.
+`critic_input_gradient_norm` should come close to 1.
 """
 
 from dataclasses import dataclass

@@ -62,6 +62,11 @@ show_pip_progress() {
   if [ -t 2 ]; then printf '\n' >&2; fi
 }
 
+installing_failed() {
+  tail -n 5 "$venv/install.log" >&2
+  fail "installing failed; all that pip said is in $venv/install.log, and the same command tries again"
+}
+
 install_packages() {
   local stamp="$1" wanted="$2" began=$SECONDS packages=(-r "$root/requirements.txt")
   # A mark shows that an environment was made here and never finished: that one can go.
@@ -83,8 +88,11 @@ install_packages() {
   # --no-compile: Python compiles what is imported when it is imported, a fraction of all that is installed.
   if ! PYTHONUNBUFFERED=1 "$python" -m pip install --disable-pip-version-check --progress-bar=off --no-compile \
     "${packages[@]}" 2>&1 | tee "$venv/install.log" | show_pip_progress; then
-    tail -n 5 "$venv/install.log" >&2
-    fail "installing failed; all that pip said is in $venv/install.log, and the same command tries again"
+    installing_failed
+  fi
+  if ! "$python" -m pip install --disable-pip-version-check --progress-bar=off --no-compile --no-deps \
+    -r "$root/launch/no_deps.txt" >>"$venv/install.log" 2>&1; then
+    installing_failed
   fi
   printf '%s\n' "$wanted" >"$stamp"
   rm -f "$venv/unfinished"
@@ -95,7 +103,7 @@ install_packages() {
 prepare_environment() {
   local stamp="$venv/requirements.stamp" wanted
   accelerator="${GDL_JAX_ACCELERATOR:-$(detect_accelerator)}"
-  wanted="$(cksum <"$root/requirements.txt") $accelerator"
+  wanted="$(cat "$root/requirements.txt" "$root/launch/no_deps.txt" | cksum) $accelerator"
   is_ready() { [ -x "$python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; }
   if is_ready; then return; fi
   if command -v flock >/dev/null; then # two runs that start together: the second waits for the first

@@ -172,7 +172,7 @@ def test_what_is_imported_is_what_gets_installed():
     imported = {package for file in shipped for package in imported_distributions(file)}
     ranges = _ranges()
     assert imported - set(ranges["bench"]) == set(ranges[""])
-    assert imported & set(ranges["bench"]) == set(ranges["bench"]) - {"tensorflow"}  # which Keras imports
+    assert imported & set(ranges["bench"]) == set(ranges["bench"])
 
 
 def test_the_pinned_versions_are_in_their_ranges():

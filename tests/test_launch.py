@@ -24,8 +24,8 @@ def environment(tmp_path):
     python.parent.mkdir(parents=True)
     python.write_text('#!/bin/sh\nenv\nprintf "argument %s\\n" "$@"\nexit 7\n')
     python.chmod(0o755)
-    requirements = (ROOT / "requirements.txt").open("rb")
-    checksum = subprocess.run(["cksum"], stdin=requirements, capture_output=True, text=True, check=True).stdout.strip()
+    wanted = b"".join((ROOT / name).read_bytes() for name in ("requirements.txt", "launch/no_deps.txt"))
+    checksum = subprocess.run(["cksum"], input=wanted, capture_output=True, check=True).stdout.decode().strip()
     (tmp_path / "venv" / "requirements.stamp").write_text(f"{checksum} cpu\n")
     unset = dict.fromkeys(("GLIBC_TUNABLES", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_"))
     kept = {name: os.environ.pop(name) for name in unset if name in os.environ}

@@ -3,7 +3,9 @@
 python -m experiments.peers.keras_models --backend=jax --model=cnn --batch_size=32
 """
 
+import math
 import os
+from functools import partial
 
 from experiments.peers import timing
 
@@ -79,7 +81,71 @@ def _vae(keras):
     return network
 
 
-MODELS = {"mlp": _mlp, "cnn": _cnn, "vae": _vae}
+def _generator(keras, first, upsampling, activation):
+    """Noise -> images, from a first map (H, W, C); `upsampling` has each convolution's channels and how it enlarges."""
+    layers = keras.layers
+    normal = keras.initializers.RandomNormal(0.0, 0.02)
+    network = keras.Sequential([layers.Input((100,))])
+    network.add(layers.Dense(math.prod(first), kernel_initializer=normal))
+    network.add(layers.BatchNormalization(momentum=0.9))
+    network.add(activation())
+    network.add(layers.Reshape(first))
+    for i, (filters, how) in enumerate(upsampling):
+        if how == "nearest":
+            network.add(layers.UpSampling2D())
+        if how == "transposed":
+            network.add(layers.Conv2DTranspose(filters, 5, strides=2, padding="same", kernel_initializer=normal))
+        else:
+            network.add(layers.Conv2D(filters, 5, padding="same", kernel_initializer=normal))
+        if i < len(upsampling) - 1:
+            network.add(layers.BatchNormalization(momentum=0.9))
+            network.add(activation())
+    network.add(layers.Activation("tanh"))
+    return network
+
+
+def _critic(keras, image_shape, convolutions, activation, dropout):
+    """Images -> scores (B, 1); `convolutions` has each one's channels and stride."""
+    layers = keras.layers
+    normal = keras.initializers.RandomNormal(0.0, 0.02)
+    network = keras.Sequential([layers.Input(image_shape)])
+    for filters, stride in convolutions:
+        network.add(layers.Conv2D(filters, 5, strides=stride, padding="same", kernel_initializer=normal))
+        network.add(activation())
+        if dropout:
+            network.add(layers.Dropout(dropout))
+    network.add(layers.Flatten())
+    network.add(layers.Dense(1, kernel_initializer=normal))
+    return network
+
+
+def _gan(keras):
+    from experiments.peers import keras_gans  # late, as it imports Keras
+
+    relu = keras.layers.ReLU
+    upsampling = ((128, "nearest"), (64, "nearest"), (64, "none"), (1, "none"))
+    generator = _generator(keras, (7, 7, 64), upsampling, relu)
+    critic = _critic(keras, (28, 28, 1), ((64, 2), (64, 2), (128, 2), (128, 1)), relu, 0.4)
+    model = keras_gans.MODELS["gan"](generator, critic)
+    rmsprop = partial(keras.optimizers.RMSprop, rho=0.9, epsilon=1e-7)
+    model.compile(rmsprop(4e-4), rmsprop(8e-4))
+    return model
+
+
+def _wgan_gp(keras):
+    from experiments.peers import keras_gans  # late, as it imports Keras
+
+    leaky = partial(keras.layers.LeakyReLU, negative_slope=0.2)
+    upsampling = ((256, "transposed"), (128, "transposed"), (64, "transposed"), (3, "transposed"))
+    generator = _generator(keras, (4, 4, 512), upsampling, leaky)
+    critic = _critic(keras, (64, 64, 3), ((64, 2), (128, 2), (256, 2), (512, 2)), leaky, 0.0)
+    model = keras_gans.MODELS["wgan_gp"](generator, critic)
+    adam = partial(keras.optimizers.Adam, beta_1=0.5, beta_2=0.999, epsilon=1e-7)
+    model.compile(adam(2e-4), adam(2e-4))
+    return model
+
+
+MODELS = {"mlp": _mlp, "cnn": _cnn, "vae": _vae, "gan": _gan, "wgan_gp": _wgan_gp}
 
 
 def main():
@@ -87,14 +153,15 @@ def main():
     os.environ["KERAS_BACKEND"] = options.backend  # Keras reads it when it is imported
     import keras
 
-    count = options.batch_size * options.steps
+    examples = options.batch_size * timing.BATCHES.get(options.model, 1)
+    count = examples * options.steps
     images = timing.random_images(options.model, count)
     targets = images if options.model == "vae" else timing.random_labels(count)
     stopwatch = timing.Stopwatch(options.steps)
     MODELS[options.model](keras).fit(
         images,
         targets,
-        batch_size=options.batch_size,
+        batch_size=examples,
         epochs=options.windows + timing.WARM_UP,
         verbose=0,
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: stopwatch.mark())],

@@ -32,13 +32,17 @@ def _rounded(value: float) -> float:
 
 
 class MetricsLog:
-    """Appends rows to `metrics.jsonl` and TensorBoard. Rows after the step that a run resumes from are dropped."""
+    """Appends rows to `metrics.jsonl` and TensorBoard.
 
-    def __init__(self, workdir: Path, resume_step: int):
+    Rows after the step that a run resumes from are dropped; of one that starts anew (None), all.
+    """
+
+    def __init__(self, workdir: Path, resume_step: int | None):
+        first = 0 if resume_step is None else resume_step + 1
         self.path = workdir / "metrics.jsonl"
         board = workdir / "tensorboard"
         with self._told():
-            kept = [row for row in read_rows(self.path) if row["step"] <= resume_step]
+            kept = [row for row in read_rows(self.path) if row["step"] < first]
             partial = self.path.with_suffix(".partial")  # a full disk or a kill here must not cost what was logged
             partial.write_text("".join(json.dumps(row) + "\n" for row in kept))
             partial.replace(self.path)
@@ -47,7 +51,7 @@ class MetricsLog:
             # tensorboardX's own SummaryWriter writes in a thread, where a full disk is a traceback and no error
             self._board = EventsWriter(str(board / "events"), filename_suffix=f".{os.getpid()}")
             resumed = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-            self._event(resume_step + 1, session_log=resumed)
+            self._event(first, session_log=resumed)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -141,7 +141,7 @@ def train(
       workdir: gets `checkpoints/`, `metrics.jsonl`, `tensorboard/`, and `profile/` if asked for.
       steps, batch_size, seed, seeds, log_every, eval_every, checkpoint_every: as the flags of these names.
       evaluate: called every `eval_every` steps, before the first too, and at the end; its values, named "split/metric",
-        are logged.
+        are logged; {} where there is nothing to evaluate on.
       preview: called with (state, step) at the same moments, by the first process only.
       profile: traces one compiled call, after the one that compiles where there are more.
 
@@ -163,7 +163,7 @@ def train(
         step, state, window = resumed.step, devices.replicate(resumed.state), Window.from_json(resumed.notes)
         progress.say(f"resuming from step {step}")
     saved = step
-    log = MetricsLog(workdir, step) if writes else NoMetricsLog()
+    log = MetricsLog(workdir, None if resumed is None else step) if writes else NoMetricsLog()
     run_steps = compile_train(learner, data, feed, devices, seed, seeds)
 
     def indices(t):
@@ -183,8 +183,8 @@ def train(
         progress.show(step, summary)
 
     def held_out():
-        if evaluate is not None:
-            report(evaluate(state), {})
+        if evaluate is not None and (values := evaluate(state)):
+            report(values, {})
         if preview is not None and writes:
             preview(state, step)
 
@@ -192,7 +192,7 @@ def train(
     try:
         with Stop() as stop:
             progress.begin(step)
-            if step == 0 and eval_every:
+            if resumed is None and eval_every:
                 held_out()
             while step < steps and not stop.agreed():
                 count = min(steps - step, *map(to_next, (log_every, eval_every, checkpoint_every)), feed.steps_per_call)

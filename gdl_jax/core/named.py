@@ -5,8 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from gdl_jax.core.errors import UserError, first_line
+
+BATCH_SIZES = (2, 3)  # that a user's function is tried with
 
 
 def resolve(flag: str, value: str, known: Mapping[str, Any]) -> Any:
@@ -18,7 +21,7 @@ def resolve(flag: str, value: str, known: Mapping[str, Any]) -> Any:
       known: the things that have a short name.
 
     Raises:
-      UserError: no such name, module or attribute.
+      UserError: no such name, module or attribute, or the module can't be imported.
     """
     if value in known:
         return known[value]
@@ -26,9 +29,12 @@ def resolve(flag: str, value: str, known: Mapping[str, Any]) -> Any:
         raise UserError(f"--{flag}={value}: unknown; choose one of {', '.join(known)}, or package.module:name")
     module_name, attribute = value.split(":", 1)
     try:
-        return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, ValueError) as error:  # ValueError: nothing before the colon
-        raise UserError(f"--{flag}={value}: cannot import {module_name} ({error})") from error
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # it is the user's, and may raise anything
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(f"--{flag}={value}: cannot import {module_name} ({reason})") from error
+    try:
+        return getattr(module, attribute)
     except AttributeError as error:
         raise UserError(f"--{flag}={value}: module {module_name} has no {attribute!r}") from error
 
@@ -36,15 +42,15 @@ def resolve(flag: str, value: str, known: Mapping[str, Any]) -> Any:
 def resolve_function(
     flag: str, value: str, known: Mapping[str, Callable], arguments: tuple[jax.ShapeDtypeStruct, ...], shape: tuple
 ) -> Callable:
-    """The function of arrays that `--flag=value` names, tried once on shapes.
+    """The function of arrays that `--flag=value` names, tried on shapes.
 
     Args:
       flag, value, known: as for `resolve`.
-      arguments: what it will be called with, but for sizes.
-      shape: of the array that it must return for them.
+      arguments: what it will be called with, but for sizes; the first axis of each is the batch.
+      shape: of the floating-point array that it must return for them.
 
     Raises:
-      UserError: as `resolve`; or it can't be called so, or returns something else.
+      UserError: as `resolve` and `check_function`.
     """
     function = resolve(flag, value, known)
     check_function(f"--{flag}={value}", function, arguments, shape)
@@ -52,16 +58,20 @@ def resolve_function(
 
 
 def check_function(name: str, function: Callable, arguments: tuple[jax.ShapeDtypeStruct, ...], shape: tuple) -> None:
-    """Tries a user's function on shapes, as `resolve_function` does; errors begin with `name`.
+    """Tries a user's function on shapes of several batch sizes, as `resolve_function` does; errors begin with `name`.
 
     Raises:
-      UserError: it can't be called so, or returns something else than an array of `shape`.
+      UserError: it can't be called so, or returns something else than a floating-point array of `shape`.
     """
-    call = f"called with {', '.join(f'{a.dtype}{list(a.shape)}' for a in arguments)} it"
-    try:
-        returned = jax.eval_shape(function, *arguments)
-    except Exception as error:  # it is the user's, and may raise anything
-        raise UserError(f"{name}: {call} fails: {first_line(error)}") from error
-    if getattr(returned, "shape", None) != shape:
+    for size in BATCH_SIZES:
+        batches = [jax.ShapeDtypeStruct((size, *a.shape[1:]), a.dtype) for a in arguments]
+        call = f"called with {', '.join(f'{a.dtype}{list(a.shape)}' for a in batches)} it"
+        try:
+            returned = jax.eval_shape(function, *batches)
+        except Exception as error:  # it is the user's, and may raise anything
+            raise UserError(f"{name}: {call} fails: {first_line(error)}") from error
         got = getattr(returned, "shape", type(returned).__name__)
-        raise UserError(f"{name}: {call} must return an array of shape {shape}, not {got}")
+        if got != (size, *shape[1:]):
+            raise UserError(f"{name}: {call} must return an array of shape {(size, *shape[1:])}, not {got}")
+        if not jnp.issubdtype(returned.dtype, jnp.floating):
+            raise UserError(f"{name}: {call} must return floating-point numbers, not {returned.dtype}")

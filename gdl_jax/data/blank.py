@@ -2,10 +2,14 @@
 
 import numpy as np
 
+from gdl_jax.data.cifar10 import CLASSES as CIFAR10
 from gdl_jax.data.dataset import ArraySource, DataSet
+from gdl_jax.data.digits import CLASSES as DIGITS
 from gdl_jax.data.images import to_float
 
-IMAGE_SHAPES = {"digits": (28, 28, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3), "quickdraw": (28, 28, 1)}
+CLASSES = {"digits": DIGITS, "mnist": DIGITS, "cifar10": CIFAR10}  # of the others that have some, only the data know
+IMAGE_SHAPES = {"digits": (28, 28, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+DRAWING_SHAPE = (28, 28, 1)  # of quickdraw:NAME
 STORED_SIZES = {"avatars": 128, "celeba": 218}  # celeba's images are 178 wide; any square size is a resize
 
 
@@ -19,26 +23,27 @@ ATTRIBUTES = {"avatars": _avatar_attributes, "celeba": lambda: tuple(f"attribute
 
 
 def blank(name: str, image_size: int) -> DataSet | None:
-    """One black image with the shape, classes and label type of data set `name`, or None if they are not known.
+    """One black image with the shape of data set `name`, or None if that is not known.
+
+    It has classes and labels where the set's are known beforehand; without them it says nothing of the set's.
 
     Args:
       name: as given to --dataset.
       image_size: as given to --image_size; 0 is the size in which the set is stored.
     """
-    kind = name.partition(":")[0]
-    if kind in IMAGE_SHAPES:
-        height, width, channels = IMAGE_SHAPES[kind]
+    kind, _, drawing = name.partition(":")
+    if name in IMAGE_SHAPES or (kind == "quickdraw" and drawing):
+        height, width, channels = IMAGE_SHAPES.get(name, DRAWING_SHAPE)
         size = (image_size or height, image_size or width, channels)
     elif name in STORED_SIZES:
         size = (image_size or STORED_SIZES[name],) * 2 + (3,)
     else:
         return None
     rows = {"image": np.zeros((1, *size), np.uint8)}
-    if kind in IMAGE_SHAPES:
+    if name in CLASSES:
         rows["label"] = np.zeros(1, np.int32)
     attributes = ATTRIBUTES[name]() if name in ATTRIBUTES else ()
     if attributes:
         rows["attributes"] = np.zeros((1, len(attributes)), np.int8)
-    classes = tuple("0123456789") if kind in IMAGE_SHAPES else ()
     source = ArraySource(rows)
-    return DataSet(name, source, source, transform=to_float, classes=classes, attributes=attributes)
+    return DataSet(name, source, source, transform=to_float, classes=CLASSES.get(name, ()), attributes=attributes)

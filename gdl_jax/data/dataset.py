@@ -22,6 +22,9 @@ class Source(Protocol):
     def take(self, indices: np.ndarray) -> Rows:
         """The rows at `indices`, in that order; safe to call from several threads."""
 
+    def labels(self) -> np.ndarray:
+        """The "label" of every row; reads no images where it needn't."""
+
 
 @dataclass(frozen=True)
 class ArraySource:
@@ -44,6 +47,9 @@ class ArraySource:
     def take(self, indices: np.ndarray) -> Rows:
         return {name: array[indices] for name, array in self.arrays.items()}
 
+    def labels(self) -> np.ndarray:
+        return self.arrays["label"]
+
 
 @dataclass(frozen=True)
 class Subset:
@@ -61,6 +67,33 @@ class Subset:
 
     def take(self, indices: np.ndarray) -> Rows:
         return self.source.take(self.index[indices])
+
+    def labels(self) -> np.ndarray:
+        return self.source.labels()[self.index]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The rows of several sources, one source after the other; read when they are asked for."""
+
+    sources: tuple[Source, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(source.nbytes for source in self.sources)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.sources))
+
+    def take(self, indices: np.ndarray) -> Rows:
+        firsts = np.cumsum([0, *map(len, self.sources)])
+        owner = np.searchsorted(firsts, indices, side="right") - 1  # which source each row is of
+        parts = [source.take(indices[owner == i] - firsts[i]) for i, source in enumerate(self.sources)]
+        place = np.argsort(np.argsort(owner, kind="stable"))  # of each row among the parts
+        return {name: np.concatenate([part[name] for part in parts])[place] for name in parts[0]}
+
+    def labels(self) -> np.ndarray:
+        return np.concatenate([source.labels() for source in self.sources])
 
 
 @dataclass(frozen=True)
@@ -88,14 +121,6 @@ class DataSet:
     note: str = ""
 
 
-ROWS_AT_ONCE = 1000
-
-
-def _labels(source: Source) -> np.ndarray:
-    parts = np.array_split(np.arange(len(source)), -(-len(source) // ROWS_AT_ONCE))
-    return np.concatenate([source.take(index)["label"] for index in parts])
-
-
 def only_class(data: DataSet, name: str) -> DataSet:
     """The rows of one class, in all splits.
 
@@ -107,7 +132,7 @@ def only_class(data: DataSet, name: str) -> DataSet:
     kept = {}
     for split in ("train", "validation", "test"):
         if (source := getattr(data, split)) is not None:
-            index = np.flatnonzero(_labels(source) == data.classes.index(name))
+            index = np.flatnonzero(source.labels() == data.classes.index(name))
             if not len(index):
                 raise UserError(f"--only_class={name}: none in the {split} split of {data.name}")
             kept[split] = Subset(source, index)
@@ -115,8 +140,6 @@ def only_class(data: DataSet, name: str) -> DataSet:
 
 
 def joined(data: DataSet) -> DataSet:
-    """All rows of all splits to train on, in memory; nothing is held out."""
-    splits = [source for source in (data.train, data.validation, data.test) if source is not None]
-    rows = [source.take(np.arange(len(source))) for source in splits]
-    train = ArraySource({name: np.concatenate([part[name] for part in rows]) for name in rows[0]})
-    return dataclasses.replace(data, train=train, validation=None, test=None)
+    """All rows of all splits to train on; nothing is held out."""
+    splits = tuple(source for source in (data.train, data.validation, data.test) if source is not None)
+    return dataclasses.replace(data, train=Joined(splits), validation=None, test=None)

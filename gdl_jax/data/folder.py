@@ -63,6 +63,10 @@ class ImageFiles:
         list(_decoders().map(read, np.array_split(np.arange(len(indices)), DECODERS)))
         return {"image": images} | {name: column[indices] for name, column in self.columns.items()}
 
+    def labels(self) -> np.ndarray:
+        """The column "label"; no file is read."""
+        return self.columns["label"]
+
 
 def split_of(name: str) -> str:
     """The split of a file, by a hash of its name: 80 % train, 10 % validation, 10 % test, whatever else is there."""

@@ -55,6 +55,10 @@ class TfdsSource:
             rows["attributes"] = attributes
         return rows
 
+    def labels(self) -> np.ndarray:
+        """The "label" of every record; each is decoded for it."""
+        return np.array([record["label"] for record in self.records], np.int32)
+
 
 def _open(name: str, data_dir: str | None) -> dict[str, Any]:
     """{split: records} of a prepared set."""

@@ -5,7 +5,7 @@ from functools import partial
 
 import optax
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import UserError, first_line
 from gdl_jax.core.named import resolve
 
 KERAS_EPSILON = 1e-7  # optax has 1e-8; it adds it after correcting the bias, Keras before: negligible
@@ -29,8 +29,10 @@ def make_optimizer(name: str, learning_rate: float, player: str = "") -> optax.G
         raise UserError(f"--{player}learning_rate={learning_rate}: must be positive")
     try:
         optimizer = resolve(f"{player}optimizer", name, OPTIMIZERS)(learning_rate)
-    except TypeError as error:
-        raise UserError(f"--{player}optimizer={name}: {name}({learning_rate}) fails: {error}") from error
+    except UserError:
+        raise
+    except Exception as error:  # it is the user's, and may raise anything
+        raise UserError(f"--{player}optimizer={name}: {name}({learning_rate}) fails: {first_line(error)}") from error
     if not isinstance(optimizer, optax.GradientTransformation):
         kind = type(optimizer).__name__
         raise UserError(f"--{player}optimizer={name}: must return an optax.GradientTransformation, not {kind}")

@@ -7,7 +7,7 @@ An `AdversarialLoss` of one's own can stand in for these: `--adversarial_loss=my
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,9 @@ PerScore = Callable[[jax.Array], jax.Array]
 
 
 class AdversarialLoss(NamedTuple):
-    """What the two players minimise; each function takes scores (B,) and returns (B,).
+    """What the two players minimise; each function is elementwise, from scores (B, ...) to values of the same shape.
+
+    A critic that scores patches has several scores for an image; the learner takes the mean.
 
     Attributes:
       real: the critic's, of the scores of real images.
@@ -62,23 +64,32 @@ HINGE = AdversarialLoss(
 ADVERSARIAL_LOSSES = {"bce": BCE, "least_squares": LEAST_SQUARES, "wasserstein": WASSERSTEIN, "hinge": HINGE}
 
 
-def interpolate(real: jax.Array, fake: jax.Array, alpha: jax.Array) -> jax.Array:
+def interpolate(real: Any, fake: Any, alpha: jax.Array) -> Any:
     """alpha x + (1 - alpha) G(z), one alpha for each example.
 
     Args:
-      real, fake: (B, ...), of one shape.
+      real, fake: arrays (B, ...), or trees of them, of the same shapes.
       alpha: (B,), in [0, 1]; uniform in Gulrajani et al. 2017 (algorithm 1) and the book (04_03).
 
     Returns:
-      (B, ...).
+      As real.
     """
-    alpha = alpha.reshape(-1, *(1,) * (real.ndim - 1))
-    return alpha * real + (1.0 - alpha) * fake
+
+    def between(x, y):
+        share = alpha.reshape(-1, *(1,) * (x.ndim - 1))
+        return share * x + (1.0 - share) * y
+
+    return jax.tree.map(between, real, fake)
 
 
-def example_norm(gradient: jax.Array, epsilon: float = 1e-12) -> jax.Array:
-    """sqrt(sum g^2 + epsilon) of each example, (B, ...) -> (B,); epsilon keeps the root's own gradient finite at 0."""
-    return jnp.sqrt(jnp.square(gradient).reshape(len(gradient), -1).sum(axis=1) + epsilon)
+def example_norm(gradient: Any, epsilon: float = 1e-12) -> jax.Array:
+    """sqrt(sum g^2 + epsilon) of each example, (B,); epsilon keeps the root's own gradient finite at 0.
+
+    Args:
+      gradient: (B, ...), or a tree of such arrays, all of which the sum is over.
+    """
+    squares = [jnp.square(leaf).reshape(len(leaf), -1).sum(axis=1) for leaf in jax.tree.leaves(gradient)]
+    return jnp.sqrt(sum(squares) + epsilon)
 
 
 def gradient_penalty(norm: jax.Array, center: float = 1.0) -> jax.Array:

@@ -128,9 +128,10 @@ class Critic(nn.Module):
         for features, size, stride in convolutions(config, "critic_"):
             x = activate(Conv(features, size, stride, **common)(x))  # (B, h / stride, w / stride, features)
             x = Dropout(rate, axis_name=self.axis_name)(x, deterministic=not train)
-        x = x.reshape(len(x), -1)
+        common["dtype"] = jnp.float32  # scores are compared with one another: 8 bits of mantissa are too few
+        x = x.reshape(len(x), -1).astype(jnp.float32)
         score = Dense(1, **common)(x)[:, 0]
         if self.classes:
             embedding = Dense(x.shape[1], use_bias=False, **common)(jax.nn.one_hot(labels[0], self.classes))
             score += (embedding * x).sum(axis=1)
-        return score.astype(jnp.float32)
+        return score

@@ -85,7 +85,7 @@ def upsample_conv(x: jax.Array, w: jax.Array, factor: int | _Pair) -> jax.Array:
 
     Args:
       x: (B, H, W, C).
-      w: (kh, kw, C, F) with odd kh and kw, of x's dtype.
+      w: (kh, kw, C, F), of x's dtype.
       factor: one number, or (vertical, horizontal).
 
     Returns:
@@ -103,10 +103,10 @@ def upsample_conv(x: jax.Array, w: jax.Array, factor: int | _Pair) -> jax.Array:
 def _folding(size: int, factor: int) -> np.ndarray:
     """Which kernel elements fall on which pixel: (factor, m, size) of 0 and 1, m odd.
 
-    Output factor * a + p is under element k on the repeated pixel factor * a + p + k - size // 2.
+    Output factor * a + p has element k on the repeated pixel factor * a + p + k - (size - 1) // 2.
     """
     place, element = np.arange(factor)[:, None], np.arange(size)
-    pixel = (place + element - size // 2) // factor  # (factor, size), relative to a
+    pixel = (place + element - (size - 1) // 2) // factor  # (factor, size), relative to a
     reach = np.abs(pixel).max()
     return pixel[:, None] == np.arange(-reach, reach + 1)[:, None]
 

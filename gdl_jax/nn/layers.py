@@ -17,6 +17,7 @@ from gdl_jax.core.prng import example_keys
 from gdl_jax.nn.conv import conv, conv_transpose, upsample_conv
 from gdl_jax.nn.dense import dense
 
+SMALLEST_NORM = 1e-12
 Initializer = Callable[..., jax.Array]
 glorot_uniform = nn.initializers.glorot_uniform()
 
@@ -41,26 +42,33 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
 class _SpectralNorm(nn.Module):
     """w / sigma(w), with sigma the largest singular value of w as a matrix (inputs, features) (Miyato et al. 2018).
 
-    Collection "batch_stats" holds the estimate of its left and right singular vectors; where the collection may be
-    changed (in training), one power iteration brings them closer, before they are used (their algorithm 1).
+    Collection "batch_stats" holds the estimate of its left and right singular vectors: from INITIAL_ITERATIONS power
+    iterations of the initial kernel, and one more for each pass in which the collection may be changed (in training),
+    before it is used (their algorithm 1).
     """
 
-    epsilon: float = 1e-12
+    INITIAL_ITERATIONS = 15
 
     @nn.compact
     def __call__(self, kernel: jax.Array) -> jax.Array:
-        def unit(vector):
-            return vector / (jnp.linalg.norm(vector) + self.epsilon)
-
         matrix = kernel.reshape(-1, kernel.shape[-1])
-        right = self.variable("batch_stats", "right", lambda n: jnp.full(n, n**-0.5), matrix.shape[1])
-        left = self.variable("batch_stats", "left", lambda n: jnp.full(n, n**-0.5), matrix.shape[0])
-        if self.is_mutable_collection("batch_stats") or self.is_initializing():
-            fixed = lax.stop_gradient(matrix)
-            left.value = unit(fixed @ right.value)
-            right.value = unit(left.value @ fixed)
+        fixed = lax.stop_gradient(matrix)
+
+        def unit(vector):
+            return vector / (jnp.linalg.norm(vector) + SMALLEST_NORM)
+
+        def iterate(vectors):
+            left = unit(fixed @ vectors[1])
+            return left, unit(left @ fixed)
+
+        rows, columns = matrix.shape
+        left = self.variable("batch_stats", "left", lambda: jnp.zeros(rows))
+        right = self.variable("batch_stats", "right", lambda: jnp.full(columns, columns**-0.5))
+        if self.is_mutable_collection("batch_stats"):
+            count = self.INITIAL_ITERATIONS if self.is_initializing() else 1
+            left.value, right.value = lax.fori_loop(0, count, lambda _, v: iterate(v), (left.value, right.value))
         sigma = lax.stop_gradient(left.value) @ matrix @ lax.stop_gradient(right.value)
-        return kernel / sigma
+        return kernel / jnp.maximum(sigma, SMALLEST_NORM)
 
 
 class Dense(nn.Module):
@@ -145,6 +153,8 @@ class UpsampleConv(_Convolution):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        if self.padding != "SAME":
+            raise ValueError(f"UpsampleConv pads SAME, not {self.padding}")
         return self.convolve(x, lambda x, kernel, factor, padding: upsample_conv(x, kernel, factor))
 
 

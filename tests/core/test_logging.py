@@ -32,6 +32,13 @@ def test_rows_after_the_step_that_a_run_resumes_from_are_dropped(tmp_path):
     assert [(row["step"], row["train/loss"]) for row in read_rows(path)] == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 0.5)]
 
 
+def test_a_run_that_starts_anew_keeps_no_row(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 0, "test/loss": 1.0}\n')
+    MetricsLog(tmp_path, None).close()
+    assert steps(path) == []
+
+
 def test_a_disk_that_is_full_when_a_run_resumes_costs_nothing(tmp_path):
     path = tmp_path / "metrics.jsonl"
     write_rows(path, 1000)

@@ -107,3 +107,41 @@ def test_the_log_of_an_interrupted_run_is_that_of_an_uninterrupted_one(tmp_path)
     whole, cut = (read_rows(tmp_path / name / "metrics.jsonl") for name in ("whole", "cut"))
     assert [row["step"] for row in cut] == [10, 20, 30, 40]
     assert [row["train/loss"] for row in cut] == [row["train/loss"] for row in whole]
+
+
+def evaluated(workdir, **options):
+    """Trains with one number a pass, which counts the passes of this process; the steps of its rows."""
+    passes = iter(range(100))
+    outcome = train(workdir, steps=4, log_every=2, evaluate=lambda state: {"test/passes": next(passes)}, **options)
+    return outcome, [row["step"] for row in read_rows(workdir / "metrics.jsonl") if "test/passes" in row]
+
+
+def test_a_run_is_evaluated_before_its_first_step_where_it_is_at_all_before_the_end(tmp_path):
+    assert evaluated(tmp_path / "often", eval_every=2)[1] == [0, 2, 4]
+    assert evaluated(tmp_path / "once", eval_every=0)[1] == [4]
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_its_log_anew(tmp_path):
+    def killed(state, step):
+        if step == 2:
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        evaluated(tmp_path, eval_every=2, preview=killed)
+    assert evaluated(tmp_path, eval_every=2)[1] == [0, 2, 4]
+
+
+def test_a_signal_before_the_first_step_repeats_no_row(tmp_path):
+    def preview(state, step):
+        if step == 0:
+            signal.raise_signal(signal.SIGTERM)
+
+    outcome, steps = evaluated(tmp_path, eval_every=2, preview=preview)
+    assert outcome.step == 0 and steps == [0]
+    assert evaluated(tmp_path, eval_every=2)[1] == [0, 2, 4]
+
+
+def test_where_there_is_nothing_to_evaluate_on_there_are_no_empty_rows(tmp_path, capsys):
+    train(tmp_path, steps=2, log_every=2, eval_every=1, evaluate=lambda state: {})
+    assert [row["step"] for row in read_rows(tmp_path / "metrics.jsonl")] == [2]
+    assert sum(line.startswith("step ") for line in capsys.readouterr().err.splitlines()) == 1

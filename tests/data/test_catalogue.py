@@ -9,7 +9,7 @@ import pytest
 from gdl_jax.core.errors import UserError
 from gdl_jax.data import catalogue
 from gdl_jax.data.cache import cached_arrays
-from gdl_jax.data.dataset import ArraySource, Subset
+from gdl_jax.data.dataset import ArraySource, Subset, joined
 
 
 @pytest.fixture
@@ -88,6 +88,16 @@ def test_a_subset_of_a_subset():
     subset = Subset(Subset(source, np.arange(10, 60)), np.array([49, 0, 7]))
     np.testing.assert_array_equal(subset.take(np.array([2, 0]))["x"], [17, 59])
     assert len(subset) == 3 and subset.nbytes == 24
+
+
+def test_joined_splits_are_read_when_they_are_asked_for(numbered):
+    everything = joined(catalogue.load(numbered, validation_examples=10))
+    assert sorted(labels(everything.train)) == list(range(50)) and everything.train.nbytes == 50 * (16 + 4)
+    assert everything.train.labels().tolist() == labels(everything.train)
+    index = np.array([49, 0, 31, 49, 35, 1])
+    np.testing.assert_array_equal(everything.train.take(index)["label"], everything.train.labels()[index])
+    assert everything.train.take(index[:0])["image"].shape == (0, 4, 4, 1)
+    assert everything.validation is None and everything.test is None
 
 
 def test_avatars_get_count_size_and_seed(monkeypatch):

@@ -8,6 +8,7 @@ from PIL import Image
 
 from gdl_jax.core.errors import UserError
 from gdl_jax.data import catalogue, folder
+from gdl_jax.data.dataset import joined, only_class
 from gdl_jax.data.folder import ImageFiles, list_images, split_of
 
 
@@ -51,6 +52,8 @@ def test_subfolders_are_classes_and_nothing_is_read_at_first(tmp_path, monkeypat
         labels = getattr(data, split).columns["label"]
         assert names == sorted(names)
         assert [data.classes[label] for label in labels] == [name.split("/")[0] for name in names]
+    bees = joined(only_class(data, "bee")).train
+    assert len(bees) == sum(name.startswith("bee/") for names in files_of(data).values() for name in names)
 
 
 @pytest.mark.parametrize("names", ["{}.png", "only/{}.png"])

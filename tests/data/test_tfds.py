@@ -71,6 +71,7 @@ def test_a_set_with_all_splits(tmp_path):
         rows = rows_of(getattr(data, split))
         np.testing.assert_array_equal(rows["image"], IMAGES[index])
         np.testing.assert_array_equal(rows["label"], LABELS[index])
+        np.testing.assert_array_equal(getattr(data, split).labels(), LABELS[index])
         np.testing.assert_array_equal(rows["attributes"], np.stack(list(FLAGS.values()), 1)[index])
     assert data.train.nbytes == IMAGES[:12].nbytes
     np.testing.assert_array_equal(data.train.take(np.array([7, 2]))["image"], IMAGES[[7, 2]])

@@ -1,9 +1,12 @@
 """Distances between sets of samples, against closed forms and SciPy's matrix square root."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import linalg
 
+from gdl_jax.evaluation import distances
 from gdl_jax.evaluation.distances import (
     density_and_coverage,
     frechet_distance,
@@ -73,3 +76,18 @@ def test_density_and_coverage():
     assert density > 0.7 and 0.4 < coverage < 0.55
     density, coverage = density_and_coverage(real, gaussian(3, 300, 50))
     assert density == 0 and coverage == 0
+
+
+def test_a_few_rows_at_a_time_give_the_same_numbers_in_less_memory(monkeypatch):
+    real, fake = gaussian(0, 900), gaussian(1, 700, 0.3)
+
+    def numbers():
+        return kernel_distance(real, fake), *precision_and_recall(real, fake), *density_and_coverage(real, fake)
+
+    at_once = numbers()
+    monkeypatch.setattr(distances, "PAIRS_AT_ONCE", 16 * 900)
+    tracemalloc.start()
+    np.testing.assert_allclose(numbers(), at_once, rtol=1e-12)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.25 * 8 * 900 * 700, peak

@@ -1,10 +1,19 @@
 import numpy as np
 import pytest
 
-from gdl_jax.evaluation.instability import failure_modes, oscillation
+from gdl_jax.evaluation.instability import (
+    OSCILLATING,
+    failure_modes,
+    failures_of_replicas,
+    of_replica,
+    oscillation,
+)
+
+ROWS = 100
+TIME = np.arange(ROWS)
 
 
-def rows(generator_loss, norm, right=0.7, modes=10.0):
+def rows(generator_loss, norm, right=0.7, modes=10.0, real_modes=10.0):
     return [
         {
             "step": i,
@@ -13,33 +22,96 @@ def rows(generator_loss, norm, right=0.7, modes=10.0):
             "train/real_accuracy": right,
             "train/fake_accuracy": right,
             "samples/modes_covered": modes,
+            "samples/modes_of_real_images": real_modes,
         }
         for i, (loss, size) in enumerate(zip(generator_loss, norm, strict=True))
     ]
 
 
-STEADY, SWINGING = np.full(100, 1.0), np.tile([0.2, 2.0], 50)
-ALIVE, DYING = np.full(100, 1.0), np.geomspace(1, 1e-5, 100)
+def noise(seed, size=0.5):
+    return size * np.random.default_rng(seed).normal(size=ROWS)
 
 
-def test_oscillation_is_the_change_relative_to_the_size():
-    assert oscillation(STEADY) == 0
-    assert oscillation(SWINGING) == pytest.approx(1.8 / 1.1, rel=0.02)
+def wave(period, phase=0.0):
+    return np.sin(2 * np.pi * TIME / period + phase)
+
+
+STEADY, SWINGING = 1 + noise(0, 0.01), 2 + wave(8)
+ALIVE, DYING = np.full(ROWS, 1.0), np.geomspace(1, 1e-5, ROWS)
+
+
+def test_oscillation_is_the_share_that_a_wave_explains():
+    assert oscillation(np.full(ROWS, 3.7)) == 0
+    assert oscillation(wave(5)) == pytest.approx(1, abs=0.02)
+    assert oscillation(np.tile([0.2, 2.0], ROWS // 2)) == pytest.approx(1, abs=0.02)
+    # A wave has variance 1/2: noise of as much makes its share a half.
+    shares = [oscillation(wave(7.3, seed) + noise(seed, np.sqrt(0.5))) for seed in range(50)]
+    assert np.mean(shares) == pytest.approx(0.5, abs=0.08)
+
+
+@pytest.mark.parametrize("offset", [-1e3, 0.0, 5.0])
+@pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3])
+def test_oscillation_has_neither_offset_nor_scale(offset, factor):
+    losses = wave(6) + noise(3)
+    assert oscillation(factor * (losses + offset)) == pytest.approx(oscillation(losses), rel=1e-6)
+
+
+def test_the_threshold_tells_waves_from_noise_and_from_steady_change():
+    flagged = {
+        "noise": [noise(seed) for seed in range(200)],
+        "trend": [0.1 * TIME + noise(seed) for seed in range(200)],
+        "decay": [10 * np.exp(-TIME / 20) + noise(seed, 0.05) for seed in range(200)],
+        "drift": [noise(seed).cumsum() for seed in range(200)],
+        "wave": [wave(period, seed) + noise(seed, 0.3) for period in (2.5, 4, 8, 14) for seed in range(50)],
+        "wave on a trend": [wave(6, seed) - 0.1 * TIME + noise(seed, 0.3) for seed in range(200)],
+    }
+    shares = {name: np.mean([oscillation(each) > OSCILLATING for each in many]) for name, many in flagged.items()}
+    assert max(shares[name] for name in ("noise", "trend", "decay", "drift")) <= 0.01, shares
+    assert min(shares[name] for name in ("wave", "wave on a trend")) >= 0.99, shares
+
+
+def test_few_rows_say_nothing():
+    assert oscillation([]) == oscillation([1.0]) == oscillation(wave(4)[:30]) == 0
 
 
 def test_a_healthy_log_shows_nothing():
-    assert failure_modes(rows(STEADY, ALIVE), 10) == {}
-    assert failure_modes([], 10) == {}
+    assert failure_modes(rows(STEADY, ALIVE)) == {}
+    assert failure_modes([]) == {}
+    assert failure_modes(rows(STEADY, ALIVE, modes=1.0, real_modes=1.0)) == {}  # trained on one class only
 
 
 @pytest.mark.parametrize(
     ("log", "failure"),
     [
         (rows(SWINGING, ALIVE), "oscillating loss"),
+        (rows(SWINGING - 2, ALIVE), "oscillating loss"),
         (rows(STEADY, DYING), "vanishing gradient"),
         (rows(STEADY, ALIVE, right=1.0), "overwhelming critic"),
         (rows(STEADY, ALIVE, modes=2.0), "mode collapse"),
     ],
 )
 def test_each_failure_is_named(log, failure):
-    assert set(failure_modes(log, 10)) == {failure}
+    assert set(failure_modes(log)) == {failure}
+
+
+def test_one_odd_row_is_no_failure():
+    spiked = ALIVE.copy()
+    spiked[50], spiked[-1] = 1e5, 1e-9
+    log = rows(STEADY, spiked)
+    log[-1] |= {"train/real_accuracy": 1.0, "train/fake_accuracy": 1.0}
+    assert failure_modes(log) == {}
+
+
+def test_replicas_are_told_apart():
+    each = [rows(STEADY, ALIVE, modes=modes) for modes in (10.0, 1.0, 9.0, 2.0)]
+    log = [
+        {name: np.mean([row[name] for row in together]) for name in together[0]}
+        | {"replicas": {name: [row[name] for row in together] for name in together[0] if name != "step"}}
+        for together in zip(*each, strict=True)
+    ]
+    assert failure_modes(log) == {}  # of means
+    assert of_replica(log, 2) == each[2]
+    text = failures_of_replicas(log, seed=5, seeds=4)
+    expected = "mode collapse in 2 of 4 seeds: samples cover 1 of 10 modes (seed 6), samples cover 2 of 10 modes"
+    assert text == f"{expected} (seed 8)"
+    assert failures_of_replicas(each[1], seed=5, seeds=1) == "mode collapse: samples cover 1 of 10 modes"

@@ -4,9 +4,8 @@ from experiments import ledger
 from gdl_jax.core.errors import UserError
 
 
-def test_readme_has_the_table_that_the_rows_make():
-    readme = ledger.README.read_text()
-    assert readme == ledger.with_table(readme), "run: python -m experiments.ledger --table"
+def test_the_page_is_what_the_rows_make():
+    assert ledger.PAGE.read_text() == ledger.page(ledger.read_rows()), "run: python -m experiments.ledger --page"
 
 
 def test_every_row_says_what_its_reader_needs():

