@@ -282,8 +282,9 @@ def analyse(run):
 def _at_the_limit(run) -> dict[str, float]:
     """How many of the critic's clipped parameters are near the limit, and how many were before it learnt."""
     biases = run.config.clip_biases
-    inputs = [jnp.zeros(spec.shape, spec.dtype) for spec in parts(run.config, run.data)["critic"].inputs]
-    start, _ = init_variables(parts(run.config, run.data)["critic"].module, run.key, *inputs)
+    critic = parts(run.config, run.data)["critic"]
+    inputs = [jnp.zeros(spec.shape, spec.dtype) for spec in critic.inputs]
+    start, _ = init_variables(critic.module, run.key, *inputs)
 
     def share(params):
         clipped = [np.ravel(w) for w in jax.tree.leaves(params) if biases or w.ndim > 1]
