@@ -49,7 +49,7 @@ SHRUNK = {
             "generator_optimizer": "sgd",
             "generator_learning_rate": 0.01,
             "critic_optimizer": "sgd",
-            "critic_learning_rate": 0.01,
+            "critic_learning_rate": 0.015,
         },
     ),
 }
