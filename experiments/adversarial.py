@@ -39,7 +39,7 @@ from gdl_jax.plots.weights import weight_histograms
 
 BATCH = 128
 SHOWN = 40
-PAIRS, STEPS_BETWEEN = 5, 10
+PAIRS, STEPS_BETWEEN = 5, 11
 WALK_POINTS, WALK_FRAMES = 6, 12
 NEAREST_SHOWN, NEAREST_MEASURED = 10, 100
 LEAST_JUDGED = 10  # images: distances are to the fifth nearest of them
