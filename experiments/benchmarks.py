@@ -10,6 +10,7 @@ the multiplications and additions that a step needs (MULTIPLICATIONS), per secon
 reaches on this machine. The memory of a step is not in the table: `python -m experiments.NAME --dry_run` prints it.
 """
 
+import functools
 import importlib.util
 import json
 import os
@@ -133,12 +134,19 @@ def measure(case: Case, windows: int) -> dict[str, float | str]:
     """Milliseconds a step, ours and every peer's; a text where there is no number."""
     shape = (f"--model={case.model}", f"--batch_size={case.batch_size}", f"--steps={case.steps}")
     arguments = (*shape, f"--windows={windows}")
-    times = {"gdl_jax": _ours(case, windows)}
-    for backend in KERAS:
-        times[f"Keras, {backend}"] = _time(
-            "experiments.peers.keras_models", f"--backend={backend}", *arguments, needs=("keras", backend)
-        )
-    times["PyTorch"] = _time("experiments.peers.torch_models", *arguments, needs=("torch",))
+
+    def keras(backend):
+        return _time("experiments.peers.keras_models", f"--backend={backend}", *arguments, needs=("keras", backend))
+
+    peers = {
+        "gdl_jax": lambda: _ours(case, windows),
+        **{f"Keras, {backend}": functools.partial(keras, backend) for backend in KERAS},
+        "PyTorch": lambda: _time("experiments.peers.torch_models", *arguments, needs=("torch",)),
+    }
+    times = {}
+    for name, time_it in peers.items():
+        sys.stderr.write(f"measuring: {case.label}, {name}\n")
+        times[name] = time_it()
     return times
 
 
@@ -195,7 +203,6 @@ def _main(values: flags.FlagValues) -> None:
     ]
     rows = []
     for case in cases.values():
-        sys.stderr.write(f"measuring: {case.label}\n")
         rows.append([case.label, *row(case, measure(case, values.windows), peak)])
     sys.stdout.write(f"{jax.devices()[0].device_kind} x {os.cpu_count()}, peak {peak:.0f} GFLOP/s (float32)\n\n")
     sys.stdout.write(as_table(header, rows))
