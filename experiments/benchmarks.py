@@ -104,6 +104,7 @@ KERAS = ("jax", "torch", "tensorflow")
 REPLICATED = ("mlp-32", "vae-32")
 SEEDS = 3
 ABSENT = "not installed"
+LIMIT = 600  # seconds for one number; the WGAN-GP's step on Keras's JAX backend takes minutes
 
 
 def _time(module: str, *arguments: str, needs: tuple[str, ...] = ()) -> float | str:
@@ -111,7 +112,10 @@ def _time(module: str, *arguments: str, needs: tuple[str, ...] = ()) -> float | 
     if any(importlib.util.find_spec(package) is None for package in needs):
         return ABSENT
     command_line = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command_line, env=MALLOC | os.environ, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command_line, env=MALLOC | os.environ, capture_output=True, text=True, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        return f"none in {LIMIT} s"
     if done.returncode:
         sys.stderr.write(f"{' '.join(command_line)} failed:\n{done.stderr[-2000:]}\n")
         return "failed"
