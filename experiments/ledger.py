@@ -85,6 +85,7 @@ def make_row(values: flags.FlagValues) -> dict[str, Any]:
     number = find_number(values.metric, results, read_metrics(workdir / "metrics.jsonl"))
     judged = results["samples judged by"] if values.metric.startswith("samples/") and "@" not in values.metric else ""
     changed = {k: v for k, v in run["flags"].items() if run["defaults"][k] != v and k != "data_dir"}
+    changed = {k: Path(v).name if str(v).startswith("/") else v for k, v in changed.items()}  # no reader has that path
     return {
         "title": values.title or f"{run['experiment']} {run['config']}: {values.metric}",
         "experiment": run["experiment"],
