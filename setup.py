@@ -14,7 +14,9 @@ setup(
     python_requires=">=3.11,<3.14",
     install_requires=[
         "absl-py>=2.1",
+        "evosax>=0.3.2,<0.4",
         "flax>=0.12,<0.13",
+        "gymnax>=1.0.1,<1.1",
         "h5py>=3.11",
         "jax>=0.10.2,<0.11",
         "jinja2>=3.1",
@@ -34,7 +36,8 @@ setup(
     ],
     extras_require={
         "tfds": ["tensorflow>=2.18"],  # to prepare a set; reading one needs none
-        "bench": ["keras>=3.6", "tensorflow>=2.18", "torch>=2.6"],
-        "dev": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9"],
+        "bench": ["cma>=4", "gymnasium[box2d]>=1.3,<1.4", "keras>=3.6", "tensorflow>=2.18", "torch>=2.6"],
+        "gymnasium": ["gymnasium[box2d]>=1.3,<1.4"],  # to drive its CarRacing-v3
+        "dev": ["cma>=4", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9"],
     },
 )

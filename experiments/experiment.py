@@ -13,7 +13,7 @@ from flax import linen as nn
 
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.learner import Learner, State
-from gdl_jax.data import catalogue
+from gdl_jax.data import blank, catalogue
 from gdl_jax.data.dataset import DataSet, Source
 
 
@@ -149,6 +149,8 @@ class Experiment(NamedTuple):
       load: config -> data set.
       judge: (config, data) -> what measures samples at each evaluation, or None where nothing does.
       draw: (run, key, num) -> samples for the judge.
+      blank: config -> one row with the shapes of its data set, for counting where that is not at hand; None if only the
+        set itself knows them.
     """
 
     name: str
@@ -162,6 +164,7 @@ class Experiment(NamedTuple):
     load: Callable[[Any], DataSet]
     judge: Callable[[Any, DataSet], Judge | None] = lambda config, data: None
     draw: Callable[[Run, jax.Array, int], np.ndarray] | None = None
+    blank: Callable[[Any], DataSet | None] = lambda config: blank.blank(config.dataset, config.image_size)
 
 
 def load_data(config: RunConfig) -> DataSet:

@@ -6,7 +6,10 @@ from typing import Any
 from experiments.experiment import Experiment
 from gdl_jax.core.errors import UserError
 
-NAMES = ("naive_bayes", "classifier", "autoencoder", "vae", "gan", "wgan", "wgan_gp")
+NAMES = (
+    *("naive_bayes", "classifier", "autoencoder", "vae", "gan", "wgan", "wgan_gp"),
+    *("world_vae", "world_memory", "world_controller"),
+)
 
 
 def find(name: str) -> Experiment:

@@ -1,7 +1,8 @@
 """Any run rebuilt from its working directory alone."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from experiments import registry
 from experiments.experiment import Experiment, Run
@@ -12,6 +13,7 @@ from gdl_jax.core.errors import UserError
 from gdl_jax.core.learner import State
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.core.programs import initial_state, make_keys
+from gdl_jax.data.dataset import DataSet
 
 
 class Restored(NamedTuple):
@@ -28,8 +30,13 @@ class Restored(NamedTuple):
     state: State
 
 
-def restore(workdir: Path, warn) -> Restored:
+def restore(workdir: Path, warn, load: Callable[[Any], DataSet] | None = None) -> Restored:
     """The run that `workdir` holds. Only reads it.
+
+    Args:
+      workdir: of the run.
+      warn: takes a line about a checkpoint that is damaged.
+      load: config -> data set with the shapes of the run's own, where that itself is not wanted.
 
     Raises:
       UserError: no run there, or none of its checkpoints can be read; names the directory.
@@ -37,7 +44,7 @@ def restore(workdir: Path, warn) -> Restored:
     saved = read_flags(workdir / "flags.json")
     experiment = registry.find(saved["experiment"])
     config = config_flags.from_dict(experiment.config, saved["flags"])
-    data = experiment.load(config)
+    data = (load or experiment.load)(config)
     devices = make_devices("jit")
     learner = experiment.build(config, data, None)
     like = initial_state(learner, data, devices, config.seed, config.seeds)

@@ -27,8 +27,8 @@ from gdl_jax.core.programs import make_evaluate, make_keys
 
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 EVALUATION_BATCH = 100
-PATH_FLAGS = ("data_dir", "features", "attribute_classifier")
-PATH_KINDS = ("folder", "npz", "inception")  # what stands before the colon of KIND:PATH
+PATH_FLAGS = ("data_dir", "features", "attribute_classifier", "vision", "memory")
+PATH_KINDS = ("folder", "latents", "npz", "rollouts", "inception")  # what stands before the colon of KIND:PATH
 NO_PATHS = ("", "vgg16")  # what a path's flag may name as well
 
 

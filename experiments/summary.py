@@ -21,7 +21,6 @@ from experiments.experiment import Experiment, Part
 from gdl_jax.core.cost import count_multiplications
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.parallel import make_devices
-from gdl_jax.data.blank import blank
 from gdl_jax.data.dataset import DataSet
 
 
@@ -120,7 +119,7 @@ def blank_data(experiment: Experiment, config: Any) -> DataSet:
     Raises:
       UserError: the set itself is needed, and can't be loaded or hasn't the classes that the config asks for.
     """
-    stand_in = blank(config.dataset, config.image_size)
+    stand_in = experiment.blank(config)
     if stand_in is None:
         return experiment.load(config)
     if not _asks_for_classes(config, stand_in.classes):

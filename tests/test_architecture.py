@@ -21,6 +21,7 @@ ALLOWED = {
     "gdl_jax/models": ("gdl_jax/core/", "gdl_jax/nn/"),
     "gdl_jax/learners": ("gdl_jax/core/", "gdl_jax/nn/", "gdl_jax/models/", "gdl_jax/losses/"),
     "gdl_jax/envs": ("gdl_jax/core/errors.py",),
+    "gdl_jax/envs/car_racing": ("gdl_jax/core/errors.py",),
     "experiments": ("gdl_jax/",),
     "experiments/peers": (),
     "tests": ("gdl_jax/", "experiments/", "tests/"),

@@ -10,6 +10,7 @@ from gdl_jax.data.images import to_float
 CLASSES = {"digits": DIGITS, "mnist": DIGITS, "cifar10": CIFAR10}  # of the others that have some, only the data know
 IMAGE_SHAPES = {"digits": (28, 28, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 DRAWING_SHAPE = (28, 28, 1)  # of quickdraw:NAME
+FRAME_SHAPE = (64, 64, 3)  # of rollouts:PATH
 STORED_SIZES = {"avatars": 128, "celeba": 218}  # celeba's images are 178 wide; any square size is a resize
 
 
@@ -37,6 +38,8 @@ def blank(name: str, image_size: int) -> DataSet | None:
         size = (image_size or height, image_size or width, channels)
     elif name in STORED_SIZES:
         size = (image_size or STORED_SIZES[name],) * 2 + (3,)
+    elif kind == "rollouts" and drawing:
+        size = FRAME_SHAPE
     else:
         return None
     rows = {"image": np.zeros((1, *size), np.uint8)}

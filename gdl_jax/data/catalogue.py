@@ -18,9 +18,11 @@ DATASETS = {
     "quickdraw:NAME": "drawings of Quick, Draw!, quickdraw/NAME.npy or camel/NAME.npz in --data_dir",
     "folder:PATH": "a folder of images; subfolders are classes",
     "npz:PATH": "arrays x_train, x_test (y_train, y_test), or images (labels)",
+    "rollouts:PATH": "frames that `experiments.world_rollouts` collected",
+    "latents:PATH": "codes that `experiments.world_encode` made of them",
     "tfds:NAME": "a prepared set of TensorFlow Datasets",
 }
-READ_FROM_PATH = ("folder", "npz", "quickdraw", "tfds")  # what stands before a colon
+READ_FROM_PATH = ("folder", "latents", "npz", "quickdraw", "rollouts", "tfds")  # what stands before a colon
 AVATAR_SIZE = 128
 
 
@@ -35,7 +37,7 @@ def _load_whole(name: str, data_dir: str | None, image_size: int | None, avatars
         return load_kind(avatars, image_size or AVATAR_SIZE, seed)
     if kind in ("tfds", "quickdraw"):
         return load_kind(rest, data_dir, image_size)
-    if kind in ("folder", "npz"):
+    if kind in ("folder", "latents", "npz", "rollouts"):
         return load_kind(Path(rest).expanduser(), image_size)
     return load_kind(data_dir, image_size)
 

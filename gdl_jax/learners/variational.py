@@ -27,6 +27,7 @@ def vae(
     reconstruction_weight: float,
     kl_weight: float = 1.0,
     free_bits: float = 0.0,
+    shared_free_bits: bool = False,
     axis_name: str | None = None,
 ) -> Learner:
     """Minimises reconstruction_weight * reconstruction_loss + kl_weight * KL(q(z | x) || N(0, 1)).
@@ -40,6 +41,7 @@ def vae(
       reconstruction_weight: the book's r_loss_factor.
       kl_weight: beta of Higgins et al. 2017.
       free_bits: nats per dimension below which the divergence is not pressed; it is logged as it is.
+      shared_free_bits: whether the dimensions share them; see `losses.gaussian.with_free_bits`.
       axis_name: the pmapped axis, or None.
 
     The learner's `sample(state, key, num)` decodes draws from N(0, 1).
@@ -48,7 +50,7 @@ def vae(
     def losses(images, mean, log_var, decoded):
         kl = kl_to_standard_normal(mean, log_var)
         reconstruction = reconstruction_weight * reconstruction_loss(images, decoded)
-        loss = reconstruction + kl_weight * with_free_bits(kl, free_bits)
+        loss = reconstruction + kl_weight * with_free_bits(kl, free_bits, shared_free_bits)
         return {"loss": loss, "reconstruction_loss": reconstruction, "kl_loss": kl.sum(axis=-1)}
 
     def init(key, batch):

@@ -23,17 +23,22 @@ def log_normal(x: jax.Array, mean: jax.Array | float, log_var: jax.Array | float
     return -0.5 * (jnp.log(2.0 * jnp.pi) + log_var + jnp.square(x - mean) * jnp.exp(-log_var))
 
 
-def with_free_bits(kl: jax.Array, nats: float) -> jax.Array:
-    """sum over dimensions of max(kl, nats): below `nats`, a dimension's divergence costs nothing more to use.
+def with_free_bits(kl: jax.Array, nats: float, shared: bool = False) -> jax.Array:
+    """sum over groups of max(kl, nats): below its free nats, a group's divergence costs nothing more to use.
 
-    Kingma et al. 2016 (inverse autoregressive flow), equation 15, with a group for each dimension, applied to each
-    example's divergence; 0 nats is the plain sum.
+    Kingma et al. 2016 (inverse autoregressive flow), equation 15, with a group for each dimension or one for all of
+    them, applied to each example's divergence; 0 nats is the plain sum.
 
     Args:
       kl: (B, z), per dimension.
       nats: free nats per dimension, at least 0.
+      shared: one group: max(sum of kl, z * nats), as in the world models' autoencoder (its "KL tolerance").
 
     Returns:
       (B,).
     """
-    return (kl if nats == 0 else jnp.maximum(kl, nats)).sum(axis=-1)
+    if nats == 0:
+        return kl.sum(axis=-1)
+    if shared:
+        return jnp.maximum(kl.sum(axis=-1), nats * kl.shape[-1])
+    return jnp.maximum(kl, nats).sum(axis=-1)

@@ -9,6 +9,7 @@ import pytest
 from experiments import evaluate, registry, sample, summary
 from experiments.run import main
 from gdl_jax.core import flags as config_flags
+from tests.experiments import worlds
 
 SHRUNK = {"steps": 4, "log_every": 2, "eval_every": 2, "checkpoint_every": 2, "avatars": 60}
 SMALL = {  # hyperparameters that make a first preset quick, where it has them
@@ -34,8 +35,11 @@ def finished(request, tmp_path_factory):
     """(experiment, workdir) of a short run through the command line."""
     experiment = registry.find(request.param)
     fields = {field.name for field in dataclasses.fields(experiment.config)}
-    flags = as_flags({k: v for k, v in (SHRUNK | SMALL).items() if k in fields})
     workdir = tmp_path_factory.mktemp(request.param) / "run"
+    if request.param in worlds.NEEDS:
+        flags = [*worlds.NEEDS[request.param](workdir.parent), "--steps=4"]
+    else:
+        flags = as_flags({k: v for k, v in (SHRUNK | SMALL).items() if k in fields})
     main(experiment, "about", ["program", f"--workdir={workdir}", *flags])
     return experiment, workdir
 

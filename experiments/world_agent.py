@@ -1,0 +1,91 @@
+"""The world models' parts, from the workdirs of the stages that trained them."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from flax import linen as nn
+
+from experiments import world_memory, world_vae
+from experiments.experiment import Run
+from experiments.restore import restore
+from experiments.run import read_flags
+from gdl_jax.core.errors import UserError
+from gdl_jax.data.blank import blank
+from gdl_jax.data.dataset import DataSet
+from gdl_jax.models.mdn_rnn import MDNRNN
+
+DREAM_STARTS = 1000  # first frames from which dreams begin, at most
+
+
+class Vision(NamedTuple):
+    """What sees.
+
+    Attributes:
+      name: of its workdir and the step it was trained to.
+      z_dim: dimensions of its codes.
+      encoder, decoder: the networks.
+      encoder_params, decoder_params: what they have learnt.
+    """
+
+    name: str
+    z_dim: int
+    encoder: nn.Module
+    decoder: nn.Module
+    encoder_params: Any
+    decoder_params: Any
+
+
+class Memory(NamedTuple):
+    """What remembers and dreams.
+
+    Attributes:
+      network: the MDN-RNN.
+      params: what it has learnt.
+      first_mean, first_log_var: (N, z), codes of the first frames of episodes.
+    """
+
+    network: MDNRNN
+    params: Any
+    first_mean: np.ndarray
+    first_log_var: np.ndarray
+
+
+def _restored(flag: str, workdir: str, expected: str, load=None) -> Run:
+    if not Path(workdir).is_dir():
+        raise UserError(f"--{flag}={workdir}: no such directory; {expected} makes it")
+    try:
+        if (name := read_flags(Path(workdir) / "flags.json")["experiment"]) != expected:
+            raise UserError(f"holds a run of {name}, not of {expected}")
+        return restore(Path(workdir), warn=lambda text: None, load=load).run
+    except UserError as error:
+        raise UserError(f"--{flag}={workdir}: {error}") from error
+
+
+def _without_frames(config) -> DataSet:
+    return blank("rollouts:none", config.image_size)
+
+
+def load_vision(workdir: str) -> Vision:
+    """What `world_vae` trained; the frames it was trained on need not be there any more.
+
+    Raises:
+      UserError: no run of it there; names --vision.
+    """
+    run = _restored("vision", workdir, "world_vae", _without_frames)
+    networks, params = world_vae.parts(run.config, run.data), run.state.params
+    name = f"{Path(workdir).name} at step {run.step}, seed {run.config.seed}"
+    modules = networks["encoder"].module, networks["decoder"].module
+    return Vision(name, run.config.z_dim, *modules, params["encoder"], params["decoder"])
+
+
+def load_memory(workdir: str) -> Memory:
+    """What `world_memory` trained, and where its dreams begin.
+
+    Raises:
+      UserError: no run of it there, or its latents are gone; names --memory.
+    """
+    run = _restored("memory", workdir, "world_memory")
+    rows = run.data.train.take(np.arange(min(DREAM_STARTS, len(run.data.train))))
+    network = world_memory.parts(run.config, run.data)["memory"].module
+    return Memory(network, run.state.params["memory"], rows["mean"][:, 0], rows["log_var"][:, 0])

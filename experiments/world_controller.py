@@ -1,0 +1,254 @@
+"""World models, stage 5 (book chapter 8): a linear controller, found by an evolution strategy.
+
+    python -m experiments.world_controller --vision=runs/world/vae --memory=runs/world/memory
+    python -m experiments.world_controller --vision=... --memory=... --dream --temperature=1.15
+    python -m experiments.world_controller --vision=... --memory=... --controller_inputs=z       without memory
+    python -m experiments.world_controller --vision=... --memory=... --strategy=open_es
+
+One generation is one compiled program: every individual of the population drives every one of `--episodes` new tracks,
+the same for all, in the game or, with `--dream`, in what the memory makes of it. The evaluations, every `--eval_every`
+generations and at the end, are in the game in either case, on tracks of their own: `test/return` is that of the mean of
+the search distribution, `test/best_return` that of the individual that was luckiest so far.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.experiment import Experiment, Part, Run, RunConfig, refuse_images
+from experiments.run import main
+from experiments.world_agent import Memory, Vision, load_memory, load_vision
+from experiments.world_driving import dream_returns, drive, film
+from experiments.world_rollouts import FRAMES, make_worlds
+from gdl_jax.core.errors import UserError
+from gdl_jax.core.prng import example_keys
+from gdl_jax.data.dataset import ArraySource, DataSet
+from gdl_jax.envs.dream import Dream
+from gdl_jax.envs.dream import EnvParams as DreamParams
+from gdl_jax.learners.evolution import evolution, mean_parameters
+from gdl_jax.learners.strategies import make_strategy
+from gdl_jax.models import controller as networks
+from gdl_jax.models import mdn_rnn, world_vae
+from gdl_jax.models.agent import Agent, Knowledge
+from gdl_jax.plots import images
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(RunConfig, networks.Config):
+    dataset: str = "car_racing"  # the game; there is no other yet
+    vision: str = "runs/world/vae"  # workdir of world_vae
+    memory: str = "runs/world/memory"  # workdir of world_memory
+    dream: bool = False  # learn in the memory's dream; evaluations are in the game all the same
+    temperature: float = 1.0  # of the dream: above 1 it is less sure of what comes
+    untrained_memory: bool = False  # the memory has its random first parameters, as if it had learnt nothing
+    sampled_z: bool = True  # the agent sees a draw from q(z | frame), as in paper and book; else its mean
+    frames: str = "gymnasium"  # what the vision was trained on: gymnasium or book
+    strategy: str = "cma_es"  # a name of learners/strategies.py (open_es, pgpe, ...) or package.module:function
+    sigma_init: float = 0.1  # standard deviation of every parameter in the first generation
+    batch_size: int = 64  # individuals of a generation (the population), over all devices
+    episodes: int = 16  # tracks that each individual drives in a generation
+    max_steps: int = 1000  # of an episode
+    evaluation_episodes: int = 100  # tracks of an evaluation
+    steps: int = 50  # generations
+    log_every: int = 1  # generations between two rows of metrics.jsonl
+    eval_every: int = 10  # generations between two evaluations; 0: at the end only
+    checkpoint_every: int = 1  # generations between two checkpoints
+
+    LEAST = RunConfig.LEAST | {"episodes": 1, "max_steps": 1, "evaluation_episodes": 1, "batch_size": 2}
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.dataset != "car_racing":
+            raise UserError(f"--dataset={self.dataset}: the game is car_racing")
+        if not self.temperature > 0:
+            raise UserError(f"--temperature={self.temperature}: must be above 0")
+
+
+PRESETS = {
+    "small": Config(batch_size=32, episodes=4, steps=30, evaluation_episodes=16, eval_every=5),
+    "book": Config(batch_size=32, episodes=4, steps=200, eval_every=25),
+    "paper": Config(steps=1800, eval_every=25),
+}
+SHOWN_EPISODE = 400  # steps of the films
+FILM_STRIDE, FRAMES_PER_SECOND = 2, 25
+STRIP = 10  # frames of an episode in a preview
+
+
+@dataclass(frozen=True)
+class Game(DataSet):
+    """No rows but numbers of individuals and of evaluations; and who plays.
+
+    Attributes:
+      agent: its networks.
+      knowledge: what vision and memory have learnt.
+      vision, memory: as they were trained; None where only shapes matter.
+    """
+
+    agent: Agent | None = None
+    knowledge: Knowledge | None = None
+    vision: Vision | None = None
+    memory: Memory | None = None
+
+
+def _game(config, encoder, network, knowledge, **trained) -> Game:
+    agent = Agent(encoder, network, networks.Controller(config), config.sampled_z)
+    train, test = (ArraySource({"episode": np.arange(n)}) for n in (config.batch_size, config.evaluation_episodes))
+    return Game(config.dataset, train, test, agent=agent, knowledge=knowledge, **trained)
+
+
+def blank(config):
+    """The game for agents of the usual sizes that have learnt nothing, for counting."""
+    encoder, memory = world_vae.WorldEncoder(world_vae.Config()), mdn_rnn.MDNRNN(mdn_rnn.Config())
+    frame = jnp.zeros((1, 64, 64, 3))
+    encoder_params = encoder.init(jax.random.key(0), frame, False)["params"]
+    return _game(config, encoder, memory, Knowledge(encoder_params, _untrained(memory, config.seed)))
+
+
+def _untrained(memory: mdn_rnn.MDNRNN, seed: int) -> Any:
+    sizes = memory.config
+    inputs = jnp.zeros((1, 1, sizes.z_dim)), jnp.zeros((1, 1, sizes.action_dim)), jnp.zeros((1, 1))
+    return memory.init(jax.random.key(seed), *inputs, memory.zero_carry(1))["params"]
+
+
+def load(config):
+    """The game, and the agent that vision and memory make.
+
+    Raises:
+      UserError: one of them is missing, or the memory remembers codes of another size than the vision makes.
+    """
+    vision, memory = load_vision(config.vision), load_memory(config.memory)
+    z_dim = memory.network.config.z_dim
+    if z_dim != vision.z_dim:
+        raise UserError(
+            f"--memory={config.memory}: remembers codes of {z_dim} numbers; the vision's have {vision.z_dim}"
+        )
+    params = _untrained(memory.network, config.seed) if config.untrained_memory else memory.params
+    knowledge = Knowledge(vision.encoder_params, params)
+    return _game(config, vision.encoder, memory.network, knowledge, vision=vision, memory=memory)
+
+
+def parts(config, data):
+    """The controller."""
+    sizes = data.agent.memory.config
+    shapes = (sizes.z_dim, sizes.hidden_units, sizes.hidden_units)
+    known = tuple(jax.ShapeDtypeStruct((1, size), jnp.float32) for size in shapes)
+    return {"controller": Part(data.agent.controller, known)}
+
+
+def _dream(config, data) -> tuple[Dream, DreamParams]:
+    sizes = data.agent.memory.config
+    dream = Dream(mdn_rnn.transition(data.agent.memory), sizes.z_dim, sizes.hidden_units, can_end=sizes.done_head)
+    if data.memory is None:
+        first = (jnp.zeros((1, sizes.z_dim)),) * 2
+    else:
+        first = data.memory.first_mean, data.memory.first_log_var
+    params = DreamParams(
+        variables={"params": data.knowledge.memory},
+        initial_mean=jnp.asarray(first[0]),
+        initial_log_var=jnp.asarray(first[1]),
+        temperature=config.temperature,
+        max_steps_in_episode=config.max_steps,
+    )
+    return dream, params
+
+
+def build(config, data, axis_name):
+    """The learner: an evolution strategy whose evaluations are episodes of the game."""
+    agent, knowledge = data.agent, data.knowledge
+    known = [jnp.zeros(shape.shape) for shape in parts(config, data)["controller"].inputs]
+    mean = agent.controller.init(jax.random.key(0), *known)["params"]
+    strategy = make_strategy(config.strategy, config.batch_size, mean, config.sigma_init)
+    playfield = FRAMES[config.frames][0].playfield
+
+    def in_the_game(population, keys):
+        worlds = make_worlds(jax.random.split(keys[0], config.episodes), playfield)  # all keys are the same
+        return drive(agent, knowledge, population, keys, worlds, config.frames, config.max_steps).returns.mean(axis=1)
+
+    def in_the_dream(population, keys):
+        dream, params = _dream(config, data)
+        return dream_returns(agent, dream, params, population, keys, config.episodes).mean(axis=1)
+
+    learner = evolution(
+        strategy.algorithm,
+        strategy.params,
+        in_the_dream if config.dream else in_the_game,
+        mean,
+        weight_decay=strategy.weight_decay,
+        common_random_numbers=True,
+        axis_name=axis_name,
+    )
+
+    def evaluate(state, batch, key):
+        count = batch["episode"].shape[0]
+        keys = example_keys(key, count, axis_name)
+        pair = jax.tree.map(lambda *x: jnp.stack(x), mean_parameters(strategy.algorithm, state), state.best_parameters)
+        worlds = make_worlds(keys, playfield)
+        driven = drive(agent, knowledge, pair, jnp.stack([key, key]), worlds, config.frames, config.max_steps)
+        tiles = {"tiles": driven.tiles[0], "best_tiles": driven.tiles[1]}
+        return {"return": driven.returns[0], "best_return": driven.returns[1], **tiles, "length": driven.lengths[0]}
+
+    return learner._replace(evaluate=evaluate)
+
+
+def mean_controller(run: Run) -> Any:
+    """The parameters to drive with: those at the centre of the search."""
+    config = run.config
+    strategy = make_strategy(config.strategy, config.batch_size, run.state.best_parameters, config.sigma_init)
+    return mean_parameters(strategy.algorithm, run.state)
+
+
+def _episode(run: Run, key: jax.Array, steps: int) -> dict[str, np.ndarray]:
+    """An episode of the mean controller, up to its end."""
+    data, config = run.data, run.config
+    worlds = make_worlds(key[None], FRAMES[config.frames][0].playfield)
+    world = jax.tree.map(lambda leaf: leaf[0], worlds)
+    shot = jax.jit(lambda controller: film(data.agent, data.knowledge, controller, key, world, config.frames, steps))
+    shot = jax.device_get(shot(mean_controller(run)))
+    length = int(shot["running"].sum())
+    return {name: array[:length] for name, array in shot.items()}
+
+
+def _decoded(run: Run, z: np.ndarray) -> np.ndarray:
+    vision = run.data.vision
+    return np.asarray(jax.jit(vision.decoder.apply, static_argnums=2)({"params": vision.decoder_params}, z, False))
+
+
+def preview(run):
+    """An episode of the mean controller, the same track at every step: what was seen, and what the agent made of it."""
+    shot = _episode(run, run.key, run.config.max_steps)
+    rows = np.linspace(0, len(shot["frame"]) - 1, STRIP).astype(int)
+    seen, decoded = shot["frame"][rows] / 255.0, _decoded(run, shot["z"][rows])
+    path = run.figures / f"samples_at_{run.step:07d}.png"
+    images.rows([seen, decoded], ["seen", "imagined"], path, headings=[f"step {row}" for row in rows])
+
+
+def analyse(run):
+    """Films of an episode: what is seen beside what the vision makes of it."""
+    shot = _episode(run, run.key, min(SHOWN_EPISODE, run.config.max_steps))
+    rows = slice(None, None, FILM_STRIDE)
+    pairs = np.concatenate([shot["frame"][rows] / 255.0, _decoded(run, shot["z"][rows])], axis=2)
+    large = [frame.repeat(3, axis=0).repeat(3, axis=1) for frame in pairs]
+    images.animation(large, run.figures / "drive.gif", FRAMES_PER_SECOND)
+    return {}
+
+
+def sample(run, request):
+    """Films of episodes of the mean controller."""
+    refuse_images(request, "world_controller")
+    written = []
+    for number in range(request.num):
+        shot = _episode(run, jax.random.fold_in(run.key, number), run.config.max_steps)
+        path = request.out / f"drive_{number}.gif"
+        large = [frame.repeat(4, axis=0).repeat(4, axis=1) / 255.0 for frame in shot["frame"][::FILM_STRIDE]]
+        images.animation(large, path, FRAMES_PER_SECOND)
+        written.append(path)
+    return written
+
+
+EXPERIMENT = Experiment("world_controller", Config, PRESETS, build, parts, analyse, preview, sample, load, blank=blank)
+
+if __name__ == "__main__":
+    main(EXPERIMENT, __doc__)

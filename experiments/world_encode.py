@@ -1,0 +1,63 @@
+"""World models, stage 3 (book chapter 8): the frames of all rollouts as mean and log-variance of their codes.
+
+    python -m experiments.world_encode --rollouts=runs/world/rollouts --vision=runs/world/vae --out=runs/world/latents
+
+A shard of codes is made of each shard of frames, whole or not at all; the same command again goes on where it was.
+"""
+
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from experiments import command
+from experiments.world_agent import load_vision
+from gdl_jax.core.errors import UserError
+from gdl_jax.data.rollouts import FRAMES
+from gdl_jax.data.shards import count_shards, has_shard, read_notes, read_shard, write_shard
+from gdl_jax.models.world_vae import encode_frames
+
+BATCH = 512
+
+
+def _main(values: flags.FlagValues) -> None:
+    rollouts, out = Path(values.rollouts), Path(values.out)
+    vision = load_vision(values.vision)
+    encode = jax.jit(lambda frames: encode_frames(vision.encoder, vision.encoder_params, frames))
+    count = count_shards(rollouts)
+    notes = {"vision": vision.name, "z_dim": vision.z_dim}
+    if has_shard(out, 0) and read_notes(out, 0) != notes:
+        was, now = read_notes(out, 0)["vision"], notes["vision"]
+        raise UserError(f"--out={out} holds the codes of another vision ({was}, not {now}); give another --out")
+    for number in tqdm(range(count), unit=" shards", disable=None):
+        if has_shard(out, number):
+            continue
+        shard = read_shard(rollouts, number)
+        if FRAMES not in shard:
+            raise UserError(f"--rollouts={rollouts}: shard {number} has no frames")
+        frames = shard.pop(FRAMES)
+        flat = frames.reshape(-1, *frames.shape[2:])
+        parts = []
+        for first in range(0, len(flat), BATCH):
+            batch = flat[first : first + BATCH]
+            padded = np.pad(batch, ((0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)))
+            parts.append([np.asarray(array)[: len(batch)] for array in encode(padded)])
+        mean, log_var = (np.concatenate(arrays).reshape(*frames.shape[:2], -1) for arrays in zip(*parts, strict=True))
+        write_shard(out, number, shard | {"mean": mean, "log_var": log_var}, notes)
+    sys.stderr.write(f"{count} shards: {out}\n")
+
+
+def main(argv=None) -> None:
+    """What `python -m experiments.world_encode` does."""
+    values = command.new_flags()
+    flags.DEFINE_string("rollouts", "runs/world/rollouts", "folder that world_rollouts wrote", flag_values=values)
+    flags.DEFINE_string("vision", "runs/world/vae", "workdir of world_vae", flag_values=values)
+    flags.DEFINE_string("out", "runs/world/latents", "folder for the codes", flag_values=values)
+    command.run(_main, __doc__, values, sys.argv if argv is None else argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""What lies over the ground in a frame of CarRacing: the car, and the black panel of indicators below.
+
+Both are drawn by the share of each pixel that a shape covers. Positions on the window are in its own pixels, of which
+a frame's pixel covers many; as in pygame, a shape reaches half a window pixel beyond its outline.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdl_jax.envs.car_racing.car import SIZE, WHEEL_HALF_SIZE, WHEEL_X, WHEEL_Y, Car, hull_velocity
+
+HULL = (
+    ((-60, 130), (60, 130), (60, 110), (-60, 110)),
+    ((-15, 120), (15, 120), (20, 20), (-20, 20)),
+    ((25, 20), (50, -10), (50, -40), (20, -90), (-20, -90), (-50, -40), (-50, -10), (-25, 20)),
+    ((-50, -120), (50, -120), (50, -90), (-50, -90)),
+)  # in SIZE, from the hull's origin, y forwards
+HULL_RED = 204.0
+STRIPE_GREY = 77.0
+STRIPE_ANGLE = 1.2  # radians of the wheel's rim that are grey
+UPRIGHT_REACH = (2.65, 1.6)  # of the car, up and to the side, when it is upright
+TURNED_REACH = (2.9, 2.9)  # and when it is not
+SPOTS = 4  # along each axis of a pixel, at which the car is tested
+OUTLINE = 0.5  # window pixels that a shape reaches beyond its outline
+INVISIBLE = 1e-4  # value of an indicator up to which it is not drawn
+PANEL = 1 / 8  # of the window's height
+GRID = 40  # the panel's unit is the window's width and height over this
+
+
+class Window(NamedTuple):
+    """The window that a frame is a small picture of, in pixels."""
+
+    width: int
+    height: int
+
+
+class Layer(NamedTuple):
+    """A rectangle of pixels to be laid over a frame at `row`, `column`.
+
+    Attributes:
+      keep: (h, w), share of what is below that stays.
+      add: three arrays (h, w), red, green, blue, 0 to 255.
+    """
+
+    row: int
+    column: int
+    keep: jax.Array
+    add: tuple[jax.Array, jax.Array, jax.Array]
+
+
+def _half_planes(corners: tuple) -> list[tuple[float, float, float]]:
+    """(a, b, c) of a convex polygon's edges: a x + b y <= c inside; (a, b) has length 1; lengths in world units."""
+    corners = SIZE * np.array(corners, np.float64)
+    along = np.roll(corners, -1, axis=0) - corners
+    normal = np.stack([along[:, 1], -along[:, 0]], axis=1) / np.linalg.norm(along, axis=1, keepdims=True)
+    if ((corners.mean(axis=0) - corners) * normal).sum(axis=1).max() > 0:
+        normal = -normal
+    return [(float(a), float(b), float(a * x + b * y)) for (a, b), (x, y) in zip(normal, corners, strict=True)]
+
+
+HULL_HALF_PLANES = [_half_planes(corners) for corners in HULL]
+
+
+def _on_hull(x: jax.Array, y: jax.Array, margin: jax.Array) -> jax.Array:
+    parts = [jnp.stack([a * x + b * y - c for a, b, c in planes]).max(axis=0) for planes in HULL_HALF_PLANES]
+    return jnp.stack(parts).min(axis=0) <= margin
+
+
+def _stripe(phase: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """From where to where, along the wheels (in radii), their grey stripes are seen; `from` exceeds `to` if nowhere."""
+    below = [jnp.sin(phase + turn) <= 0 for turn in (0.0, STRIPE_ANGLE)]
+    cosines = [jnp.cos(phase + turn) for turn in (0.0, STRIPE_ANGLE)]
+    ends = [jnp.where(seen, cosine, jnp.sign(cosine)) for seen, cosine in zip(below, cosines, strict=True)]
+    shown = below[0] | below[1]
+    return jnp.where(shown, jnp.minimum(*ends), 2.0), jnp.where(shown, jnp.maximum(*ends), -2.0)
+
+
+def _on_wheels(car: Car, x: jax.Array, y: jax.Array, margin: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Whether points of the car's frame are on a wheel, and on a wheel's stripe."""
+    half_x, half_y = WHEEL_HALF_SIZE
+    cos, sin = jnp.cos(car.joint_angle), jnp.sin(car.joint_angle)
+    first, last = _stripe(car.wheel_phase)
+    wheels, stripes = [], []
+    for k in range(4):
+        across = cos[k] * (x - WHEEL_X[k]) + sin[k] * (y - WHEEL_Y[k])
+        along = cos[k] * (y - WHEEL_Y[k]) - sin[k] * (x - WHEEL_X[k])
+        beside = jnp.abs(across) <= half_x + margin
+        wheels.append(beside & (jnp.abs(along) <= half_y + margin))
+        stripes.append(beside & (along >= half_y * first[k] - margin) & (along <= half_y * last[k] + margin))
+    return functools.reduce(jnp.logical_or, wheels), functools.reduce(jnp.logical_or, stripes)
+
+
+def _spots(window: Window, shape: tuple[int, int], reach: tuple[float, float], zoom: float):
+    """The pixels of the frame within `reach` of the car, and the spots in them at which it is tested.
+
+    Returns:
+      First row and column, numbers of rows and columns, and the spots' places to the right of and above the car's
+      origin, (SPOTS * SPOTS, rows * columns) each, in the window's pixels.
+    """
+    scale = np.array([window.height, window.width]) / shape
+    middle = np.array([0.75, 0.5]) * shape
+    extent = (zoom * np.array(reach) + OUTLINE) / scale
+    first, last = np.floor(middle - extent).astype(int), np.ceil(middle + extent).astype(int)
+    size = last - first
+    row, column, spot_row, spot_column = np.ogrid[: size[0], : size[1], :SPOTS, :SPOTS]
+    y = scale[0] * (middle[0] - first[0] - row - (spot_row + 0.5) / SPOTS)
+    x = scale[1] * (column + first[1] + (spot_column + 0.5) / SPOTS - middle[1])
+    x, y = (np.float32(places).reshape(size.prod(), -1).T for places in np.broadcast_arrays(x, y))
+    return first, size, x, y
+
+
+def car_layer(
+    car: Car, window: Window, shape: tuple[int, int], zoom: jax.Array | float, nearest: float, turn: jax.Array | None
+) -> Layer:
+    """The car, with its hull's origin in the middle of the frame's width and a quarter of its height above its foot.
+
+    Args:
+      shape: rows and columns of the frame.
+      zoom: (), window pixels per unit of length.
+      nearest: the greatest zoom that may be given, which decides how large the layer is.
+      turn: (), radians by which the car points to the left of straight up; None if it never does.
+    """
+    first, size, x, y = _spots(window, shape, UPRIGHT_REACH if turn is None else TURNED_REACH, nearest)
+    x, y, margin = x / zoom, y / zoom, OUTLINE / zoom
+    if turn is not None:
+        cos, sin = jnp.cos(turn), jnp.sin(turn)
+        x, y = cos * x + sin * y, cos * y - sin * x
+    hull = _on_hull(x, y, margin)
+    wheels, stripes = _on_wheels(car, x, y, margin)
+    shown = hull, wheels | hull, stripes & ~hull
+    hull, covered, stripes = (spots.astype(jnp.float32).mean(axis=0).reshape(size) for spots in shown)
+    grey = STRIPE_GREY * stripes
+    return Layer(*(int(place) for place in first), 1 - covered, (HULL_RED * hull + grey, grey, grey))
+
+
+def _interval(low: jax.Array | float, high: jax.Array | float, pixels: int, size: float) -> jax.Array:
+    """Share of each of `pixels` pixels of `size` that an interval on the window covers; it is rounded outwards."""
+    low, high = jnp.floor(jnp.minimum(low, high)) / size, (jnp.floor(jnp.maximum(low, high)) + 1) / size
+    edges = jnp.arange(pixels)
+    return jnp.clip(jnp.minimum(high, edges + 1) - jnp.maximum(low, edges), 0, 1)
+
+
+def panel_layer(car: Car, window: Window, shape: tuple[int, int]) -> Layer:
+    """The panel with bars for speed, the four wheels' rolling, steering and spin; without the score in digits.
+
+    gymnasium writes the score there. It is not the car's state, and up to gymnasium 1.3 it has up to 18 digits
+    that hides the bars beside it.
+    """
+    rows, columns = round(PANEL * shape[0]), shape[1]
+    tall, wide = window.height / shape[0], window.width / columns
+    unit_x, unit_y = window.width / GRID, window.height / GRID
+    foot = PANEL * window.height  # of the panel, from its top
+
+    def upright(place, value):
+        across = _interval(place * unit_x, (place + 1) * unit_x, columns, wide)
+        return _interval(foot - unit_y * (1 + value), foot - unit_y, rows, tall), across
+
+    def level(place, value):
+        along = _interval(place * unit_x, (place + value) * unit_x, columns, wide)
+        return _interval(foot - 4 * unit_y, foot - 2 * unit_y, rows, tall), along
+
+    speed = jnp.linalg.norm(hull_velocity(car))
+    omega, steering = car.wheel_omega, car.joint_angle[0]
+    bars = [
+        (speed, upright(5, 0.02 * speed), (255, 255, 255)),
+        (omega[0], upright(7, 0.01 * omega[0]), (0, 0, 255)),
+        (omega[1], upright(8, 0.01 * omega[1]), (0, 0, 255)),
+        (omega[2], upright(9, 0.01 * omega[2]), (51, 0, 255)),
+        (omega[3], upright(10, 0.01 * omega[3]), (51, 0, 255)),
+        (steering, level(20, -10.0 * steering), (0, 255, 0)),
+        (car.spin, level(30, -0.8 * car.spin), (255, 0, 0)),
+    ]
+    add = [jnp.zeros((rows, columns))] * 3
+    for value, (down, across), colour in bars:
+        share = jnp.where(jnp.abs(value) > INVISIBLE, down, 0)[:, None] * across
+        add = [old + channel * share if channel else old for old, channel in zip(add, colour, strict=True)]
+    add = tuple(jnp.minimum(channel, 255.0) for channel in add)
+    return Layer(shape[0] - rows, 0, jnp.zeros((rows, columns)), add)

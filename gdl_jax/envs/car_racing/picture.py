@@ -1,0 +1,196 @@
+"""Frames of CarRacing: gymnasium's, the book's, and large ones for videos.
+
+A frame shows the ground, one look-up in the scene's raster for each pixel; the car, drawn by shares of the few pixels
+that it can cover; and a panel of indicators. What a pixel shows is the mean over its area. No frame shows the score in
+digits: it is not the car's state, and gymnasium 1.3 writes it as a float of up to 18 digits that hide the bars of
+speed and wheels. Nor do tiles lose their shade (2 or 5 of 255) once the car has touched them, as gymnasium's do.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdl_jax.envs.car_racing.car import Car, hull_position, hull_velocity
+from gdl_jax.envs.car_racing.overlays import Window, car_layer, panel_layer
+from gdl_jax.envs.car_racing.scene import GRID, SHADES, Scene, look_up
+from gdl_jax.envs.car_racing.track import SCALE
+
+ZOOM = 2.7 * SCALE  # window pixels per unit of length
+FAR_ZOOM = 0.1 * SCALE  # from which gymnasium's camera comes down in the first second
+FOOT = 0.25  # of the window's height, that the car is above its foot
+SHADE = 2.55  # by which a shade of the road is lighter than the one before
+BORDER_WIDTH = 8.0 / SCALE
+GLIDING = 0.5  # speed above which the book's camera looks where the car goes, not where it points
+GYMNASIUM, BOOK = Window(1000, 800), Window(1200, 1000)
+# What a channel loses on its way to a whole number. pygame's smoothscale, which shrinks gymnasium's window, rounds down
+# once for each axis: 102 becomes 100. The book's OpenGL rounds to the nearest.
+SMOOTHSCALE_LOSS, OPENGL_LOSS = 2.25, 0.0
+SCORE = np.s_[..., 56:, :18, :]  # of a 64x64 frame: where gymnasium writes the score, over the bars of speed and wheels
+
+
+class Camera(NamedTuple):
+    """Where pixels are in the world: the middle of the one at (row, column) is at corner + row down + column across.
+
+    Attributes:
+      corner, across, down: (2,).
+    """
+
+    corner: jax.Array
+    across: jax.Array
+    down: jax.Array
+
+
+def camera_above(
+    position: jax.Array, heading: jax.Array, zoom: jax.Array | float, window: Window, shape: tuple[int, int]
+) -> Camera:
+    """The view of the car at `position` (2,), with the direction (-sin, cos) of `heading` upwards.
+
+    Args:
+      zoom: (), window pixels per unit of length.
+      shape: rows and columns of the frame.
+    """
+    rows, columns = shape
+    cos, sin = jnp.cos(heading), jnp.sin(heading)
+    across = window.width / columns / zoom * jnp.stack([cos, sin])
+    down = window.height / rows / zoom * jnp.stack([sin, -cos])
+    corner = position + (0.5 - 0.5 * columns) * across + (0.5 - (1 - FOOT) * rows) * down
+    return Camera(corner, across, down)
+
+
+def _share(inwards: jax.Array) -> jax.Array:
+    """Share of a pixel that is on the inner side of an edge, its middle being `inwards` pixels from it."""
+    return jnp.clip(0.5 + inwards, 0, 1)
+
+
+def _stripes(place: jax.Array, period: jax.Array) -> jax.Array:
+    """Share of a pixel that is on stripes which cover the first half of each period.
+
+    Args:
+      place: the middle of the pixel, in periods.
+      period: in pixels.
+    """
+    place = place - 0.25
+    return _share(period * (0.25 - jnp.abs(place - jnp.round(place))))
+
+
+def _ground(scene: Scene, camera: Camera, rows: range, columns: range) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Red, green and blue of the ground in a rectangle of the frame, (H, W) each, 0 to 255."""
+    row, column = np.array(rows, np.float32)[:, None], np.array(columns, np.float32)
+    x, y = (camera.corner[k] + row * camera.down[k] + column * camera.across[k] for k in (0, 1))
+    # gymnasium's pixels are 1.25 times as wide as high, the book's 1.2 times: they are taken for squares of that area.
+    scale = jax.lax.rsqrt(jnp.linalg.norm(camera.across) * jnp.linalg.norm(camera.down))  # pixels per unit of length
+
+    place = look_up(scene, x, y)
+    road = _share(place.distance * scale)
+    border = place.bordered * (_share((place.distance + BORDER_WIDTH) * scale) - road)
+    white = border * _stripes(0.5 * place.phase, 2 * scale / place.pace)
+    tile = jnp.floor(place.phase)
+    shade = tile - SHADES * jnp.floor((tile + 0.5) * (1 / SHADES))
+
+    period = 2 * scene.playfield / GRID
+    inside = _share((scene.playfield - jnp.maximum(jnp.abs(x), jnp.abs(y))) * scale)
+    meadow = inside * (1 - road - border)
+    grass = meadow * _stripes(x * (1 / period), period * scale) * _stripes(y * (1 / period), period * scale)
+
+    colours = scene.colours
+    light = SHADE * road * shade
+    channels = (
+        meadow * colours.background[k]
+        + grass * (colours.grass - colours.background)[k]
+        + (road * colours.road[k] + light)
+        + 255.0 * (border if k == 0 else white)
+        for k in range(3)
+    )
+    return tuple(channels)
+
+
+def _pack(channels, loss: float) -> jax.Array:
+    """Channels (H, W), 0 to 255, rounded and put into the low three bytes of (H, W) uint32, red lowest."""
+    # Adding 2^23 to a float32 leaves its whole part in the lowest bits, which is faster than a conversion.
+    whole = (jnp.maximum(channel - loss, 0) + 2.0**23 for channel in channels)
+    red, green, blue = (jax.lax.bitcast_convert_type(channel, jnp.uint32) & 0xFF for channel in whole)
+    return red | green << 8 | blue << 16
+
+
+def _draw(
+    scene: Scene,
+    car: Car,
+    zoom: jax.Array | float,
+    window: Window,
+    shape: tuple[int, int],
+    loss: float,
+    heading: jax.Array | None = None,
+) -> jax.Array:
+    """A frame, (rows, columns) uint32 of red, green and blue from the lowest byte; `heading` () if not the car's."""
+    turn = None if heading is None else car.angle - heading
+    camera = camera_above(hull_position(car), car.angle if heading is None else heading, zoom, window, shape)
+    panel = panel_layer(car, window, shape)
+    # All rows are ground at first: joining two parts is slower than drawing over one.
+    frame = _pack(_ground(scene, camera, range(shape[0]), range(shape[1])), loss)
+    frame = frame.at[panel.row :].set(_pack(panel.add, loss))
+
+    layer = car_layer(car, window, shape, zoom, ZOOM, turn)
+    rows, columns = (range(start, start + size) for start, size in zip(layer[:2], layer.keep.shape, strict=True))
+    below = _ground(scene, camera, rows, columns)
+    patch = _pack([layer.keep * old + new for old, new in zip(below, layer.add, strict=True)], loss)
+    return frame.at[rows.start : rows.stop, columns.start : columns.stop].set(patch)
+
+
+def _bytes(frame: jax.Array) -> jax.Array:
+    return jax.lax.bitcast_convert_type(frame, jnp.uint8)[..., :3]
+
+
+def opening_zoom(time: jax.Array) -> jax.Array:
+    """gymnasium's zoom `time` () seconds after the reset: it comes closer during the first second."""
+    return FAR_ZOOM * jnp.maximum(1 - time, 0) + ZOOM * jnp.minimum(time, 1)
+
+
+def draw_gymnasium(scene: Scene, car: Car, time: jax.Array) -> jax.Array:
+    """(96, 96, 3) uint8: gymnasium's observation but for the score.
+
+    Args:
+      time: (), seconds; gymnasium's is 0.02 after a reset, which takes a step.
+    """
+    return _bytes(_draw(scene, car, opening_zoom(time), GYMNASIUM, (96, 96), SMOOTHSCALE_LOSS))
+
+
+def draw_gymnasium64(scene: Scene, car: Car, time: jax.Array) -> jax.Array:
+    """(64, 64, 3) uint8: what `shrink` makes of gymnasium's observation; for agents that are to drive there, too."""
+    frame = _draw(scene, car, opening_zoom(time), GYMNASIUM, (64, 64), SMOOTHSCALE_LOSS)
+    return _bytes(frame.at[SCORE[1:3]].set(0))
+
+
+def shrink(frames: np.ndarray) -> np.ndarray:
+    """gymnasium's observations (..., 96, 96, 3) uint8 as (..., 64, 64, 3), with the score blackened.
+
+    Each pixel is the mean over its area, a pixel and a half wide and high. The score goes because it is written over
+    the bars of speed and wheels, in digits that differ between versions of gymnasium.
+    """
+    sums = frames.astype(np.uint16)
+    for axis in (-3, -2):
+        first, middle, last = (np.take(sums, np.arange(k, sums.shape[axis], 3), axis) for k in range(3))
+        pairs = np.stack([2 * first + middle, middle + 2 * last], axis)
+        shape = list(sums.shape)
+        shape[axis] = 64
+        sums = pairs.reshape(shape)
+    small = ((sums + 4) // 9).astype(np.uint8)
+    small[SCORE] = 0
+    return small
+
+
+def draw_book(scene: Scene, car: Car) -> jax.Array:
+    """(64, 64, 3) uint8: the picture of the book's copy of the game (08_WorldModels) but for the score.
+
+    Its zoom is constant, its window is 1200 by 1000, and, as in gym until 2021, its camera looks where the car goes,
+    once that moves. It took the colour at the middle of each pixel; here it is the mean over the pixel.
+    """
+    x, y = hull_velocity(car)
+    heading = jnp.where(jnp.square(x) + jnp.square(y) > GLIDING**2, -jnp.arctan2(x, y), car.angle)
+    return _bytes(_draw(scene, car, ZOOM, BOOK, (64, 64), OPENGL_LOSS, heading))
+
+
+def draw_view(scene: Scene, car: Car, time: jax.Array, height: int = 400, width: int = 600) -> jax.Array:
+    """(height, width, 3) uint8, both sizes static: what gymnasium's observation shows, for videos."""
+    return _bytes(_draw(scene, car, opening_zoom(time), GYMNASIUM, (height, width), OPENGL_LOSS))

@@ -1,0 +1,77 @@
+"""Ways to drive without learning: random actions, and a driver that sees the track.
+
+Actions are (3,): steering in [-1, 1], gas and brake in [0, 1]. Random policies don't look where they drive, so they
+are functions from a key to all actions of an episode.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from gdl_jax.envs.car_racing.car import FPS, Car, hull_position, hull_velocity
+from gdl_jax.envs.car_racing.track import Track
+
+LOW, HIGH = (-1.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+
+
+def _uniform(key: jax.Array, rows: int) -> jax.Array:
+    return jax.random.uniform(key, (rows, 3), minval=jnp.array(LOW), maxval=jnp.array(HIGH))
+
+
+def _hold(actions: jax.Array, steps: int, hold: int) -> jax.Array:
+    return jnp.repeat(actions, hold, axis=0)[:steps]
+
+
+def held_uniform(key: jax.Array, steps: int, hold: int) -> jax.Array:
+    """(steps, 3): uniform in the action box, a new action every `hold` steps (the book's policy of 2019)."""
+    return _hold(_uniform(key, -(-steps // hold)), steps, hold)
+
+
+def book_2020(key: jax.Array, steps: int, hold: int) -> jax.Array:
+    """(steps, 3): the policy of the book's repository since 2020, a new action every `hold` steps.
+
+    Actions chosen in the first 20 steps are full gas with a touch of steering to the left. After that, one number is
+    drawn from U(0, 1): of ten actions, four press the gas by it, two steer left and two right, one brakes, and one does
+    nothing.
+    """
+    rows = -(-steps // hold)
+    choice_key, amount_key = jax.random.split(key)
+    one_each = jnp.array([[0.0, 0, 0], [0, 1, 0], [-1, 0, 0], [1, 0, 0], [0, 0, 1]])
+    kinds = one_each[jnp.array([0, 1, 1, 1, 1, 2, 2, 3, 3, 4])]
+    drawn = kinds[jax.random.randint(choice_key, (rows,), 0, 10)] * jax.random.uniform(amount_key, (rows, 1))
+    starting = (jnp.arange(rows) * hold < 20)[:, None]
+    return _hold(jnp.where(starting, jnp.array([-0.1, 1.0, 0.0]), drawn), steps, hold)
+
+
+def brownian(key: jax.Array, steps: int) -> jax.Array:
+    """(steps, 3): a random walk clipped to the action box, a_t+1 = a_t + N(0, dt) with dt = 1/50 (ctallec 2018)."""
+    start_key, walk_key = jax.random.split(key)
+    moves = FPS**-0.5 * jax.random.normal(walk_key, (steps, 3))
+
+    def move(action, change):
+        return jnp.clip(action + change, jnp.array(LOW), jnp.array(HIGH)), action
+
+    return jax.lax.scan(move, _uniform(start_key, 1)[0], moves)[1]
+
+
+def pure_pursuit(track: Track, car: Car, cornering: float = 40.0, top_speed: float = 60.0) -> jax.Array:
+    """The action (3,) of a driver that steers at a point of the road ahead and slows down for turns.
+
+    Args:
+      cornering: sideways acceleration that the driver trusts the wheels with, in units/s^2.
+      top_speed: units/s.
+    """
+    position, velocity = hull_position(car), hull_velocity(car)
+    nearest = jnp.square(track.centre - position).sum(axis=1).argmin()
+    speed = jnp.linalg.norm(velocity)
+    ahead = track.centre[(nearest + 3 + (speed / 12).astype(jnp.int32)) % track.count] - position
+    cos, sin = jnp.cos(car.angle), jnp.sin(car.angle)
+    error = jnp.arctan2(cos * ahead[0] + sin * ahead[1], cos * ahead[1] - sin * ahead[0])
+
+    rows = (nearest + jnp.arange(16)) % track.count
+    turns = jnp.diff(track.angle[rows])
+    turns = jnp.abs((turns + jnp.pi) % (2 * jnp.pi) - jnp.pi)
+    curvature = jnp.convolve(turns, jnp.full((3,), 1 / 3), mode="valid").max() / 3.5
+    target = jnp.minimum(top_speed, jnp.sqrt(cornering / jnp.maximum(curvature, 1e-3)))
+    gas = jnp.clip(0.1 * (target - speed), 0.0, 1.0)
+    brake = jnp.clip(0.05 * (speed - target), 0.0, 0.8)
+    return jnp.stack([jnp.clip(1.5 * error, -1.0, 1.0), gas, brake])

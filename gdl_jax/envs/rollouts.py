@@ -1,0 +1,62 @@
+"""Episodes of a policy in an environment, as one pure function."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+# (state, action, key) -> state, reward (), terminated (), truncated (), info
+Step = Callable[[Any, Any, jax.Array], tuple[Any, jax.Array, jax.Array, jax.Array, Any]]
+# (memory, state, key) -> memory, action; the memory is whatever the policy carries along
+Policy = Callable[[Any, Any, jax.Array], tuple[Any, Any]]
+# (state, action, reward, state after it) -> what is kept of a step
+Record = Callable[[Any, Any, jax.Array, Any], Any]
+
+
+class Rollout(NamedTuple):
+    """One episode.
+
+    Attributes:
+      returned: (), the sum of rewards.
+      length: () int32, steps until the episode ended or was cut off, that step included.
+      state, memory: of the environment and of the policy, after the last of these steps.
+      records: what `record` made of each step, stacked (steps, ...); rows from `length` on repeat the step that would
+        come next, without reward. None without `record`.
+    """
+
+    returned: jax.Array
+    length: jax.Array
+    state: Any
+    memory: Any
+    records: Any
+
+
+def rollout(
+    step: Step, policy: Policy, state: Any, memory: Any, key: jax.Array, steps: int, record: Record | None = None
+) -> Rollout:
+    """Runs a policy for `steps` steps; once the episode is over, its state stands still and earns nothing.
+
+    It is one episode's: vmap it over keys, states, or a policy's parameters. Nothing is reset.
+    """
+
+    def advance(episode, key):
+        state, memory, returned, length, over = episode
+        policy_key, step_key = jax.random.split(key)
+        next_memory, action = policy(memory, state, policy_key)
+        next_state, reward, terminated, truncated, _ = step(state, action, step_key)
+        reward = jnp.where(over, 0.0, reward)
+        kept = None if record is None else record(state, action, reward, next_state)
+        state, memory = jax.tree.map(
+            lambda old, new: jnp.where(over, old, new), (state, memory), (next_state, next_memory)
+        )
+        return (state, memory, returned + reward, length + ~over, over | terminated | truncated), kept
+
+    start = (state, memory, jnp.float32(0), jnp.int32(0), jnp.bool_(False))
+    (state, memory, returned, length, _), records = jax.lax.scan(advance, start, jax.random.split(key, steps))
+    return Rollout(returned, length, state, memory, records)
+
+
+def open_loop(actions: jax.Array) -> Policy:
+    """The policy that takes actions (steps, ...) one after the other; its memory is the number of the next one."""
+    return lambda number, state, key: (number + 1, actions[number])

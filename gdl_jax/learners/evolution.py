@@ -1,0 +1,187 @@
+"""Evolution strategies as a learner: its state is the search distribution, its step one generation (book chapter 8).
+
+Any algorithm with evosax's interface will do; `learners.strategies` knows some by name.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import lax
+from jax.flatten_util import ravel_pytree
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.core.learner import Learner
+from gdl_jax.core.parallel import AXIS
+from gdl_jax.core.prng import example_keys
+
+Parameters = Any  # a pytree of arrays: one individual
+Population = Any  # the same pytree, with an axis of individuals in front
+Fitness = Callable[[Population, jax.Array], jax.Array]
+
+
+@struct.dataclass
+class EvolutionState:
+    """Where the search is.
+
+    Attributes:
+      search: the algorithm's own state.
+      best_parameters: the individual with the highest return of all that were tried; the first mean before any was.
+        Where returns are noisy it is the luckiest rather than the best: `mean_parameters` is what to drive with.
+      best_return: (), what it got; minus infinity before the first generation.
+    """
+
+    search: Any
+    best_parameters: Parameters
+    best_return: jax.Array
+
+
+def mean_parameters(algorithm: Any, state: EvolutionState) -> Parameters:
+    """The centre of the search: the mean of the distribution, or of a genetic algorithm its last generation's best."""
+    get = getattr(algorithm, "get_mean", None) or algorithm.get_best_solution
+    return get(state.search)
+
+
+def _copies(parameters: Parameters, count: int) -> Population:
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *jnp.shape(x))), parameters)
+
+
+def _flat(population: Population) -> jax.Array:
+    """(P, n)."""
+    return jax.vmap(lambda parameters: ravel_pytree(parameters)[0])(population)
+
+
+def _over_devices(individuals: Any, axis: PartitionSpec) -> Any:
+    """Under jit: lays arrays over all devices, as `core.parallel` lays batches."""
+    if jax.device_count() == 1:
+        return individuals
+    mesh = jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
+    return lax.with_sharding_constraint(individuals, NamedSharding(mesh, axis))
+
+
+def _checked(fitness: Fitness, population: Population, keys: jax.Array) -> jax.Array:
+    returns = fitness(population, keys)
+    got = getattr(returns, "shape", type(returns).__name__)
+    if got != keys.shape:
+        raise UserError(f"fitness: of {keys.shape[0]} individuals it must return shape {keys.shape}, not {got}")
+    return returns.astype(jnp.float32)
+
+
+def evolution(
+    algorithm: Any,
+    params: Any,
+    fitness: Fitness,
+    mean: Parameters,
+    *,
+    weight_decay: float = 0.01,
+    common_random_numbers: bool = False,
+    axis_name: str | None = None,
+) -> Learner:
+    """Maximises the expected return over parameters.
+
+    Every device has the whole distribution and evaluates its share of each population: under pmap the share is cut out
+    by hand, under jit by a sharding constraint. Which random numbers an individual meets doesn't depend on the layout.
+
+    Args:
+      algorithm: with evosax's interface (`init`, `ask`, `tell`; it minimises), e.g. from `strategies.make_strategy`.
+      params: the algorithm's.
+      fitness: (population, keys) -> returns (P,), higher is better. `population` is `mean`'s pytree with an axis of P
+        individuals in front, and `keys` (P,) has one key for each; P is a share of the population, or whatever
+        `evaluate` asks for. What is not finite counts as a failure: it is ranked last, and is in no mean.
+      mean: the first centre, a pytree of floating-point arrays.
+      weight_decay: c in "return - c * mean of squared parameters", which the algorithm gets to see; the metrics are
+        of returns alone. (estool's CMA-ES rewards large weights instead: a wrong sign, mended upstream later.)
+      common_random_numbers: whether all individuals of a generation meet the same random numbers (the same tracks),
+        which makes them easier to compare; the book's and the paper's have their own.
+      axis_name: the pmapped axis, or None.
+
+    The batch of a step is not looked at. Metrics of a step: mean_return, min_return, max_return and std_return of the
+    generation; best_return of all; sigma, the root mean square over individuals and parameters of the distance from
+    the centre; failed, how many returns were not finite. If all failed, they are not finite, which stops the loop.
+
+    `evaluate` takes a batch of B examples for B evaluations with random numbers of their own: "return" of
+    `mean_parameters`, "best_return" of the best individual under the same numbers. `sample(state, key, num)` draws
+    `num` individuals as the next populations would have them.
+
+    Raises:
+      UserError: at the first trace: returns of the wrong shape, or a population that the devices can't share evenly.
+    """
+    size = algorithm.population_size
+
+    def individual_keys(key, count):
+        if common_random_numbers:
+            return jnp.broadcast_to(key, (count,))
+        return example_keys(key, count, axis_name)
+
+    def laid_out(population, keys):
+        """Returns (P,) of what this device has to evaluate; under jit, of all."""
+        if axis_name is not None:
+            return _checked(fitness, population, keys)
+        population, keys = _over_devices((population, keys), PartitionSpec(AXIS))
+        return _checked(fitness, population, keys)
+
+    def generation_returns(population, key):
+        devices = jax.device_count() if axis_name is None else lax.axis_size(axis_name)
+        if size % devices:
+            raise UserError(f"--batch_size={size} (the population) is not a multiple of the {devices} devices")
+        if axis_name is None:
+            return _over_devices(laid_out(population, individual_keys(key, size)), PartitionSpec())
+        share = size // devices
+        first = lax.axis_index(axis_name) * share
+        mine = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, first, share), population)
+        return lax.all_gather(laid_out(mine, individual_keys(key, share)), axis_name, tiled=True)
+
+    def init(key, batch):
+        del batch
+        if hasattr(algorithm, "get_mean"):
+            search = algorithm.init(key, mean, params)
+        else:  # a genetic algorithm, whose first parents are all the same and have no fitness yet
+            search = algorithm.init(key, _copies(mean, size), jnp.full(size, jnp.inf), params)
+        state = EvolutionState(search, mean, -jnp.inf)
+        return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x)), state)  # no weak types: one compilation
+
+    def step(state, batch, key):
+        del batch
+        ask_key, fitness_key, tell_key = jax.random.split(key, 3)
+        population, search = algorithm.ask(ask_key, state.search, params)
+        if axis_name is None:
+            population = _over_devices(population, PartitionSpec())
+        returns = generation_returns(population, fitness_key)
+        finite = jnp.isfinite(returns)
+        flat = _flat(population)  # (P, n)
+        penalised = returns - weight_decay * jnp.square(flat).mean(axis=-1)
+        cost = jnp.where(finite, -penalised, jnp.nan)  # evosax's sign of failure
+        search, _ = algorithm.tell(tell_key, population, cost, search, params)
+        highest = jnp.where(finite, returns, -jnp.inf)
+        winner = jnp.argmax(highest)
+        improved = highest[winner] > state.best_return
+        centre, _ = ravel_pytree(mean_parameters(algorithm, state))
+        metrics = {
+            "mean_return": jnp.mean(returns, where=finite),
+            "min_return": jnp.min(returns, where=finite, initial=jnp.inf),
+            "max_return": highest[winner],
+            "std_return": jnp.std(returns, where=finite),
+            "best_return": jnp.maximum(highest[winner], state.best_return),
+            "sigma": jnp.sqrt(jnp.square(flat - centre).mean()),
+            "failed": (~finite).sum().astype(jnp.float32),
+        }
+        best = jax.tree.map(lambda new, old: jnp.where(improved, new[winner], old), population, state.best_parameters)
+        return EvolutionState(search, best, metrics["best_return"]), metrics
+
+    def evaluate(state, batch, key):
+        count = jax.tree.leaves(batch)[0].shape[0]
+        keys = example_keys(key, count, axis_name)[jnp.arange(2 * count) // 2]  # each example's for both
+        pair = jax.tree.map(lambda *x: jnp.stack(x), mean_parameters(algorithm, state), state.best_parameters)
+        population = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), _copies(pair, count))  # (2 B, ...)
+        returns = laid_out(population, keys).reshape(count, 2)
+        return {"return": returns[:, 0], "best_return": returns[:, 1]}
+
+    def sample(state, key, num):
+        keys = jax.random.split(key, -(-num // size))
+        populations = jax.vmap(lambda k: algorithm.ask(k, state.search, params)[0])(keys)
+        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:num], populations)
+
+    return Learner(init, step, evaluate, sample)

@@ -1,0 +1,66 @@
+"""The world models' controller: one layer from what vision and memory know to an action (book 08).
+
+With the defaults it has (32 + 256) * 3 + 3 = 867 parameters, few enough for an evolution strategy. They start at zero,
+the first mean of the search (Ha & Schmidhuber 2018).
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.nn.layers import Dense
+
+INPUTS = {"z": ("z",), "z_h": ("z", "hidden"), "z_h_c": ("z", "hidden", "cell")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    controller_inputs: str = "z_h"  # z: vision alone; z_h: and the LSTM's hidden state; z_h_c: and its cell (VizDoom's)
+    action_dim: int = 3  # numbers in an action
+
+
+class Controller(nn.Module):
+    """tanh(W x + b), each in (-1, 1), with x what `controller_inputs` names.
+
+    Raises:
+      UserError: on the first call: other inputs, or one that is needed and is None.
+    """
+
+    config: Config
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, z: jax.Array, hidden: jax.Array | None = None, cell: jax.Array | None = None, train: bool = False
+    ) -> jax.Array:
+        """Actions (B, action_dim).
+
+        Args:
+          z: (B, z_dim), the latent vector of the frame.
+          hidden, cell: (B, hidden_units) each, the LSTM's state on seeing the frames before; may be None if not used.
+          train: makes no difference.
+        """
+        del train
+        name = self.config.controller_inputs
+        if name not in INPUTS:
+            raise UserError(f"--controller_inputs={name}: unknown; choose one of {', '.join(INPUTS)}")
+        known = {"z": z, "hidden": hidden, "cell": cell}
+        seen = [known[part] for part in INPUTS[name]]
+        if any(part is None for part in seen):
+            raise UserError(f"--controller_inputs={name}: needs {', '.join(INPUTS[name])} of each frame")
+        x = jnp.concatenate(seen, axis=-1)  # (B, 288)
+        zeros = nn.initializers.zeros
+        x = Dense(self.config.action_dim, kernel_init=zeros, dtype=self.dtype, name="action")(x)  # (B, 3)
+        return jnp.tanh(x.astype(jnp.float32))
+
+
+def driving_controls(action: jax.Array) -> jax.Array:
+    """The car's steering in [-1, 1], gas and brake in [0, 1], from actions (..., 3) in [-1, 1].
+
+    Gas and brake are (action + 1) / 2: a controller of zeros drives straight on at half gas and half brake.
+    """
+    steering, pedals = action[..., :1], action[..., 1:]
+    return jnp.concatenate([steering, (pedals + 1) / 2], axis=-1)

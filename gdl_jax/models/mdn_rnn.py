@@ -1,0 +1,143 @@
+"""The world models' memory: a recurrent network that ends in mixtures of Gaussians (Ha & Schmidhuber 2018; book 08).
+
+The conventions are the paper's. Step t sees the latent vector z_t, the action a_t chosen there, and the reward that
+came with z_t, and tells of what a_t leads to: z_{t+1}, its reward, and whether the episode ends. What it has seen until
+then is in the carry; a controller that has to choose a_{t+1} reads z_{t+1} and the hidden state after step t. (The
+book's code is off by one: its network is trained so, but given a_{t-1} in place of a_t when it runs.)
+
+Rewards are 0 or 1: whether there was one. Before the first action it is 0.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.models.checks import activation
+from gdl_jax.nn.layers import Dense
+from gdl_jax.nn.mixture import mixture_sample
+from gdl_jax.nn.recurrent import LSTM, RECURRENT_ACTIVATIONS, LSTMCarry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    z_dim: int = 32  # dimensions of the latent space
+    action_dim: int = 3  # numbers in an action
+    hidden_units: int = 256  # of the LSTM
+    mixtures: int = 5  # Gaussians per latent dimension
+    reward_input: bool = True  # whether the network sees the reward that came with z (the paper's does not)
+    reward_head: bool = True  # whether it predicts the next reward; the dream's score needs it
+    done_head: bool = False  # whether it predicts the end of the episode
+    recurrent_activation: str = "sigmoid"  # of the gates, by name; the book's Keras had hard_sigmoid
+
+
+class Prediction(NamedTuple):
+    """What is to come: a mixture for each dimension of the next z, and logits of its reward and of the end.
+
+    Attributes:
+      log_weights: (B, T, z, K), not normalised.
+      means, log_sigmas: (B, T, z, K).
+      reward_logit, done_logit: (B, T), or None where the network has no such head.
+    """
+
+    log_weights: jax.Array
+    means: jax.Array
+    log_sigmas: jax.Array
+    reward_logit: jax.Array | None
+    done_logit: jax.Array | None
+
+
+class MDNRNN(nn.Module):
+    """LSTM and mixture density network."""
+
+    config: Config
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, z: jax.Array, action: jax.Array, reward: jax.Array, carry: LSTMCarry, train: bool = False
+    ) -> tuple[Prediction, jax.Array, LSTMCarry]:
+        """A whole sequence, or a single step as one of T = 1.
+
+        Args:
+          z: (B, T, z_dim).
+          action: (B, T, action_dim), chosen on seeing z.
+          reward: (B, T), 0 or 1, that came with z; not looked at where config.reward_input is False.
+          carry: before the first step, from `zero_carry` at the beginning of an episode.
+          train: makes no difference.
+
+        Returns:
+          The predictions, the hidden states (B, T, hidden_units) that they are made of, and the carry at the end.
+        """
+        del train
+        config = self.config
+        seen = [z, action, *([reward[..., None]] if config.reward_input else [])]
+        hidden, carry = self._lstm(name="lstm")(jnp.concatenate(seen, axis=-1), carry)  # (B, T, 256)
+        parameters = 3 * config.z_dim * config.mixtures
+        outputs = parameters + config.reward_head + config.done_head  # 481 with one head
+        flat = hidden.reshape(-1, config.hidden_units)
+        flat = Dense(outputs, dtype=self.dtype, name="head")(flat).astype(jnp.float32)
+        flat = flat.reshape(*z.shape[:2], outputs)  # (B, T, 481)
+        mixtures = flat[..., :parameters].reshape(*z.shape[:2], 3, config.z_dim, config.mixtures)
+        log_weights, means, log_sigmas = (mixtures[:, :, i] for i in range(3))  # each (B, T, 32, 5)
+        reward_logit = flat[..., parameters] if config.reward_head else None
+        done_logit = flat[..., -1] if config.done_head else None
+        return Prediction(log_weights, means, log_sigmas, reward_logit, done_logit), hidden, carry
+
+    @nn.nowrap
+    def zero_carry(self, batch_size: int) -> LSTMCarry:
+        """At the beginning of an episode."""
+        return self._lstm().zero_carry(batch_size)
+
+    @nn.nowrap
+    def _lstm(self, **name) -> LSTM:
+        activate = activation(self.config, "recurrent_", RECURRENT_ACTIVATIONS)
+        return LSTM(self.config.hidden_units, activate, self.dtype, **name)
+
+
+def dream_step(
+    module: MDNRNN,
+    variables: Any,
+    key: jax.Array,
+    z: jax.Array,
+    action: jax.Array,
+    reward: jax.Array,
+    carry: LSTMCarry,
+    temperature: jax.Array | float = 1.0,
+) -> tuple[jax.Array, jax.Array, jax.Array, LSTMCarry]:
+    """What the network thinks happens next, in one dream; made to be vmapped.
+
+    Args:
+      module, variables: the network.
+      key: for the draw from the mixtures.
+      z, action, reward, carry: (z_dim,), (action_dim,), () and (hidden_units,) twice, as in `MDNRNN`.
+      temperature: of the draw; see `nn.mixture.mixture_sample`.
+
+    Returns:
+      The next z (z_dim,), logits () of its reward and of the end, each minus infinity where the network has no such
+      head, and the carry.
+    """
+    one = jax.tree.map(lambda x: x[None], carry)
+    predicted, _, carry = module.apply(variables, z[None, None], action[None, None], reward[None, None], one)
+    predicted = jax.tree.map(lambda x: x[0, 0], predicted)
+    next_z = mixture_sample(key, predicted.log_weights, predicted.means, predicted.log_sigmas, temperature)
+    never = jnp.float32(-jnp.inf)
+    reward_logit = never if predicted.reward_logit is None else predicted.reward_logit
+    done_logit = never if predicted.done_logit is None else predicted.done_logit
+    return next_z, reward_logit, done_logit, jax.tree.map(lambda x: x[0], carry)
+
+
+def transition(module: MDNRNN) -> Callable:
+    """`dream_step` of a network, as `gdl_jax.envs.dream.Dream` takes it.
+
+    Raises:
+      UserError: the network does not predict rewards, of which a dream's score is made.
+    """
+    if not module.config.reward_head:
+        raise UserError("--reward_head=false: a dream needs a network that predicts rewards")
+    return partial(dream_step, module)

@@ -1,0 +1,117 @@
+"""The world models' vision: a variational autoencoder of 64x64 frames (Ha & Schmidhuber 2018; book chapter 8).
+
+No convolution is padded. The defaults are the book's; `PAPER` is the paper's, which is wider.
+`gdl_jax.learners.variational.vae` trains the two networks; `encode_frames` is what runs beside an environment.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.models.checks import convolutions
+from gdl_jax.nn.layers import ConvTranspose, Dense
+from gdl_jax.nn.space_to_depth import StridedConv
+
+CHUNK = 16  # frames that are encoded at a time on CPU, so that what their layers lay out stays in a cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    encoder_filters: tuple[int, ...] = (32, 64, 64, 128)  # channels of the encoder's convolutions
+    encoder_kernel_sizes: tuple[int, ...] = (4, 4, 4, 4)  # of each convolution, a multiple of its stride
+    encoder_strides: tuple[int, ...] = (2, 2, 2, 2)  # of each convolution
+    decoder_units: int = 1024  # channels of the one pixel that the decoder begins with
+    decoder_filters: tuple[int, ...] = (64, 64, 32, 3)  # channels of the transposed convolutions; the last: the image's
+    decoder_kernel_sizes: tuple[int, ...] = (5, 5, 6, 6)  # of each transposed convolution
+    decoder_strides: tuple[int, ...] = (2, 2, 2, 2)  # of each transposed convolution
+    z_dim: int = 32  # dimensions of the latent space
+
+
+PAPER = Config(encoder_filters=(32, 64, 128, 256), decoder_filters=(128, 64, 32, 3))
+
+
+class WorldEncoder(nn.Module):
+    """Frames (B, H, W, C) in [0, 1] -> mean and log-variance of q(z | x), each (B, z_dim).
+
+    Attributes:
+      axis_name: of the pmapped axis; nothing here depends on it.
+    """
+
+    config: Config
+    dtype: jnp.dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+        del train
+        config = self.config
+        for i, (features, size, stride) in enumerate(convolutions(config, "encoder_")):
+            if size % stride:
+                raise UserError(f"--encoder_kernel_sizes: {size} is no multiple of its stride, {stride}")
+            if min(x.shape[1:3]) < size:
+                raise UserError(f"--encoder_strides: {x.shape[1]}x{x.shape[2]} is less than layer {i + 1}'s kernel")
+            x = StridedConv(features, size, stride, dtype=self.dtype, name=f"conv_{i}")(x)
+            x = nn.relu(x)  # (B, 31, 31, 32), (B, 14, 14, 64), (B, 6, 6, 64), (B, 2, 2, 128)
+        x = x.reshape(x.shape[0], -1)  # (B, 512)
+        mean = Dense(config.z_dim, dtype=self.dtype, name="mean")(x)
+        log_var = Dense(config.z_dim, dtype=self.dtype, name="log_var")(x)
+        return mean.astype(jnp.float32), log_var.astype(jnp.float32)
+
+
+class WorldDecoder(nn.Module):
+    """Codes (B, z_dim) -> frames (B, H, W, C) in (0, 1).
+
+    Attributes:
+      image_shape: (H, W, C), which is what the kernels and strides must make of one pixel.
+      axis_name: of the pmapped axis; nothing here depends on it.
+    """
+
+    config: Config
+    image_shape: tuple[int, int, int] = (64, 64, 3)
+    dtype: jnp.dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, z: jax.Array, train: bool) -> jax.Array:
+        del train
+        config = self.config
+        layers = list(convolutions(config, "decoder_"))
+        x = Dense(config.decoder_units, dtype=self.dtype, name="dense")(z)[:, None, None]  # (B, 1, 1, 1024)
+        for i, (features, size, stride) in enumerate(layers):
+            x = ConvTranspose(features, size, stride, "VALID", dtype=self.dtype, name=f"conv_{i}")(x)
+            if i < len(layers) - 1:
+                x = nn.relu(x)  # (B, 5, 5, 64), (B, 13, 13, 64), (B, 30, 30, 32)
+        if x.shape[1:] != self.image_shape:
+            made, wanted = ("x".join(map(str, shape)) for shape in (x.shape[1:], self.image_shape))
+            flags = "--decoder_kernel_sizes, --decoder_strides and --decoder_filters"
+            raise UserError(f"{flags} make images of {made}, not of {wanted}")
+        return nn.sigmoid(x.astype(jnp.float32))  # (B, 64, 64, 3)
+
+
+def encode_frames(encoder: WorldEncoder, params: Any, frames: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean and log-variance of frames, each (B, z_dim).
+
+    On CPU, CHUNK frames at a time go through all layers.
+
+    Args:
+      encoder: the network.
+      params: its parameters.
+      frames: (B, H, W, C), uint8, or floats in [0, 1].
+    """
+
+    def encode(frames):
+        pixels = frames / jnp.float32(255) if frames.dtype == jnp.uint8 else frames
+        return encoder.apply({"params": params}, pixels, False)
+
+    def in_chunks(frames):
+        count = len(frames) // CHUNK
+        chunks, rest = frames[: count * CHUNK].reshape(count, CHUNK, *frames.shape[1:]), frames[count * CHUNK :]
+        parts = jax.tree.map(lambda x: x.reshape(count * CHUNK, x.shape[-1]), lax.map(encode, chunks))
+        return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), parts, encode(rest)) if len(rest) else parts
+
+    return lax.platform_dependent(frames, cpu=in_chunks, default=encode)

@@ -1,0 +1,71 @@
+"""Shards on disk: whole or not at all, and damage is named."""
+
+import json
+
+import numpy as np
+import pytest
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.data.shards import count_shards, has_shard, read_notes, read_shard, write_shard
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = tmp_path / "shards"
+    for number in range(3):
+        write_shard(root, number, {"a": np.full((2, 3), number), "b": np.arange(2.0)}, {"policy": "none"})
+    return root
+
+
+def test_what_was_written_is_read(root):
+    assert count_shards(root) == 3
+    arrays = read_shard(root, 2)
+    np.testing.assert_array_equal(arrays["a"], np.full((2, 3), 2))
+    np.testing.assert_array_equal(arrays["b"], [0.0, 1.0])
+    assert isinstance(arrays["a"], np.memmap)
+    assert read_notes(root, 2) == {"policy": "none"}
+
+
+def test_a_shard_cut_short_by_a_kill_is_not_there(root, monkeypatch):
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathlib.Path.replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_shard(root, 3, {"a": np.zeros(2)}, {})
+    monkeypatch.undo()
+    assert not has_shard(root, 3)
+    assert count_shards(root) == 3
+    write_shard(root, 3, {"a": np.ones(2)}, {})
+    np.testing.assert_array_equal(read_shard(root, 3)["a"], [1.0, 1.0])
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
+def test_a_damaged_file_is_named(root, damage):
+    path = root / "00001.a.npy"
+    contents = bytearray(path.read_bytes())
+    if damage == "truncated":
+        path.write_bytes(contents[:-8])
+    elif damage == "flipped":
+        contents[-3] ^= 1
+        path.write_bytes(contents)
+    else:
+        path.unlink()
+    with pytest.raises(UserError, match=r"00001\.a\.npy: (damaged|missing); delete 00001\.json"):
+        read_shard(root, 1)
+    read_shard(root, 0)
+
+
+@pytest.mark.parametrize("contents", ["", "[]", "{}", json.dumps({"checksums": [], "notes": {}})])
+def test_a_damaged_description_is_named(root, contents):
+    (root / "00001.json").write_text(contents)
+    with pytest.raises(UserError, match=r"00001\.json: damaged"):
+        read_shard(root, 1)
+
+
+def test_gaps_and_empty_folders_are_refused(root, tmp_path):
+    with pytest.raises(UserError, match="no shards there"):
+        count_shards(tmp_path / "nowhere")
+    (root / "00001.json").unlink()
+    with pytest.raises(UserError, match=r"00001\.json: missing"):
+        count_shards(root)

@@ -1,0 +1,162 @@
+"""The stages of the world models: out of order, cut short, of other sizes, and the agent's view of the game."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import world_controller, world_encode, world_memory, world_models, world_rollouts, world_vae
+from experiments.run import main
+from experiments.world_driving import control, drive, film
+from experiments.world_rollouts import FRAMES, make_worlds
+from gdl_jax.data.shards import has_shard, read_shard
+from gdl_jax.models.agent import act, empty_mind, told
+from tests.experiments import worlds
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("world")
+    worlds.agent(root)
+    return root
+
+
+def refused(capsys, call):
+    with pytest.raises(SystemExit, match="2"):
+        call()
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("error: ")
+    return lines[-1]
+
+
+def stage(name, root, *more):
+    return lambda: world_models.main(["program", f"--workdir={root}", f"--stage={name}", *more])
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [("vae", "rollouts"), ("encode", "vae"), ("memory", "latents"), ("controller", "vae"), ("evaluate", "controller")],
+)
+def test_stages_out_of_order_are_refused(name, missing, tmp_path, capsys):
+    if name == "evaluate":
+        pytest.importorskip("Box2D", reason="evaluation needs gymnasium[box2d]")
+    assert missing in refused(capsys, stage(name, tmp_path))
+
+
+def test_flags_for_a_stage_need_to_say_which(tmp_path, capsys):
+    assert "--stage" in refused(capsys, lambda: world_models.main(["program", "--", "--episodes=3"]))
+
+
+def test_rollouts_that_were_killed_go_on_and_end_the_same(tmp_path, monkeypatch):
+    worlds.rollouts(tmp_path / "whole", 30)
+    written = world_rollouts.write_shard
+
+    def killed_at_the_second(root, number, *more):
+        if number == 1:
+            raise KeyboardInterrupt
+        written(root, number, *more)
+
+    monkeypatch.setattr(world_rollouts, "write_shard", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        worlds.rollouts(tmp_path / "killed", 30)
+    monkeypatch.undo()
+    assert has_shard(tmp_path / "killed" / "rollouts", 0)
+    worlds.rollouts(tmp_path / "killed", 30)
+    for number in range(3):
+        whole, killed = (read_shard(tmp_path / name / "rollouts", number) for name in ("whole", "killed"))
+        for name, array in whole.items():
+            np.testing.assert_array_equal(array, killed[name])
+
+
+def test_rollouts_of_other_flags_are_not_mixed(root, capsys):
+    line = refused(capsys, lambda: worlds.rollouts(root, 20, "--policy=brownian"))
+    assert "--policy was held_uniform, is now brownian" in line
+
+
+@pytest.mark.parametrize("flag", ["--policy=none", "--frames=none", "--episodes=7", "--hold=0"])
+def test_bad_flags_of_rollouts_are_refused(flag, tmp_path, capsys):
+    line = refused(capsys, lambda: world_rollouts.main(["program", f"--out={tmp_path}", "--shard_episodes=4", flag]))
+    assert flag.partition("=")[0] in line
+
+
+def test_a_damaged_shard_is_named(root, tmp_path, capsys):
+    flags = worlds.rollouts(tmp_path)
+    path = tmp_path / "rollouts" / "00001.frames.npy"
+    path.write_bytes(path.read_bytes()[:-100])
+    line = refused(capsys, lambda: main(world_vae.EXPERIMENT, "about", ["program", *flags]))
+    assert "00001.frames.npy: damaged" in line
+
+
+def test_codes_of_another_vision_are_not_mixed(root, tmp_path, capsys):
+    flags = worlds.rollouts(tmp_path)
+    main(world_vae.EXPERIMENT, "about", ["program", f"--workdir={tmp_path / 'vae'}", *flags, "--steps=3"])
+    arguments = (f"--rollouts={root / 'rollouts'}", f"--vision={tmp_path / 'vae'}", f"--out={root / 'latents'}")
+    assert "another vision" in refused(capsys, lambda: world_encode.main(["program", *arguments]))
+
+
+def test_a_memory_of_other_codes_is_refused(root, capsys):
+    flags = ["program", f"--dataset=latents:{root / 'latents'}", *worlds.MEMORY, "--z_dim=5"]
+    assert "--z_dim=5" in refused(capsys, lambda: main(world_memory.EXPERIMENT, "about", flags))
+
+
+def test_what_is_no_vision_is_refused(root, capsys):
+    flags = ["program", f"--vision={root / 'memory'}", f"--memory={root / 'memory'}"]
+    line = refused(capsys, lambda: main(world_controller.EXPERIMENT, "about", flags))
+    assert "--vision" in line and "world_memory" in line
+
+
+@pytest.fixture(scope="module")
+def game(root):
+    """The game with an agent that sees the codes' means, so that nothing about it is random but the tracks."""
+    flags = {"vision": str(root / "vae"), "memory": str(root / "memory"), "sampled_z": False}
+    config = world_controller.Config(batch_size=2, episodes=2, max_steps=6, evaluation_episodes=2, **flags)
+    return world_controller.load(config)
+
+
+def controllers(game, count):
+    known = world_controller.parts(None, game)["controller"].inputs
+    inputs = [jnp.zeros(shape.shape) for shape in known]
+    shapes = game.agent.controller.init(jax.random.key(0), *inputs)["params"]
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=(count, *leaf.shape)), jnp.float32), shapes)
+
+
+def test_many_controllers_drive_as_each_of_them_alone(game):
+    """Returns on many tracks at once are those of single episodes, step by step."""
+    population, steps = controllers(game, 3), 12
+    tracks = make_worlds(jax.random.split(jax.random.key(1), 2), FRAMES["gymnasium"][0].playfield)
+    keys = jax.random.split(jax.random.key(2), 3)
+    arguments = (game.agent, game.knowledge)
+    driven = jax.jit(lambda p: drive(*arguments, p, keys, tracks, "gymnasium", steps))(population)
+    assert driven.returns.shape == (3, 2)
+    assert np.ptp(driven.returns) > 0.1
+    one = jax.jit(lambda c, world: film(*arguments, c, keys[0], world, "gymnasium", steps))
+    for i in range(3):
+        for j in range(2):
+            controller = jax.tree.map(lambda leaf, i=i: leaf[i], population)
+            shot = one(controller, jax.tree.map(lambda leaf, j=j: leaf[j], tracks))
+            total = shot["reward"][shot["running"]].sum()
+            np.testing.assert_allclose(driven.returns[i, j], total, rtol=1e-4, atol=1e-3)
+            assert driven.lengths[i, j] == shot["running"].sum()
+
+
+def test_the_memory_sees_at_run_time_what_it_sees_in_training(game):
+    """Stepping the agent leaves the memory where a pass over the whole sequence of (z_t, a_t, r_t) does."""
+    agent, knowledge = game.agent, game.knowledge
+    choice = control(agent, controllers(game, 2), 1)
+    rng = np.random.default_rng(1)
+    frames = rng.integers(0, 255, (5, 2, 64, 64, 3)).astype(np.uint8)
+    rewards = np.array([[3.0, -0.1], [-0.1, -0.1], [2.0, 1.0], [-0.1, 5.0], [1.0, -0.1]], np.float32)
+    noise = jnp.zeros((2, agent.memory.config.z_dim))
+    mind, codes, actions = empty_mind(agent, 2), [], []
+    for frame, reward in zip(frames, rewards, strict=True):
+        action, z, mind = act(agent, knowledge, choice, jnp.asarray(frame), noise, mind)
+        mind = told(mind, jnp.asarray(reward))
+        codes.append(z)
+        actions.append(action)
+    z, a = jnp.stack(codes, axis=1), jnp.stack(actions, axis=1)
+    came_with_z = np.pad((rewards > 0)[:-1], ((1, 0), (0, 0))).T.astype(np.float32)
+    _, _, carry = agent.memory.apply({"params": knowledge.memory}, z, a, came_with_z, agent.memory.zero_carry(2))
+    for stepped, whole in zip(mind.carry, carry, strict=True):
+        np.testing.assert_allclose(stepped, whole, rtol=1e-4, atol=1e-5)
+    assert np.ptp(a, axis=1).max() > 0.01

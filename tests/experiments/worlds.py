@@ -1,0 +1,41 @@
+"""World models so small that every stage takes seconds."""
+
+from experiments import world_encode, world_memory, world_rollouts, world_vae
+from experiments.run import main
+
+VISION = (
+    *("--encoder_filters=4,4,4,8", "--decoder_units=16", "--decoder_filters=4,4,4,3", "--z_dim=4"),
+    *("--batch_size=8", "--log_every=2", "--eval_every=2", "--checkpoint_every=2"),
+)
+MEMORY = (
+    *("--z_dim=4", "--hidden_units=8", "--mixtures=2"),
+    *("--batch_size=4", "--log_every=2", "--eval_every=2", "--checkpoint_every=2"),
+)
+CONTROLLER = (
+    *("--batch_size=2", "--episodes=2", "--max_steps=6", "--evaluation_episodes=2"),
+    *("--log_every=2", "--eval_every=2", "--checkpoint_every=2"),
+)
+
+
+def rollouts(root, episodes=20, *flags):
+    """The flags of a vision that is to be trained on a few steps of a few episodes."""
+    shards = (f"--episodes={episodes}", "--shard_episodes=10", "--steps=8")
+    world_rollouts.main(["program", f"--out={root / 'rollouts'}", *shards, *flags])
+    return [f"--dataset=rollouts:{root / 'rollouts'}", *VISION]
+
+
+def latents(root):
+    """The flags of a memory that is to be trained on the codes of a vision, which is trained for two steps."""
+    main(world_vae.EXPERIMENT, "about", ["program", f"--workdir={root / 'vae'}", *rollouts(root), "--steps=2"])
+    places = (f"--rollouts={root / 'rollouts'}", f"--vision={root / 'vae'}", f"--out={root / 'latents'}")
+    world_encode.main(["program", *places])
+    return [f"--dataset=latents:{root / 'latents'}", *MEMORY]
+
+
+def agent(root):
+    """The flags of a controller for a vision and a memory, each trained for two steps."""
+    main(world_memory.EXPERIMENT, "about", ["program", f"--workdir={root / 'memory'}", *latents(root), "--steps=2"])
+    return [f"--vision={root / 'vae'}", f"--memory={root / 'memory'}", *CONTROLLER]
+
+
+NEEDS = {"world_vae": rollouts, "world_memory": latents, "world_controller": agent}

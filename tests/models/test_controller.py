@@ -1,0 +1,56 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.models.controller import Config, Controller, driving_controls
+
+Z, HIDDEN, CELL = 32, 256, 256
+
+
+def inputs(count=5):
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=(count, size)).astype(np.float32) for size in (Z, HIDDEN, CELL)]
+
+
+@pytest.mark.parametrize(("name", "count"), [("z_h", 867), ("z", 99), ("z_h_c", 1635)])
+def test_parameter_count(name, count):
+    variables = Controller(Config(controller_inputs=name)).init(jax.random.key(0), *inputs())
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == count
+
+
+def test_it_starts_at_zero_and_drives_straight_on():
+    module = Controller(Config())
+    variables = module.init(jax.random.key(0), *inputs())
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(variables))
+    np.testing.assert_array_equal(driving_controls(module.apply(variables, *inputs())), [[0, 0.5, 0.5]] * 5)
+
+
+@pytest.mark.parametrize(("name", "used"), [("z_h", 2), ("z", 1), ("z_h_c", 3)])
+def test_actions_of_a_whole_population_are_the_equation_s(name, used):
+    module, seen = Controller(Config(controller_inputs=name)), inputs()
+    flat, unravel = ravel_pytree(module.init(jax.random.key(0), *seen)["params"])
+    population = np.random.default_rng(1).normal(size=(4, flat.size)).astype(np.float32) * 0.1
+    actions = jax.vmap(lambda vector: module.apply({"params": unravel(vector)}, *seen))(population)
+    x = np.concatenate(seen[:used], axis=1)
+    for vector, action in zip(population, np.asarray(actions), strict=True):
+        params = unravel(vector)["action"]
+        expected = np.tanh(x @ np.asarray(params["kernel"]) + np.asarray(params["bias"]))
+        np.testing.assert_allclose(action, expected, atol=1e-5)
+    assert np.std(actions) > 0.1
+
+
+def test_controls_are_in_the_car_s_ranges():
+    actions = np.array([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0], [0.2, -0.5, 0.5]], np.float32)
+    np.testing.assert_allclose(driving_controls(jnp.asarray(actions)), [[-1, 0, 0], [1, 1, 1], [0.2, 0.25, 0.75]])
+    assert driving_controls(jnp.zeros((2, 7, 3))).shape == (2, 7, 3)
+
+
+def test_what_cannot_be_seen_is_an_error():
+    z, hidden, _ = inputs()
+    with pytest.raises(UserError, match=r"^--controller_inputs=h: unknown; choose one of z, z_h, z_h_c"):
+        Controller(Config(controller_inputs="h")).init(jax.random.key(0), z, hidden)
+    with pytest.raises(UserError, match=r"^--controller_inputs=z_h_c: needs z, hidden, cell"):
+        Controller(Config(controller_inputs="z_h_c")).init(jax.random.key(0), z, hidden)

@@ -1,0 +1,162 @@
+"""The world models' autoencoder: parameter counts, lax's numbers, frames in chunks, errors."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.learners.optimizers import make_optimizer
+from gdl_jax.learners.variational import vae
+from gdl_jax.losses.reconstruction import mse
+from gdl_jax.models.world_vae import CHUNK, PAPER, Config, WorldDecoder, WorldEncoder, encode_frames
+
+FRAMES = np.random.default_rng(0).integers(256, size=(CHUNK + 3, 64, 64, 3), dtype=np.uint8)
+SMALL = Config(encoder_filters=(4, 6, 6, 8), decoder_units=16, decoder_filters=(8, 6, 4, 3), z_dim=5)
+
+
+def size(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def parameters(module, inputs):
+    """Of unit scale, biases too; drawn by NumPy, for speed."""
+    rng = np.random.default_rng(1)
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs, False))["params"]
+
+    def draw(leaf):
+        return (rng.normal(size=leaf.shape) / np.sqrt(max(1, np.prod(leaf.shape[:-1])))).astype(np.float32)
+
+    return jax.tree.map(draw, shapes)
+
+
+@pytest.mark.parametrize(
+    ("config", "encoder", "decoder", "total"),
+    [(Config(), 264_032, 1_851_939, 2_115_971), (PAPER, 755_744, 3_592_803, 4_348_547)],
+    ids=["book", "paper"],
+)
+def test_parameter_counts_are_the_book_s_and_the_paper_s(config, encoder, decoder, total):
+    frames, codes = jnp.zeros((1, 64, 64, 3)), jnp.zeros((1, 32))
+    counts = [
+        size(jax.eval_shape(lambda module=module, x=x: module.init(jax.random.key(0), x, False)))
+        for module, x in ((WorldEncoder(config), frames), (WorldDecoder(config), codes))
+    ]
+    assert counts == [encoder, decoder] and sum(counts) == total
+
+
+def lax_encoder(params, frames):
+    x = frames.astype(np.float32) / 255
+    for i in range(4):
+        layer = params[f"conv_{i}"]
+        x = lax.conv_general_dilated(x, layer["kernel"], (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        x = jnp.maximum(x + layer["bias"], 0)
+    x = x.reshape(len(x), -1)
+    return [x @ params[name]["kernel"] + params[name]["bias"] for name in ("mean", "log_var")]
+
+
+def test_encoder_is_laxs_whole_and_in_chunks():
+    encoder = WorldEncoder(Config())
+    params = parameters(encoder, jnp.zeros((1, 64, 64, 3)))
+    expected = jax.jit(lax_encoder)(params, FRAMES)
+    assert min(float(jnp.std(e)) for e in expected) > 0.1
+    whole = jax.jit(lambda p, x: encoder.apply({"params": p}, x, False))(params, FRAMES / np.float32(255))
+    encode = jax.jit(lambda p, x: encode_frames(encoder, p, x))
+    for actual in (whole, encode(params, FRAMES), encode(params, FRAMES / np.float32(255))):
+        for a, e in zip(actual, expected, strict=True):
+            np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [3, CHUNK, 2 * CHUNK])
+def test_any_number_of_frames_can_be_encoded(count):
+    encoder = WorldEncoder(SMALL)
+    params = parameters(encoder, jnp.zeros((1, 64, 64, 3)))
+    frames = np.concatenate([FRAMES, FRAMES])[:count]
+    mean, log_var = jax.jit(lambda x: encode_frames(encoder, params, x))(frames)
+    expected = lax_encoder(params, frames)
+    np.testing.assert_allclose(mean, expected[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(log_var, expected[1], rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_are_laxs():
+    encoder = WorldEncoder(SMALL)
+    params = parameters(encoder, jnp.zeros((1, 64, 64, 3)))
+    frames = FRAMES[:3]
+
+    def loss(function, params):
+        mean, log_var = function(params)
+        return jnp.sum(jnp.sin(mean)) + jnp.sum(jnp.cos(log_var))
+
+    actual = jax.jit(jax.grad(lambda p: loss(lambda p: encode_frames(encoder, p, frames), p)))(params)
+    expected = jax.jit(jax.grad(lambda p: loss(lambda p: lax_encoder(p, frames), p)))(params)
+    for (path, a), e in zip(jax.tree.leaves_with_path(actual), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-3, atol=1e-4, err_msg=jax.tree_util.keystr(path))
+
+
+def stamp(x, kernel, stride):
+    """Transposed convolution: every input pixel adds its multiple of the kernel at stride times its place."""
+    height, width = (stride * (n - 1) + k for n, k in zip(x.shape[1:3], kernel.shape[:2], strict=True))
+    out = np.zeros((len(x), height, width, kernel.shape[3]))
+    for i in range(x.shape[1]):
+        for j in range(x.shape[2]):
+            rows, columns = slice(stride * i, stride * i + len(kernel)), slice(stride * j, stride * j + len(kernel))
+            out[:, rows, columns] += np.einsum("bc,klcf->bklf", x[:, i, j], kernel)
+    return out
+
+
+def test_decoder_stamps_its_kernels():
+    decoder = WorldDecoder(SMALL)
+    codes = np.random.default_rng(2).normal(size=(2, 5)).astype(np.float32)
+    params = parameters(decoder, codes)
+    frames = np.asarray(jax.jit(lambda z: decoder.apply({"params": params}, z, False))(codes))
+    x = (codes @ params["dense"]["kernel"] + params["dense"]["bias"])[:, None, None].astype(np.float64)
+    for i in range(4):
+        x = stamp(x, params[f"conv_{i}"]["kernel"], 2) + params[f"conv_{i}"]["bias"]
+        x = np.maximum(x, 0) if i < 3 else 1 / (1 + np.exp(-x))
+    assert frames.shape == (2, 64, 64, 3) and frames.dtype == np.float32 and frames.std() > 0.01
+    np.testing.assert_allclose(frames, x, rtol=1e-4, atol=1e-5)
+
+
+def test_the_variational_learner_trains_it():
+    """On pictures of one square at random places, it does better than any single picture could."""
+    config = Config(encoder_filters=(8, 8, 8, 16), decoder_units=32, decoder_filters=(16, 8, 8, 3), z_dim=5)
+    optimizer = make_optimizer("adam", 3e-3)
+    learner = vae(WorldEncoder(config), WorldDecoder(config), optimizer, mse, z_dim=5, reconstruction_weight=1000.0)
+    frames = np.zeros((16, 64, 64, 3), np.float32)
+    for frame, (i, j) in zip(frames, np.random.default_rng(3).integers(0, 33, (16, 2)), strict=True):
+        frame[i : i + 32, j : j + 32] = 1.0
+    state = jax.jit(learner.init)(jax.random.key(0, impl="unsafe_rbg"), {"image": frames})
+    step = jax.jit(learner.step, donate_argnums=0)
+    for i in range(150):
+        state, metrics = step(state, {"image": frames}, jax.random.key(i))
+    best_single = 1000 * np.mean((frames - frames.mean(0)) ** 2)
+    assert float(metrics["reconstruction_loss"]) < 0.7 * best_single and float(metrics["kl_loss"]) > 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoder_kernel_sizes": (4, 4, 4, 5)}, "--encoder_kernel_sizes: 5 is no multiple of its stride, 2"),
+        ({"encoder_kernel_sizes": (4, 4, 4)}, "--encoder_kernel_sizes has 3 numbers"),
+        ({"encoder_kernel_sizes": (4, 4, 4, 8)}, "6x6 is less than layer 4's kernel"),
+        ({"decoder_kernel_sizes": (5, 5, 6, 5)}, "make images of 63x63x3, not of 64x64x3"),
+        ({"decoder_filters": (64, 64, 32, 1)}, "make images of 64x64x1, not of 64x64x3"),
+    ],
+)
+def test_a_bad_flag_is_named(changes, message):
+    config = dataclasses.replace(Config(), **changes)
+    with pytest.raises(UserError, match=message):
+        jax.eval_shape(lambda: WorldEncoder(config).init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), False))
+        jax.eval_shape(lambda: WorldDecoder(config).init(jax.random.key(0), jnp.zeros((1, 32)), False))
+
+
+def test_chunks_are_for_cpus_only():
+    encoder = WorldEncoder(SMALL)
+    params = parameters(encoder, jnp.zeros((1, 64, 64, 3)))
+    encode = jax.jit(lambda x: encode_frames(encoder, params, x))
+    frames = jax.ShapeDtypeStruct((2 * CHUNK, 64, 64, 3), jnp.uint8)
+    lowered = {p: encode.trace(frames).lower(lowering_platforms=(p,)).as_text() for p in ("cpu", "cuda")}
+    assert "stablehlo.while" in lowered["cpu"] and "stablehlo.while" not in lowered["cuda"]
+    assert lowered["cuda"].count("stablehlo.convolution") == 4
