@@ -8,6 +8,7 @@ from pathlib import Path
 from absl import flags, logging
 
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.loop import Stop
 
 
 def new_flags() -> flags.FlagValues:
@@ -37,6 +38,13 @@ def workdir(values: flags.FlagValues) -> Path:
     if not values.workdir:
         raise UserError("--workdir: which run? (for example --workdir=runs/vae-digits)")
     return Path(values.workdir)
+
+
+def leave_if_asked(stop: Stop) -> None:
+    """Ends a tool that was asked to stop (SIGTERM, Ctrl-C) between two pieces of work, with exit code 0."""
+    if stop.asked:
+        sys.stderr.write("stopped; the same command goes on\n")
+        sys.exit(0)
 
 
 def run(main: Callable[[flags.FlagValues], None], about: str, values: flags.FlagValues, argv: Sequence[str]) -> None:

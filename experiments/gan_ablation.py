@@ -20,15 +20,16 @@ import numpy as np
 from absl import flags
 
 from experiments import classifier, command, gan, wgan, wgan_gp
+from experiments.ablation import cell, finished
 from experiments.benchmarks import as_table
 from experiments.experiment import Experiment
 from experiments.json_files import read_json, write_json
-from experiments.run import main as run_experiment
 from experiments.run import numbers, shown
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.logging import read_rows
 from gdl_jax.plots.curves import compared_curves
 
+PROGRAM = "gan_ablation"
 EVALUATIONS = 10  # in each training
 LOG_ROWS = 50  # in the training with the fewest updates of the generator; a row is of as many updates for each loss
 CLASSIFIER_STEPS = 2500
@@ -79,27 +80,13 @@ COLUMNS = {
 REAL = "real images/"  # begins the names of what the judge says of real images in place of samples
 
 
-def _finished(experiment: Experiment, workdir: Path, steps: int, *arguments: str) -> Path | None:
-    """The workdir of a run that is now at `steps`, its end; None if it was stopped.
-
-    Raises:
-      UserError: it went further in an earlier call.
-    """
-    sys.stderr.write(f"== {workdir.name}\n")
-    run_experiment(experiment, __doc__, ["gan_ablation", f"--workdir={workdir}", f"--steps={steps}", *arguments])
-    reached = max((row["step"] for row in read_rows(workdir / "metrics.jsonl")), default=0)
-    if reached > steps:
-        raise UserError(f"{workdir} is at step {reached}, not at {steps}: give another --workdir")
-    # A run that is stopped on its way from an earlier end to a later one still has the results of the earlier one.
-    return workdir if reached == steps and (workdir / "results.json").exists() else None
-
-
 def _train(variant: Variant, values: flags.FlagValues, data: Sequence[str], judge: str) -> Path | None:
     most = max(each.n_critic for each in VARIANTS)
     if values.critic_updates < LOG_ROWS * most:
         raise UserError(f"--critic_updates={values.critic_updates}: must be at least {LOG_ROWS * most}")
     steps = values.critic_updates // variant.n_critic
-    return _finished(
+    return finished(
+        PROGRAM,
         variant.experiment,
         Path(values.workdir) / variant.name,
         steps,
@@ -145,9 +132,6 @@ def table(measured: Mapping[str, Mapping[str, Any]]) -> str:
     """Markdown: a line for each loss, mean and standard deviation over its replicas; one for real images, if judged."""
     columns = [name for name in COLUMNS if all(name in each for each in measured.values())]
 
-    def cell(value):
-        return f"{value['mean']:.3g} ± {value['std']:.2g}"
-
     rows = [
         [label, *(cell(each[name]) for name in columns), f"{each['training_minutes']:.1f}"]
         for label, each in measured.items()
@@ -167,7 +151,7 @@ def _main(values: flags.FlagValues) -> None:
     judge = values.features
     if judge is None:
         arguments = (*data, "--eval_every=0")
-        judge = _finished(classifier.EXPERIMENT, workdir / "classifier", CLASSIFIER_STEPS, *arguments)
+        judge = finished(PROGRAM, classifier.EXPERIMENT, workdir / "classifier", CLASSIFIER_STEPS, *arguments)
         if judge is None:
             return
     measured, logs = {}, {}

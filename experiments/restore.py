@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from experiments import registry
 from experiments.experiment import Experiment, Run
-from experiments.run import one_replica, read_flags
+from experiments.run import check_same_data, one_replica, read_flags
 from gdl_jax.core import flags as config_flags
 from gdl_jax.core.checkpoint import Checkpoints
 from gdl_jax.core.errors import UserError
@@ -39,12 +39,13 @@ def restore(workdir: Path, warn, load: Callable[[Any], DataSet] | None = None) -
       load: config -> data set with the shapes of the run's own, where that itself is not wanted.
 
     Raises:
-      UserError: no run there, or none of its checkpoints can be read; names the directory.
+      UserError: no run there, none of its checkpoints can be read, or its data have changed; names the directory.
     """
     saved = read_flags(workdir / "flags.json")
     experiment = registry.find(saved["experiment"])
     config = config_flags.from_dict(experiment.config, saved["flags"])
     data = (load or experiment.load)(config)
+    check_same_data(workdir, saved, data)
     devices = make_devices("jit")
     learner = experiment.build(config, data, None)
     like = initial_state(learner, data, devices, config.seed, config.seeds)

@@ -24,6 +24,7 @@ from gdl_jax.core.errors import UserError
 from gdl_jax.core.logging import read_rows
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.core.programs import make_evaluate, make_keys
+from gdl_jax.data.dataset import DataSet
 
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 EVALUATION_BATCH = 100
@@ -102,6 +103,16 @@ def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str
     return before
 
 
+def check_same_data(workdir: Path, before: Mapping[str, Any] | None, data: DataSet) -> None:
+    """Refuses data that a run was not trained on, as far as their digests tell.
+
+    Raises:
+      UserError: they are others; names the directory.
+    """
+    if before is not None and data.digest and before.get("data_digest", data.digest) != data.digest:
+        raise UserError(f"--workdir={workdir}: {data.name} has changed since this run began; give another --workdir")
+
+
 def read_flags(path: Path) -> dict[str, Any]:
     """The contents of a run's flags.json.
 
@@ -120,7 +131,9 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _describe(experiment: Experiment, preset: str, config: Any, argv: Sequence[str], parameters: int) -> dict[str, Any]:
+def _describe(
+    experiment: Experiment, preset: str, config: Any, argv: Sequence[str], parameters: int, digest: str
+) -> dict[str, Any]:
     return {
         "experiment": experiment.name,
         "config": preset,
@@ -132,6 +145,7 @@ def _describe(experiment: Experiment, preset: str, config: Any, argv: Sequence[s
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "started": _now(),
         "parameters": parameters,
+        "data_digest": digest,
     }
 
 
@@ -216,6 +230,7 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
     judge = experiment.judge(config, data)
     parameters = count_parameters(experiment.parts(config, data)).total
     before = check_resume(workdir, experiment, config)
+    check_same_data(workdir, before, data)
     writes = jax.process_index() == 0
     figures = workdir / "figures"
     try:
@@ -224,7 +239,12 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         raise UserError(f"--workdir={workdir}: cannot be made: {error.strerror}") from error
     if writes:
         fresh = before is None
-        run = _describe(experiment, values.config, config, argv, parameters) if fresh else _resumed(before, config)
+        if fresh:
+            run = _describe(experiment, values.config, config, argv, parameters, data.digest)
+        else:
+            run = _resumed(before, config)
+        if fresh or before["flags"]["steps"] != config.steps:  # results are those of the end that the flags name
+            (workdir / "results.json").unlink(missing_ok=True)
         write_json(workdir / "flags.json", run)
         sys.stderr.write(f"{experiment.name} {values.config}: {parameters:,} parameters, {len(data.train):,} training ")
         sys.stderr.write(f"examples of {data.name}, {jax.device_count()} x {jax.devices()[0].device_kind}; {workdir}\n")
@@ -238,7 +258,6 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         return lambda state: means(state) | measure(experiment, judge, lambda r: run_at(state, 0, r), config.seeds)
 
     split = "test" if data.validation is None else "validation"
-    evaluate = evaluator(split)
     outcome = loop.train(
         learner,
         data,
@@ -251,15 +270,17 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         log_every=config.log_every,
         eval_every=config.eval_every,
         checkpoint_every=config.checkpoint_every,
-        evaluate=evaluate,
+        evaluate=evaluator(split),
         preview=lambda state, step: experiment.preview(run_at(state, step)),
         profile=values.profile,
     )
     if outcome.step < config.steps:
         sys.stderr.write(f"stopped and saved at step {outcome.step} of {config.steps}; the same command goes on\n")
         return
-    evaluate_test = evaluate if split == "test" else evaluator("test")
-    results = numbers(evaluate_test(outcome.state))
+    if split == "test" and outcome.evaluated is not None:
+        results = numbers(outcome.evaluated)
+    else:
+        results = numbers(evaluator("test")(outcome.state))
     if writes:
         if config.seeds > 1:
             results["figures and analysis"] = f"of seed {config.seed}, the first of {config.seeds}"

@@ -1,8 +1,10 @@
 """The world models' parts, from the workdirs of the stages that trained them."""
 
+import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from flax import linen as nn
 
@@ -23,12 +25,14 @@ class Vision(NamedTuple):
 
     Attributes:
       name: of its workdir and the step it was trained to.
+      digest: tells what it has learnt from what others have.
       z_dim: dimensions of its codes.
       encoder, decoder: the networks.
       encoder_params, decoder_params: what they have learnt.
     """
 
     name: str
+    digest: str
     z_dim: int
     encoder: nn.Module
     decoder: nn.Module
@@ -42,11 +46,17 @@ class Memory(NamedTuple):
     Attributes:
       network: the MDN-RNN.
       params: what it has learnt.
+      digest: as a vision's.
+      vision: the digest of the vision whose codes it has learnt from.
+      frames: the kind of frames that this vision was shown, a name of `world_rollouts.FRAMES`.
       first_mean, first_log_var: (N, z), codes of the first frames of episodes.
     """
 
     network: MDNRNN
     params: Any
+    digest: str
+    vision: str
+    frames: str
     first_mean: np.ndarray
     first_log_var: np.ndarray
 
@@ -60,6 +70,13 @@ def _restored(flag: str, workdir: str, expected: str, load=None) -> Run:
         return restore(Path(workdir), warn=lambda text: None, load=load).run
     except UserError as error:
         raise UserError(f"--{flag}={workdir}: {error}") from error
+
+
+def _digest(params: Any) -> str:
+    contents = hashlib.sha256()
+    for leaf in jax.tree.leaves(params):
+        contents.update(np.asarray(leaf).tobytes())
+    return contents.hexdigest()[:12]
 
 
 def _without_frames(config) -> DataSet:
@@ -76,16 +93,18 @@ def load_vision(workdir: str) -> Vision:
     networks, params = world_vae.parts(run.config, run.data), run.state.params
     name = f"{Path(workdir).name} at step {run.step}, seed {run.config.seed}"
     modules = networks["encoder"].module, networks["decoder"].module
-    return Vision(name, run.config.z_dim, *modules, params["encoder"], params["decoder"])
+    learnt = params["encoder"], params["decoder"]
+    return Vision(name, _digest(learnt), run.config.z_dim, *modules, *learnt)
 
 
 def load_memory(workdir: str) -> Memory:
     """What `world_memory` trained, and where its dreams begin.
 
     Raises:
-      UserError: no run of it there, or its latents are gone; names --memory.
+      UserError: no run of it there, or its latents are gone or have changed; names --memory.
     """
     run = _restored("memory", workdir, "world_memory")
-    rows = run.data.train.take(np.arange(min(DREAM_STARTS, len(run.data.train))))
-    network = world_memory.parts(run.config, run.data)["memory"].module
-    return Memory(network, run.state.params["memory"], rows["mean"][:, 0], rows["log_var"][:, 0])
+    network, params = world_memory.parts(run.config, run.data)["memory"].module, run.state.params["memory"]
+    made_by = run.data.made_by
+    origin = _digest(params), made_by["vision"], made_by["frames"]
+    return Memory(network, params, *origin, *run.data.train.first_codes(DREAM_STARTS))

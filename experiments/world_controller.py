@@ -8,22 +8,26 @@
 One generation is one compiled program: every individual of the population drives every one of `--episodes` new tracks,
 the same for all, in the game or, with `--dream`, in what the memory makes of it. The evaluations, every `--eval_every`
 generations and at the end, are in the game in either case, on tracks of their own: `test/return` is that of the mean of
-the search distribution, `test/best_return` that of the individual that was luckiest so far.
+the search distribution, `test/best_return` that of the individual that was luckiest so far; with `--dream`,
+`test/dream_return` is what the mean gets in the dream: a reward of 1 in a step, or none. What is like it in the game is
+`test/rewarded`, the number of steps with a positive reward.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 
 from experiments.experiment import Experiment, Part, Run, RunConfig, refuse_images
 from experiments.run import main
 from experiments.world_agent import Memory, Vision, load_memory, load_vision
-from experiments.world_driving import dream_returns, drive, film
-from experiments.world_rollouts import FRAMES, make_worlds
+from experiments.world_driving import dream_film, dream_returns, drive, film, views
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.parallel import AXIS, over_devices
 from gdl_jax.core.prng import example_keys
 from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.envs.dream import Dream
@@ -63,6 +67,11 @@ class Config(RunConfig, networks.Config):
         super().__post_init__()
         if self.dataset != "car_racing":
             raise UserError(f"--dataset={self.dataset}: the game is car_racing")
+        for name in ("train_examples", "validation_examples", "image_size"):
+            if getattr(self, name):
+                raise UserError(f"--{name}={getattr(self, name)}: the game has neither examples nor sizes to choose")
+        if self.precision != "f32":
+            raise UserError(f"--precision={self.precision}: a controller computes in f32")
         if not self.temperature > 0:
             raise UserError(f"--temperature={self.temperature}: must be above 0")
 
@@ -73,7 +82,8 @@ PRESETS = {
     "paper": Config(steps=1800, eval_every=25),
 }
 SHOWN_EPISODE = 400  # steps of the films
-FILM_STRIDE, FRAMES_PER_SECOND = 2, 25
+FILM_STRIDE, FRAMES_PER_SECOND, ENLARGED = 2, 25, 3
+VIEW = 200, 300  # pixels of the films of episodes
 STRIP = 10  # frames of an episode in a preview
 
 
@@ -117,17 +127,21 @@ def load(config):
     """The game, and the agent that vision and memory make.
 
     Raises:
-      UserError: one of them is missing, or the memory remembers codes of another size than the vision makes.
+      UserError: one of them is missing, the memory remembers another vision's codes, the vision was shown other frames
+        than `--frames`, or the memory other actions than the controller's.
     """
     vision, memory = load_vision(config.vision), load_memory(config.memory)
-    z_dim = memory.network.config.z_dim
-    if z_dim != vision.z_dim:
-        raise UserError(
-            f"--memory={config.memory}: remembers codes of {z_dim} numbers; the vision's have {vision.z_dim}"
-        )
+    sizes = memory.network.config
+    if memory.vision != vision.digest:
+        raise UserError(f"--memory={config.memory}: it learnt from the codes of another vision than {vision.name}")
+    if memory.frames != config.frames:
+        raise UserError(f"--frames={config.frames}: the vision was trained on frames of the kind {memory.frames}")
+    if sizes.action_dim != config.action_dim:
+        raise UserError(f"--action_dim={config.action_dim}: the memory knows actions of {sizes.action_dim} numbers")
     params = _untrained(memory.network, config.seed) if config.untrained_memory else memory.params
     knowledge = Knowledge(vision.encoder_params, params)
-    return _game(config, vision.encoder, memory.network, knowledge, vision=vision, memory=memory)
+    digest = f"{vision.digest} {memory.digest}"
+    return _game(config, vision.encoder, memory.network, knowledge, vision=vision, memory=memory, digest=digest)
 
 
 def parts(config, data):
@@ -161,15 +175,16 @@ def build(config, data, axis_name):
     known = [jnp.zeros(shape.shape) for shape in parts(config, data)["controller"].inputs]
     mean = agent.controller.init(jax.random.key(0), *known)["params"]
     strategy = make_strategy(config.strategy, config.batch_size, mean, config.sigma_init)
-    playfield = FRAMES[config.frames][0].playfield
+
+    def episode_keys(keys):
+        return jax.random.split(keys[0], config.episodes)  # the individuals' keys are all the same
 
     def in_the_game(population, keys):
-        worlds = make_worlds(jax.random.split(keys[0], config.episodes), playfield)  # all keys are the same
-        return drive(agent, knowledge, population, keys, worlds, config.frames, config.max_steps).returns.mean(axis=1)
+        driven = drive(agent, knowledge, population, episode_keys(keys), config.frames, config.max_steps)
+        return driven.returns.mean(axis=1)
 
     def in_the_dream(population, keys):
-        dream, params = _dream(config, data)
-        return dream_returns(agent, dream, params, population, keys, config.episodes).mean(axis=1)
+        return dream_returns(agent, *_dream(config, data), population, episode_keys(keys)).mean(axis=1)
 
     learner = evolution(
         strategy.algorithm,
@@ -182,15 +197,22 @@ def build(config, data, axis_name):
     )
 
     def evaluate(state, batch, key):
-        count = batch["episode"].shape[0]
-        keys = example_keys(key, count, axis_name)
+        keys = example_keys(key, batch["episode"].shape[0], axis_name)
+        if axis_name is None:
+            keys = over_devices(keys, PartitionSpec(AXIS))
         pair = jax.tree.map(lambda *x: jnp.stack(x), mean_parameters(strategy.algorithm, state), state.best_parameters)
-        worlds = make_worlds(keys, playfield)
-        driven = drive(agent, knowledge, pair, jnp.stack([key, key]), worlds, config.frames, config.max_steps)
-        tiles = {"tiles": driven.tiles[0], "best_tiles": driven.tiles[1]}
-        return {"return": driven.returns[0], "best_return": driven.returns[1], **tiles, "length": driven.lengths[0]}
+        driven = drive(agent, knowledge, pair, keys, config.frames, config.max_steps)
+        metrics = {"return": driven.returns[0], "best_return": driven.returns[1]}
+        metrics |= {"tiles": driven.tiles[0], "length": driven.lengths[0], "rewarded": driven.rewarded[0]}
+        if config.dream:
+            mean = jax.tree.map(lambda leaf: leaf[:1], pair)
+            metrics["dream_return"] = dream_returns(agent, *_dream(config, data), mean, keys)[0]
+        return metrics
 
     return learner._replace(evaluate=evaluate)
+
+
+_film_compiled = jax.jit(film, static_argnames=("agent", "frames", "steps"))
 
 
 def mean_controller(run: Run) -> Any:
@@ -200,15 +222,21 @@ def mean_controller(run: Run) -> Any:
     return mean_parameters(strategy.algorithm, run.state)
 
 
+def _dreamt(run: Run, key: jax.Array, steps: int) -> dict[str, np.ndarray]:
+    """A dream of the mean controller's, up to its end."""
+    dream, params = _dream(run.config, run.data)
+    shot = jax.jit(lambda controller: dream_film(run.data.agent, dream, params, controller, key, steps))
+    shot = jax.device_get(shot(mean_controller(run)))
+    length = int(shot["running"].sum())
+    return jax.tree.map(lambda array: array[:length], shot)
+
+
 def _episode(run: Run, key: jax.Array, steps: int) -> dict[str, np.ndarray]:
     """An episode of the mean controller, up to its end."""
     data, config = run.data, run.config
-    worlds = make_worlds(key[None], FRAMES[config.frames][0].playfield)
-    world = jax.tree.map(lambda leaf: leaf[0], worlds)
-    shot = jax.jit(lambda controller: film(data.agent, data.knowledge, controller, key, world, config.frames, steps))
-    shot = jax.device_get(shot(mean_controller(run)))
+    shot = jax.device_get(_film_compiled(data.agent, data.knowledge, mean_controller(run), key, config.frames, steps))
     length = int(shot["running"].sum())
-    return {name: array[:length] for name, array in shot.items()}
+    return jax.tree.map(lambda array: array[:length], shot)
 
 
 def _decoded(run: Run, z: np.ndarray) -> np.ndarray:
@@ -225,26 +253,58 @@ def preview(run):
     images.rows([seen, decoded], ["seen", "imagined"], path, headings=[f"step {row}" for row in rows])
 
 
+def _enlarged(frames: np.ndarray) -> np.ndarray:
+    return frames.repeat(ENLARGED, axis=1).repeat(ENLARGED, axis=2)
+
+
+def _film(frames: np.ndarray, path: Path) -> None:
+    """Of frames (T, H, W, 3), uint8 or in [0, 1], every FILM_STRIDE-th of an episode's."""
+    scale = np.float32(255 if frames.dtype == np.uint8 else 1)
+    images.animation([frame / scale for frame in frames], path, FRAMES_PER_SECOND)
+
+
+def _large(run: Run, shot: dict[str, Any], key: jax.Array) -> np.ndarray:
+    """An episode as one would look at it: every FILM_STRIDE-th frame, uint8."""
+    times = np.arange(1, len(shot["reward"]) + 1)
+    chosen = jax.tree.map(lambda array: array[::FILM_STRIDE], (shot["car"], times))
+    draw = jax.jit(lambda cars, times: views(cars, times, key, run.config.frames, *VIEW))
+    return np.asarray(draw(*chosen))
+
+
+def _dream_film(run: Run, key: jax.Array, steps: int, path: Path) -> None:
+    _film(_enlarged(_decoded(run, _dreamt(run, key, steps)["z"][::FILM_STRIDE])), path)
+
+
+def _has_dreams(run: Run) -> bool:
+    return run.data.agent.memory.config.reward_head
+
+
 def analyse(run):
-    """Films of an episode: what is seen beside what the vision makes of it."""
-    shot = _episode(run, run.key, min(SHOWN_EPISODE, run.config.max_steps))
-    rows = slice(None, None, FILM_STRIDE)
-    pairs = np.concatenate([shot["frame"][rows] / 255.0, _decoded(run, shot["z"][rows])], axis=2)
-    large = [frame.repeat(3, axis=0).repeat(3, axis=1) for frame in pairs]
-    images.animation(large, run.figures / "drive.gif", FRAMES_PER_SECOND)
+    """Films: an episode beside what the vision makes of it, and what the memory dreams if the same is done; a dream."""
+    steps = min(SHOWN_EPISODE, run.config.max_steps)
+    shot = _episode(run, run.key, steps)
+    memory, temperature = run.data.knowledge.memory, run.config.temperature
+    along = mdn_rnn.dream_along
+    dreamt = along(run.data.agent.memory, {"params": memory}, run.key, shot["z"][0], shot["action"], temperature)
+    seen = shot["frame"][::FILM_STRIDE] / np.float32(255)
+    imagined = [_decoded(run, np.asarray(z)[::FILM_STRIDE]) for z in (shot["z"], dreamt)]
+    _film(_enlarged(np.concatenate([seen, *imagined], axis=2)), run.figures / "drive.gif")
+    if _has_dreams(run):
+        _dream_film(run, run.key, steps, run.figures / "dream.gif")
     return {}
 
 
 def sample(run, request):
-    """Films of episodes of the mean controller."""
+    """Films of episodes of the mean controller, and of its dreams."""
     refuse_images(request, "world_controller")
     written = []
     for number in range(request.num):
-        shot = _episode(run, jax.random.fold_in(run.key, number), run.config.max_steps)
-        path = request.out / f"drive_{number}.gif"
-        large = [frame.repeat(4, axis=0).repeat(4, axis=1) / 255.0 for frame in shot["frame"][::FILM_STRIDE]]
-        images.animation(large, path, FRAMES_PER_SECOND)
-        written.append(path)
+        key, steps = jax.random.fold_in(run.key, number), run.config.max_steps
+        written.append(request.out / f"drive_{number}.gif")
+        _film(_large(run, _episode(run, key, steps), key), written[-1])
+        if _has_dreams(run):
+            written.append(request.out / f"dream_{number}.gif")
+            _dream_film(run, key, steps, written[-1])
     return written
 
 

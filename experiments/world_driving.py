@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from experiments.world_rollouts import FRAMES
-from gdl_jax.envs.car_racing.car import hull_position
+from experiments.world_rollouts import FRAMES, make_worlds
+from gdl_jax.envs.car_racing.car import FPS, Car
+from gdl_jax.envs.car_racing.picture import draw_view
 from gdl_jax.envs.car_racing.scene import Scene, choose
 from gdl_jax.envs.car_racing.simulation import reset, step
 from gdl_jax.envs.car_racing.track import Track
@@ -24,11 +25,13 @@ class Drive(NamedTuple):
     Attributes:
       returns: sums of rewards.
       lengths: steps until the end.
+      rewarded: steps with a positive reward, which is what a dream counts.
       tiles: share of the track's tiles that were visited.
     """
 
     returns: jax.Array
     lengths: jax.Array
+    rewarded: jax.Array
     tiles: jax.Array
 
 
@@ -46,27 +49,28 @@ def control(agent: Agent, controllers: Any, episodes: int) -> Callable:
     return choice
 
 
-def drive(
-    agent: Agent,
-    knowledge: Knowledge,
-    controllers: Any,
-    keys: jax.Array,
-    worlds: tuple[Track, Scene],
-    frames: str,
-    steps: int,
-) -> Drive:
-    """Every controller drives on every track, until all have ended or `steps` are over.
+def _worlds_and_noise(keys: jax.Array, frames: str) -> tuple[tuple[Track, Scene], jax.Array]:
+    """Tracks and scenes, each with a leading axis E, and keys (E,) for what is random in driving there."""
+    world_keys, noise_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
+    return make_worlds(world_keys, FRAMES[frames][0].playfield), noise_keys
+
+
+def _noise(key: jax.Array, time: jax.Array, z_dim: int) -> jax.Array:
+    return jax.random.normal(jax.random.fold_in(key, time), (z_dim,))
+
+
+def drive(agent: Agent, knowledge: Knowledge, controllers: Any, keys: jax.Array, frames: str, steps: int) -> Drive:
+    """Every controller drives on every one of E random tracks, until all have ended or `steps` are over.
 
     Args:
       controllers: the controller's parameters, each with a leading axis P.
-      keys: (P,), for the noise of what is seen.
-      worlds: tracks and scenes, each with a leading axis E.
+      keys: (E,), one for each track, and for the noise of what is seen there, the same for all controllers.
       frames: a name of FRAMES.
       steps: at most.
     """
-    tracks, scenes = worlds
+    (tracks, scenes), noise_keys = _worlds_and_noise(keys, frames)
     params, draw = FRAMES[frames]
-    individuals, episodes = keys.shape[0], tracks.count.shape[0]
+    individuals, episodes = jax.tree.leaves(controllers)[0].shape[0], keys.shape[0]
     numbers = jnp.arange(episodes)
     choice = control(agent, controllers, episodes)
     z_dim = agent.memory.config.z_dim
@@ -81,7 +85,8 @@ def drive(
         time, now, mind, ended, drive = carry
         see = jax.vmap(lambda number, now: draw(choose(scenes, number), now))
         seen = jax.vmap(see, in_axes=(None, 0))(numbers, now)  # (P, E, 64, 64, 3)
-        noise = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, time), (episodes, z_dim)))(keys)
+        noise = jax.vmap(lambda key: _noise(key, time, z_dim))(noise_keys)
+        noise = jnp.broadcast_to(noise, (individuals, *noise.shape))
         action, _, mind = act(agent, knowledge, choice, flat(seen), flat(noise), mind)
         on_tracks = jax.vmap(step, in_axes=(0, 0, 0, None))
         after, reward, terminated, _, info = jax.vmap(on_tracks, in_axes=(None, 0, 0, None))(
@@ -90,6 +95,7 @@ def drive(
         drive = Drive(
             drive.returns + jnp.where(ended, 0.0, reward),
             drive.lengths + ~ended,
+            drive.rewarded + (~ended & (reward > 0)),
             jnp.where(ended, drive.tiles, info["tiles_visited"] / tracks.count),
         )
         return time + 1, after, told(mind, flat(reward)), ended | terminated, drive
@@ -101,66 +107,99 @@ def drive(
     start = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (individuals, *leaf.shape)), start)
     zeros = jnp.zeros((individuals, episodes))
     mind = empty_mind(agent, individuals * episodes)
-    return lax.while_loop(running, body, (jnp.int32(0), start, mind, zeros > 0, Drive(zeros, zeros, zeros)))[-1]
+    return lax.while_loop(running, body, (jnp.int32(0), start, mind, zeros > 0, Drive(zeros, zeros, zeros, zeros)))[-1]
 
 
-def dream_returns(
-    agent: Agent, dream: Dream, params: DreamParams, controllers: Any, keys: jax.Array, episodes: int
-) -> jax.Array:
+def dream_returns(agent: Agent, dream: Dream, params: DreamParams, controllers: Any, keys: jax.Array) -> jax.Array:
     """Sums of rewards (P, E) of P controllers in E dreams each, of params.max_steps_in_episode steps.
 
     Args:
       controllers: the controller's parameters, each with a leading axis P.
-      keys: (P,), one for each controller: of the dreams' beginnings and of what happens in them.
+      keys: (E,), one for each dream: how it begins and what happens in it, the same for all controllers.
     """
+    individuals, episodes = jax.tree.leaves(controllers)[0].shape[0], keys.shape[0]
     choice = control(agent, controllers, episodes)
     begin_keys, step_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
+    in_dreams = jax.vmap(dream.advance, in_axes=(None, 0, 0, 0))
 
     def body(carry, time):
         now, returns = carry
-        here = jax.vmap(lambda key: jax.random.split(jax.random.fold_in(key, time), episodes))(step_keys)
-        actions = driving_controls(choice(now.z, *now.carry))
-        now = jax.vmap(dream.advance, in_axes=(None, 0, 0, 0))(params, now, actions, here.reshape(-1))
+        known = (array.reshape(-1, array.shape[-1]) for array in (now.z, *now.carry))
+        actions = driving_controls(choice(*known)).reshape(individuals, episodes, -1)
+        here = jax.vmap(jax.random.fold_in, in_axes=(0, None))(step_keys, time)
+        # The keys have no axis of controllers: what is random is drawn once for all of them.
+        now = jax.vmap(in_dreams, in_axes=(None, 0, 0, None))(params, now, actions, here)
         return (now, returns + now.reward), None
 
-    first = jax.vmap(lambda key: jax.random.split(key, episodes))(begin_keys).reshape(-1)
-    now = jax.vmap(dream.begin, in_axes=(None, 0))(params, first)
-    (_, returns), _ = lax.scan(body, (now, jnp.zeros(first.shape)), jnp.arange(params.max_steps_in_episode))
-    return returns.reshape(-1, episodes)
+    now = jax.vmap(dream.begin, in_axes=(None, 0))(params, begin_keys)
+    now = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (individuals, *leaf.shape)), now)
+    start = now, jnp.zeros((individuals, episodes))
+    (_, returns), _ = lax.scan(body, start, jnp.arange(params.max_steps_in_episode))
+    return returns
 
 
 def film(
-    agent: Agent,
-    knowledge: Knowledge,
-    controller: Any,
-    key: jax.Array,
-    world: tuple[Track, Scene],
-    frames: str,
-    steps: int,
+    agent: Agent, knowledge: Knowledge, controller: Any, key: jax.Array, frames: str, steps: int
 ) -> dict[str, jax.Array]:
-    """One episode, step by step.
+    """One episode, step by step: that which `drive` drives with this key.
 
     Args:
       controller: the controller's parameters.
-      world: a track and its scene.
+      key: of the track and the noise.
+      frames: a name of FRAMES.
+      steps: how many.
 
     Returns:
-      {"frame" (T, 64, 64, 3) uint8, "z" (T, z_dim), "position" (T, 2), "action" (T, 3), "reward" (T,), "running" (T,)
+      {"frame" (T, 64, 64, 3) uint8, "car" (T, ...), "z" (T, z_dim), "action" (T, 3), "reward" (T,), "running" (T,)
       bool}; what comes after the end is in it too.
     """
-    track, scene = world
+    worlds, noise_keys = _worlds_and_noise(key[None], frames)
+    track, scene = jax.tree.map(lambda leaf: leaf[0], worlds)
     params, draw = FRAMES[frames]
     choice = control(agent, jax.tree.map(lambda leaf: leaf[None], controller), 1)
 
     def body(carry, time):
         now, mind, running = carry
         frame = draw(scene, now)
-        noise = jax.random.normal(jax.random.fold_in(key, time), (1, agent.memory.config.z_dim))
-        action, z, mind = act(agent, knowledge, choice, frame[None], noise, mind)
+        noise = _noise(noise_keys[0], time, agent.memory.config.z_dim)
+        action, z, mind = act(agent, knowledge, choice, frame[None], noise[None], mind)
         after, reward, terminated, _, _ = step(track, now, action[0], params)
-        row = {"frame": frame, "z": z[0], "position": hull_position(now.car), "action": action[0]}
-        row |= {"reward": reward, "running": running}
+        row = {"frame": frame, "car": now.car, "z": z[0], "action": action[0], "reward": reward, "running": running}
         return (after, told(mind, reward[None]), running & ~terminated), row
 
     start = reset(track, params), empty_mind(agent, 1), jnp.bool_(True)
     return lax.scan(body, start, jnp.arange(steps))[1]
+
+
+def views(cars: Car, times: jax.Array, key: jax.Array, frames: str, height: int, width: int) -> jax.Array:
+    """Large pictures (T, height, width, 3) uint8 of the episode that `film` made with this key.
+
+    Args:
+      cars: (T, ...), from `film`.
+      times: (T,) int32, the steps before which they were so.
+    """
+    (_, scenes), _ = _worlds_and_noise(key[None], frames)
+    scene = jax.tree.map(lambda leaf: leaf[0], scenes)
+    return lax.map(lambda now: draw_view(scene, now[0], now[1] / FPS, height, width), (cars, times))
+
+
+def dream_film(
+    agent: Agent, dream: Dream, params: DreamParams, controller: Any, key: jax.Array, steps: int
+) -> dict[str, jax.Array]:
+    """One dream, step by step.
+
+    Args:
+      controller: the controller's parameters.
+
+    Returns:
+      {"z" (T, z_dim), "reward" (T,) 0 or 1, "running" (T,) bool}; what comes after the end is in it too.
+    """
+    choice = control(agent, jax.tree.map(lambda leaf: leaf[None], controller), 1)
+    begin_key, step_key = jax.random.split(key)
+
+    def body(now, time):
+        action = driving_controls(choice(*(known[None] for known in (now.z, *now.carry))))[0]
+        after = dream.advance(params, now, action, jax.random.fold_in(step_key, time))
+        return after, {"z": now.z, "reward": after.reward, "running": ~now.done}
+
+    return lax.scan(body, dream.begin(params, begin_key), jnp.arange(steps))[1]

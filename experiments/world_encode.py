@@ -6,7 +6,9 @@ A shard of codes is made of each shard of frames, whole or not at all; the same 
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,11 +18,34 @@ from tqdm import tqdm
 from experiments import command
 from experiments.world_agent import load_vision
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.loop import Stop
 from gdl_jax.data.rollouts import FRAMES
-from gdl_jax.data.shards import count_shards, has_shard, read_notes, read_shard, write_shard
+from gdl_jax.data.shards import count_shards, digest, has_shard, read_notes, read_shard, write_shard
 from gdl_jax.models.world_vae import encode_frames
 
 BATCH = 512
+
+
+def _check_same(out: Path, number: int, now: dict[str, Any]) -> None:
+    """A shard that is there must be of this vision, and of these frames.
+
+    Raises:
+      UserError: it is of others.
+    """
+    was = read_notes(out, number)
+    for name, what in (("vision", f"another vision than {now['named']}"), ("rollouts", "other rollouts")):
+        if was.get(name) != now[name]:
+            raise UserError(f"--out={out}: shard {number} has the codes of {what}; delete the folder, or give another")
+
+
+def _encoded(encode: Callable, frames: np.ndarray) -> list[np.ndarray]:
+    """Mean and log-variance (E, T, z) of frames (E, T, ...), BATCH at a time."""
+    flat, parts = frames.reshape(-1, *frames.shape[2:]), []
+    for first in range(0, len(flat), BATCH):
+        batch = flat[first : first + BATCH]
+        padded = np.pad(batch, ((0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)))
+        parts.append([np.asarray(array)[: len(batch)] for array in encode(padded)])
+    return [np.concatenate(arrays).reshape(*frames.shape[:2], -1) for arrays in zip(*parts, strict=True)]
 
 
 def _main(values: flags.FlagValues) -> None:
@@ -28,25 +53,23 @@ def _main(values: flags.FlagValues) -> None:
     vision = load_vision(values.vision)
     encode = jax.jit(lambda frames: encode_frames(vision.encoder, vision.encoder_params, frames))
     count = count_shards(rollouts)
-    notes = {"vision": vision.name, "z_dim": vision.z_dim}
-    if has_shard(out, 0) and read_notes(out, 0) != notes:
-        was, now = read_notes(out, 0)["vision"], notes["vision"]
-        raise UserError(f"--out={out} holds the codes of another vision ({was}, not {now}); give another --out")
-    for number in tqdm(range(count), unit=" shards", disable=None):
-        if has_shard(out, number):
-            continue
-        shard = read_shard(rollouts, number)
-        if FRAMES not in shard:
-            raise UserError(f"--rollouts={rollouts}: shard {number} has no frames")
-        frames = shard.pop(FRAMES)
-        flat = frames.reshape(-1, *frames.shape[2:])
-        parts = []
-        for first in range(0, len(flat), BATCH):
-            batch = flat[first : first + BATCH]
-            padded = np.pad(batch, ((0, BATCH - len(batch)), (0, 0), (0, 0), (0, 0)))
-            parts.append([np.asarray(array)[: len(batch)] for array in encode(padded)])
-        mean, log_var = (np.concatenate(arrays).reshape(*frames.shape[:2], -1) for arrays in zip(*parts, strict=True))
-        write_shard(out, number, shard | {"mean": mean, "log_var": log_var}, notes)
+    with Stop() as stop:
+        for number in tqdm(range(count), unit=" shards", disable=None):
+            notes = {
+                "vision": vision.digest,
+                "named": vision.name,
+                "rollouts": digest(rollouts, number),
+                "frames": read_notes(rollouts, number).get("frames"),
+            }
+            if has_shard(out, number):
+                _check_same(out, number, notes)
+                continue
+            command.leave_if_asked(stop)
+            shard = read_shard(rollouts, number)
+            if FRAMES not in shard:
+                raise UserError(f"--rollouts={rollouts}: shard {number} has no frames")
+            mean, log_var = _encoded(encode, shard.pop(FRAMES))
+            write_shard(out, number, shard | {"mean": mean, "log_var": log_var}, notes)
     sys.stderr.write(f"{count} shards: {out}\n")
 
 

@@ -3,12 +3,15 @@
     python -m experiments.world_evaluate --workdir=runs/world/controller
 
 Needs gymnasium[box2d]. Drives 100 episodes, several games at a time in processes of their own, and as many on tracks of
-our own game beside them. Frames are gymnasium's, brought to 64x64. Writes WORKDIR/gymnasium.json.
+our own game beside them. Frames are gymnasium's, brought to 64x64. Writes WORKDIR/gymnasium.json, and
+reads it where the same was measured before.
 """
 
+import importlib.metadata
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +20,13 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments import command
-from experiments.json_files import write_json
+from experiments.json_files import read_json, write_json
 from experiments.restore import restore
 from experiments.run import shown
 from experiments.world_controller import mean_controller
 from experiments.world_driving import control, drive
-from experiments.world_rollouts import FRAMES, make_worlds
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.loop import Stop
 from gdl_jax.envs.car_racing import picture
 from gdl_jax.models.agent import act, empty_mind, told
 
@@ -32,7 +35,7 @@ def _summary(returns: np.ndarray) -> dict[str, object]:
     return {"mean": float(returns.mean()), "std": float(returns.std(ddof=1)), "values": returns.tolist()}
 
 
-def _in_gymnasium(run, controller, values) -> tuple[np.ndarray, np.ndarray]:
+def _in_gymnasium(run, controller, values, stop) -> tuple[np.ndarray, np.ndarray]:
     from gdl_jax.envs.gymnasium_driving import play  # needs packages that nothing else here does
 
     agent, knowledge = run.data.agent, run.data.knowledge
@@ -45,16 +48,35 @@ def _in_gymnasium(run, controller, values) -> tuple[np.ndarray, np.ndarray]:
         action, _, mind = act(agent, knowledge, choice, frames, noise, told(mind, rewards))
         return action, (key, mind)
 
-    def begin(games):
-        return jax.random.key(values.seed), empty_mind(agent, games)
+    def begin(first, games):
+        return jax.random.fold_in(jax.random.key(values.seed), first), empty_mind(agent, games)
 
     def act_on(frames, rewards, known):
         key, mind = known
         actions, known = advance(key, picture.shrink(frames), jnp.asarray(rewards, jnp.float32), mind)
         return np.asarray(actions, np.float64), known
 
-    with tqdm(total=values.episodes * 1000, unit=" steps", disable=None) as bar:
-        return play(begin, act_on, values.episodes, seed=values.seed, games=values.games, progress=bar.update)
+    with tqdm(total=values.episodes * values.max_steps, unit=" steps", disable=None) as bar:
+
+        def progress(steps):
+            bar.update(steps)
+            command.leave_if_asked(stop)
+
+        return play(
+            begin,
+            act_on,
+            values.episodes,
+            seed=values.seed,
+            games=values.games,
+            max_steps=values.max_steps,
+            progress=progress,
+        )
+
+
+def _protocol(run, values) -> dict[str, Any]:
+    versions = {name: importlib.metadata.version(name) for name in ("gymnasium", "Box2D", "jax")}
+    asked = {name: values[name].value for name in ("episodes", "games", "seed", "max_steps")}
+    return {"generations": run.step, "agent": run.data.digest, **asked, "versions": versions}
 
 
 def _main(values: flags.FlagValues) -> None:
@@ -68,23 +90,30 @@ def _main(values: flags.FlagValues) -> None:
         raise UserError(f"--workdir={workdir}: holds a run of {experiment.name}, not of world_controller")
     if run.config.frames != "gymnasium":
         raise UserError(f"--workdir={workdir}: drives by --frames={run.config.frames}, which gymnasium does not draw")
+    path, protocol = workdir / "gymnasium.json", _protocol(run, values)
+    results = read_json(path)
+    if results.get("protocol") != protocol:
+        results = _measure(run, values) | {"protocol": protocol}
+        write_json(path, results)
+    sys.stdout.write(shown({name: value for name, value in results.items() if name != "protocol"}))
+
+
+def _measure(run, values) -> dict[str, Any]:
     controller = mean_controller(run)
-    returns, lengths = _in_gymnasium(run, controller, values)
-    key = jax.random.key(values.seed)
+    with Stop() as stop:
+        returns, lengths = _in_gymnasium(run, controller, values, stop)
 
     @jax.jit
     def ours(controller):
-        worlds = make_worlds(jax.random.split(key, values.episodes), FRAMES[run.config.frames][0].playfield)
         one = jax.tree.map(lambda leaf: leaf[None], controller)
-        return drive(run.data.agent, run.data.knowledge, one, key[None], worlds, run.config.frames, 1000).returns[0]
+        keys = jax.random.split(jax.random.key(values.seed), values.episodes)
+        return drive(run.data.agent, run.data.knowledge, one, keys, run.config.frames, values.max_steps).returns[0]
 
-    results = {
+    return {
         "gymnasium": _summary(returns),
         "gdl_jax": _summary(np.asarray(ours(controller))),
         "mean steps in gymnasium": float(lengths.mean()),
     }
-    write_json(workdir / "gymnasium.json", results)
-    sys.stdout.write(shown(results))
 
 
 def main(argv=None) -> None:
@@ -93,6 +122,7 @@ def main(argv=None) -> None:
     flags.DEFINE_string("workdir", None, "of world_controller", flag_values=values)
     flags.DEFINE_integer("episodes", 100, "how many", flag_values=values)
     flags.DEFINE_integer("games", 10, "at a time, each in a process of its own", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("max_steps", 1000, "where an episode is cut off", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("seed", 0, "of the first episode's track", flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 

@@ -8,10 +8,12 @@ cost 1.42, what is left of them where the next frame is known for certain is the
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import stats
 
 from experiments.experiment import DTYPES, Experiment, Part, RunConfig, load_data, refuse_images
 from experiments.run import main
@@ -24,7 +26,7 @@ from gdl_jax.learners.world_memory import world_memory
 from gdl_jax.models import mdn_rnn as networks
 from gdl_jax.plots import latent
 
-DREAMS, DREAM_STEPS = 64, 300
+DREAMS, DREAM_STEPS = 64, 300  # at most, and of those that are sampled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +90,22 @@ def build(config, data, axis_name):
     )
 
 
+@partial(jax.jit, static_argnums=0)
+def _dream_along(network, params, key, first, actions):
+    """(N, T, z), dreams from first codes (N, z) by actions (N, T, A)."""
+    dream = partial(networks.dream_along, network, {"params": params})
+    return jax.vmap(dream)(jax.random.split(key, len(first)), first, actions)
+
+
 def _dreamt_and_real(run) -> list[np.ndarray]:
-    dreamt = np.asarray(run.learner.sample(run.state, run.key, DREAMS, DREAM_STEPS))
-    rows = run.data.test.take(np.arange(len(run.data.test)))
-    noise = np.asarray(jax.random.normal(run.key, rows["mean"].shape))
-    real = np.asarray(reparameterise(rows["mean"], rows["log_var"], noise))
-    return [codes.reshape(-1, run.config.z_dim) for codes in (dreamt, real)]
+    """Codes (N, z) of held-out episodes, and of dreams that begin as these do and in which the same is done."""
+    rows = run.data.test.take(np.arange(min(DREAMS, len(run.data.test))))
+    noise_key, key = jax.random.split(run.key)
+    real = reparameterise(rows["mean"], rows["log_var"], jax.random.normal(noise_key, rows["mean"].shape))
+    network = parts(run.config, run.data)["memory"].module
+    dreamt = _dream_along(network, run.state.params["memory"], key, real[:, 0], jnp.asarray(rows["action"]))
+    inside = np.arange(real.shape[1]) < rows["length"][:, None]
+    return [np.asarray(codes)[inside] for codes in (dreamt, real)]
 
 
 def preview(run):
@@ -103,13 +115,15 @@ def preview(run):
 
 
 def analyse(run):
-    """How far dreams are from what is real: the spread of each latent dimension."""
+    """How far dreams are from what is real: the spread of each latent dimension, the same done in both."""
     dreamt, real = _dreamt_and_real(run)
     latent.histograms(dreamt, run.figures / "dreamt_latents.png")
     latent.histograms(real, run.figures / "real_latents.png")
+    distances = [stats.ks_2samp(*columns).statistic for columns in zip(dreamt.T, real.T, strict=True)]
     return {
         "latent std, dreamt": float(dreamt.std(axis=0).mean()),
         "latent std, real": float(real.std(axis=0).mean()),
+        "KS distance of dreamt from real latents, mean": float(np.mean(distances)),
     }
 
 

@@ -61,9 +61,10 @@ def run_stage(stage: str, config: str, root: Path, dream: bool, more: Sequence[s
 def _main(values: flags.FlagValues, more: Sequence[str]) -> None:
     if values.stage == "all" and more:
         raise UserError(f"{more[0]}: which stage is it for? give --stage")
-    if values.dream and values.config == "paper":
+    if values.dream and values.config == "paper" and values.stage == "all":
         raise UserError(
-            "--dream: the paper's memory predicts no rewards; train it with --stage=memory -- --reward_head"
+            "--dream: the paper's memory predicts no rewards; give one --stage after the other, "
+            "and --stage=memory -- --reward_head"
         )
     root = Path(values.workdir)
     for stage in STAGES if values.stage == "all" else (values.stage,):

@@ -25,10 +25,11 @@ from tqdm import tqdm
 from experiments import command
 from gdl_jax.core import flags as config_flags
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.loop import Stop
 from gdl_jax.data.shards import has_shard, read_notes, write_shard
-from gdl_jax.envs.car_racing import picture, policies
-from gdl_jax.envs.car_racing.car import FPS
+from gdl_jax.envs.car_racing import policies
 from gdl_jax.envs.car_racing.colours import default_colours
+from gdl_jax.envs.car_racing.env import PICTURES
 from gdl_jax.envs.car_racing.scene import Scene, choose, rasterise
 from gdl_jax.envs.car_racing.simulation import BOOK_PARAMS, Dynamic, EnvParams, reset, step
 from gdl_jax.envs.car_racing.track import Track, make_track
@@ -38,9 +39,10 @@ POLICIES = {
     "book_2020": policies.book_2020,
     "brownian": lambda key, steps, hold: policies.brownian(key, steps),
 }
+# name -> parameters of the game, and (scene, all that changes) -> frame
 FRAMES: Mapping[str, tuple[EnvParams, Callable[[Scene, Dynamic], jax.Array]]] = {
-    "gymnasium": (EnvParams(), lambda scene, now: picture.draw_gymnasium64(scene, now.car, (now.time + 1) / FPS)),
-    "book": (BOOK_PARAMS, lambda scene, now: picture.draw_book(scene, now.car)),
+    "gymnasium": (EnvParams(), PICTURES["gymnasium64"][1]),
+    "book": (BOOK_PARAMS, PICTURES["book"][1]),
 }
 
 
@@ -111,17 +113,16 @@ def collect(config: Config, key: jax.Array, episodes: int) -> dict[str, jax.Arra
 
 
 def _check_same(root: Path, config: Config) -> None:
-    """The shards that are there must be of this config.
+    """All shards that are there must be of this config.
 
     Raises:
       UserError: they are of another; names the flags that changed.
     """
-    if not has_shard(root, 0):
-        return
     now = dataclasses.asdict(config)
-    changed = config_flags.changed(read_notes(root, 0), now, ignore=("episodes",))
-    if changed:
-        raise UserError(f"--out={root} holds rollouts of another config: {'; '.join(changed)} (give another --out)")
+    for path in sorted(root.glob("[0-9]*.json")):
+        changed = config_flags.changed(read_notes(root, int(path.stem)), now, ignore=("episodes",))
+        if changed:
+            raise UserError(f"--out={root} holds rollouts of another config: {'; '.join(changed)} (give another --out)")
 
 
 def _main(values: flags.FlagValues) -> None:
@@ -130,9 +131,10 @@ def _main(values: flags.FlagValues) -> None:
     _check_same(root, config)
     run = jax.jit(collect, static_argnums=(0, 2))
     notes = dataclasses.asdict(config)
-    with tqdm(total=config.episodes * config.steps, unit=" frames", disable=None) as bar:
+    with Stop() as stop, tqdm(total=config.episodes * config.steps, unit=" frames", disable=None) as bar:
         for number in range(config.episodes // config.shard_episodes):
             if not has_shard(root, number):
+                command.leave_if_asked(stop)
                 key = jax.random.fold_in(jax.random.key(config.seed), number)
                 rows = jax.device_get(run(config, key, config.shard_episodes))
                 write_shard(root, number, rows | {"frames": rows["frames"].swapaxes(0, 1)}, notes)

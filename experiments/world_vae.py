@@ -103,6 +103,7 @@ def analyse(run):
     codes = np.asarray(reparameterise(mean, log_var, noise))
     images.image_grid(np.asarray(run.learner.sample(run.state, run.key, 40)), run.figures / "samples.png", columns=10)
     latent.histograms(codes, run.figures / "latent_histograms.png")
+    latent.dimensions(mean, log_var, run.figures / "latent_dimensions.png")
     _traversals(code, mean, log_var, run.figures / "traversals.png")
     return latent_statistics(mean, log_var, codes)
 

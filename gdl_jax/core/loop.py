@@ -69,10 +69,17 @@ class Stop:
 
 
 class Outcome(NamedTuple):
-    """What training ended with: the state and the updates made; fewer than were asked for if it was stopped."""
+    """What training ended with.
+
+    Attributes:
+      state: the last.
+      step: updates made; fewer than were asked for if it was stopped.
+      evaluated: what `evaluate` said of this state; None if it was not asked: a finished run does no step.
+    """
 
     state: State
     step: int
+    evaluated: Mapping[str, np.ndarray] | None
 
 
 class Window(NamedTuple):
@@ -183,12 +190,14 @@ def train(
         progress.show(step, summary)
 
     def held_out():
-        if evaluate is not None and (values := evaluate(state)):
+        values = None if evaluate is None else evaluate(state)
+        if values:
             report(values, {})
         if preview is not None and writes:
             preview(state, step)
+        return values
 
-    per_call, calls = 1, 0
+    per_call, calls, evaluated = 1, 0, None
     try:
         with Stop() as stop:
             progress.begin(step)
@@ -215,8 +224,7 @@ def train(
                 if is_time(log_every):
                     report(window.means(), {"epoch": step * examples / len(data.train)} | window.rate())
                     window = Window({})
-                if is_time(eval_every):
-                    held_out()
+                evaluated = held_out() if is_time(eval_every) else None
                 if is_time(checkpoint_every):
                     checkpoints.save(step, state, window.to_json())
                     saved = step
@@ -227,4 +235,4 @@ def train(
         log.close()
         feed.close()
         checkpoints.close()
-    return Outcome(state, step)
+    return Outcome(state, step, evaluated)

@@ -148,3 +148,11 @@ def replicas(function: Callable, seeds: int, batch_axis: int | None) -> Callable
         return jax.lax.map(lambda args: function(*args), (state, batches, keys))
 
     return one_after_the_other
+
+
+def over_devices(tree: Any, axis: PartitionSpec) -> Any:
+    """Under jit: lays arrays over all devices, as batches are laid."""
+    if jax.device_count() == 1:
+        return tree
+    mesh = jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
+    return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, axis))

@@ -109,6 +109,8 @@ class DataSet:
       classes: names of the values of "label", where there are labels.
       attributes: names of the columns of "attributes", where there are attributes.
       note: what a reader of a result must know of this copy of the data (e.g. "JPEG-compressed, quality 75").
+      digest: tells these data from others of the same name, where they are made by the user; a run that was trained on
+        others does not go on with them.
     """
 
     name: str
@@ -119,6 +121,7 @@ class DataSet:
     classes: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     note: str = ""
+    digest: str = ""
 
 
 def only_class(data: DataSet, name: str) -> DataSet:

@@ -4,16 +4,18 @@ A shard has the arrays of a shard of rollouts (`gdl_jax.data.rollouts`), with `m
 place of the frames.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from gdl_jax.core.errors import UserError
 from gdl_jax.data.dataset import DataSet, Rows
-from gdl_jax.data.rollouts import places, read_shards
+from gdl_jax.data.rollouts import open_shards, places
+from gdl_jax.data.shards import OnDisk, count_shards, digest, read_notes
 
 
 @dataclass(frozen=True)
@@ -21,23 +23,40 @@ class Episodes:
     """Whole episodes of latents, each a row.
 
     Attributes:
-      shards: {name: (E, T, ...)} of each shard.
+      shards: {name: (E, T, ...)} of each shard, on disk.
       place: (N, 2) int32, shard and episode in it of every row.
     """
 
-    shards: Sequence[Rows]
+    shards: Sequence[Mapping[str, OnDisk]]
     place: np.ndarray
 
     @property
     def nbytes(self) -> int:
-        return len(self) * sum(array[0].nbytes for array in self.shards[0].values())
+        arrays = self.shards[0].values()
+        return len(self) * sum(int(np.prod(array.shape[1:])) * array.dtype.itemsize for array in arrays)
 
     def __len__(self) -> int:
         return len(self.place)
 
     def take(self, indices: np.ndarray) -> Rows:
-        places = self.place[indices]
-        return {name: np.stack([self.shards[i][name][j] for i, j in places]) for name in self.shards[0]}
+        return {name: self._gather(name, indices, lambda array, rows: array[rows]) for name in self.shards[0]}
+
+    def first_codes(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and log-variance (N, z) of the first frame of at most `count` episodes."""
+        indices = np.arange(min(count, len(self)))
+        mean, log_var = (
+            self._gather(name, indices, lambda array, rows: array[rows, 0]) for name in ("mean", "log_var")
+        )
+        return mean, log_var
+
+    def _gather(
+        self, name: str, indices: np.ndarray, read: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        """What `read` makes of a shard's array and of rows of it, in the order of `indices`."""
+        shard, episode = self.place[indices].T
+        order = np.argsort(shard, kind="stable")
+        parts = [read(self.shards[i][name].open(), episode[shard == i]) for i in np.unique(shard)]
+        return np.concatenate(parts)[np.argsort(order)]
 
     def labels(self) -> np.ndarray:
         raise UserError("episodes of rollouts have no labels")
@@ -62,18 +81,33 @@ def transitions(rows: Rows) -> Rows:
     }
 
 
-def load(root: Path, image_size: int | None = None) -> DataSet:
+@dataclass(frozen=True, kw_only=True)
+class LatentData(DataSet):
+    """Episodes of codes.
+
+    Attributes:
+      made_by: what their maker wrote beside them: "vision", the digest of what encoded them; "frames", of what kind.
+    """
+
+    made_by: Mapping[str, Any]
+
+
+def load(root: Path, image_size: int | None = None) -> LatentData:
     """The episodes of a folder of latents.
 
     Raises:
-      UserError: no shards there, a damaged one, or too few episodes to hold some out.
+      UserError: no shards there, a damaged one, those of several makers, or too few episodes to hold some out.
     """
     if image_size is not None:
         raise UserError(f"--image_size={image_size}: {root} holds codes, not images")
-    shards = read_shards(root, "mean")
+    shards = open_shards(root, "mean")
+    notes = [read_notes(root, number) for number in range(count_shards(root))]
+    for number, note in enumerate(notes):
+        if note.get("vision") != notes[0].get("vision"):
+            raise UserError(f"{root}: shard {number} was encoded by another vision than shard 0; delete one of them")
     place, split = places(shards)
     sources = {name: Episodes(shards, place[split == name]) for name in ("train", "validation", "test")}
     for name, source in sources.items():
         if not len(source):
             raise UserError(f"{root}: {len(place)} episodes are too few: none is left for the {name} split")
-    return DataSet(f"latents:{root}", **sources, transform=transitions)
+    return LatentData(f"latents:{root}", **sources, transform=transitions, digest=digest(root), made_by=notes[0])

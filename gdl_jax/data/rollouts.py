@@ -8,7 +8,7 @@ A shard of rollouts has the arrays
   length  (E,) int32              steps until then, T where it did not end; later frames show the state it ended in
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import numpy as np
 from gdl_jax.core.errors import UserError
 from gdl_jax.data.dataset import DataSet, Rows
 from gdl_jax.data.images import to_float
-from gdl_jax.data.shards import count_shards, read_shard
+from gdl_jax.data.shards import OnDisk, count_shards, digest, open_shard
 
 FRAMES = "frames"
 HELD_OUT = 20  # of so many episodes in a row, the last is for testing and the one before it for validation
@@ -34,11 +34,11 @@ class Frames:
     """The frames of some episodes, each a row "image".
 
     Attributes:
-      shards: frames (E, T, H, W, 3) of each shard.
+      shards: frames (E, T, H, W, 3) of each shard, on disk.
       place: (N, 3) int32, shard, episode in it, and step of every row.
     """
 
-    shards: Sequence[np.ndarray]
+    shards: Sequence[OnDisk]
     place: np.ndarray
 
     @property
@@ -53,14 +53,14 @@ class Frames:
         shard, episode, step = self.place[indices].T
         for number in np.unique(shard):
             here = shard == number
-            images[here] = self.shards[number][episode[here], step[here]]
+            images[here] = self.shards[number].open()[episode[here], step[here]]
         return {"image": images}
 
     def labels(self) -> np.ndarray:
         raise UserError("frames of rollouts have no labels")
 
 
-def read_shards(root: Path, needed: str) -> list[dict[str, np.ndarray]]:
+def open_shards(root: Path, needed: str) -> list[dict[str, OnDisk]]:
     """All shards of a folder.
 
     Args:
@@ -70,7 +70,7 @@ def read_shards(root: Path, needed: str) -> list[dict[str, np.ndarray]]:
     Raises:
       UserError: no shards there, a damaged one, or one of another make.
     """
-    shards = [read_shard(root, number) for number in range(count_shards(root))]
+    shards = [open_shard(root, number) for number in range(count_shards(root))]
     for number, arrays in enumerate(shards):
         if needed not in arrays:
             raise UserError(f"{root}: shard {number} has {', '.join(arrays)}, no {needed}")
@@ -79,9 +79,9 @@ def read_shards(root: Path, needed: str) -> list[dict[str, np.ndarray]]:
     return shards
 
 
-def places(shards: Sequence[Rows]) -> tuple[np.ndarray, np.ndarray]:
+def places(shards: Sequence[Mapping[str, OnDisk]]) -> tuple[np.ndarray, np.ndarray]:
     """(N, 2) shard and place in it of every episode, and (N,) its split."""
-    counts = [len(arrays["length"]) for arrays in shards]
+    counts = [arrays["length"].shape[0] for arrays in shards]
     shard = np.repeat(np.arange(len(counts)), counts)
     episode = np.concatenate([np.arange(count) for count in counts])
     return np.stack([shard, episode], 1).astype(np.int32), split_of(np.arange(len(shard)))
@@ -93,12 +93,12 @@ def load(root: Path, image_size: int | None = None) -> DataSet:
     Raises:
       UserError: no shards there, a damaged one, too few episodes to hold some out, or another size asked for.
     """
-    shards = read_shards(root, FRAMES)
+    shards = open_shards(root, FRAMES)
     size = shards[0][FRAMES].shape[2]
     if image_size not in (None, size):
         raise UserError(f"--image_size={image_size}: the frames in {root} are {size} pixels wide")
     place, split = places(shards)
-    lengths = np.concatenate([arrays["length"] for arrays in shards])
+    lengths = np.concatenate([arrays["length"].open() for arrays in shards])
     frames = [arrays[FRAMES] for arrays in shards]
 
     def source(name):
@@ -110,4 +110,4 @@ def load(root: Path, image_size: int | None = None) -> DataSet:
         return Frames(frames, np.concatenate([rows, steps[:, None].astype(np.int32)], axis=1))
 
     sources = {name: source(name) for name in ("train", "validation", "test")}
-    return DataSet(f"rollouts:{root}", **sources, transform=to_float)
+    return DataSet(f"rollouts:{root}", **sources, transform=to_float, digest=digest(root))

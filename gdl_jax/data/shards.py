@@ -4,10 +4,11 @@ Shard 3 of a folder is `00003.json`, which says what belongs to it, and a file `
 JSON is written last: a kill leaves a shard that isn't there, never half of one.
 """
 
+import hashlib
 import json
-import uuid
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +52,19 @@ def write_shard(root: Path, number: int, arrays: Mapping[str, np.ndarray], notes
         checksums = {}
         for name, array in arrays.items():
             path = _array_file(root, number, name)
-            np.save(path, array, allow_pickle=False)
-            checksums[name] = _checksum(path)
+            with _partial(path).open("wb") as file:
+                np.save(file, array, allow_pickle=False)
+            checksums[name] = _checksum(_partial(path))
+            _partial(path).replace(path)
         description = _description(root, number)
-        partial = description.with_name(f"{description.name}.{uuid.uuid4().hex}.partial")
-        partial.write_text(json.dumps({"checksums": checksums, "notes": dict(notes)}))
-        partial.replace(description)
+        _partial(description).write_text(json.dumps({"checksums": checksums, "notes": dict(notes)}))
+        _partial(description).replace(description)
     except OSError as error:
-        raise UserError(f"{root}: shard {number} cannot be written: {error.strerror}") from error
+        raise UserError(f"{root}: shard {number} cannot be written: {error.strerror or error}") from error
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{path.name}.partial")
 
 
 def has_shard(root: Path, number: int) -> bool:
@@ -88,6 +94,63 @@ def _read_description(root: Path, number: int) -> dict[str, Any]:
         raise UserError(f"{path}: damaged; delete it, and the stage that wrote it makes it again") from error
 
 
+def _mapped(path: Path) -> np.memmap:
+    """The file's array, read-only.
+
+    Raises:
+      UserError: it is missing, shorter or longer than its header says, or cannot be opened.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if path.stat().st_size != array.offset + array.nbytes:
+            raise ValueError
+        return array
+    except (FileNotFoundError, ValueError, EOFError) as error:
+        raise _lost(path, "missing" if isinstance(error, FileNotFoundError) else "damaged") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _lost(path: Path, how: str) -> UserError:
+    description = f"{path.name.partition('.')[0]}.json"
+    return UserError(f"{path}: {how}; delete {description}, and the stage that wrote it makes it again")
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """An array of a shard. It is open only while it is read: a process may have few files open at a time.
+
+    Attributes:
+      path: of the file.
+      shape, dtype: of the array.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def open(self) -> np.memmap:
+        """The array, read-only.
+
+        Raises:
+          UserError: it is not there any more, or damaged.
+        """
+        return _mapped(self.path)
+
+
+def open_shard(root: Path, number: int) -> dict[str, OnDisk]:
+    """{name: array}, without reading them: a file of another size than its header says is noticed, other bytes aren't.
+
+    Raises:
+      UserError: the shard or a file of it is missing or damaged; names the file.
+    """
+    arrays = {}
+    for name in _read_description(root, number)["checksums"]:
+        array = _mapped(_array_file(root, number, name))
+        arrays[name] = OnDisk(_array_file(root, number, name), array.shape, array.dtype)
+    return arrays
+
+
 def read_shard(root: Path, number: int) -> dict[str, np.ndarray]:
     """{name: array, a read-only memory map}, after comparing the files' checksums with those that were written.
 
@@ -97,15 +160,21 @@ def read_shard(root: Path, number: int) -> dict[str, np.ndarray]:
     arrays = {}
     for name, expected in _read_description(root, number)["checksums"].items():
         path = _array_file(root, number, name)
-        try:
-            if _checksum(path) != expected:
-                raise ValueError("other bytes than were written")
-            arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            reason = "missing" if isinstance(error, FileNotFoundError) else "damaged"
-            again = f"delete {_description(root, number).name}, and the stage that wrote it makes it again"
-            raise UserError(f"{path}: {reason}; {again}") from error
+        arrays[name] = _mapped(path)
+        if _checksum(path) != expected:
+            raise _lost(path, "damaged")
     return arrays
+
+
+def digest(root: Path, number: int | None = None) -> str:
+    """Twelve characters that tell the contents of a shard, or of all shards of a folder, from others.
+
+    Raises:
+      UserError: one is missing or its JSON is damaged.
+    """
+    numbers = range(count_shards(root)) if number is None else [number]
+    checksums = [_read_description(root, i)["checksums"] for i in numbers]
+    return hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def count_shards(root: Path) -> int:

@@ -3,8 +3,8 @@
 Equation numbers are those of Hansen's tutorial, "The CMA Evolution Strategy: A Tutorial" (arXiv:1604.00772v2). As in it
 and in pycma, the worse half of a population has negative weights ("active" CMA-ES). The step size is adapted as pycma
 4.5 does by default: by the length of the evolution path (CSA) below TWO_POINT_DIMENSIONS dimensions, and from there on
-by two points (TPA; Hansen 2008, arXiv:0805.0231, in the form of Hansen, Atamna & Auger 2014, "How to assess step-size
-adaptation mechanisms in randomised search", section 3, where the two points are part of the population).
+by two points (TPA; Hansen 2008, arXiv:0805.0231) that are part of the population (Hansen, Atamna & Auger 2014, "How to
+assess step-size adaptation mechanisms in randomised search"), with pycma's constants.
 
 The covariance matrix is decomposed only every few generations: it changes by little in one (tutorial, appendix B.2).
 """
@@ -170,7 +170,7 @@ class CMA_ES(DistributionBasedAlgorithm):
         super().__init__(population_size, solution, fitness_shaping_fn, metrics_fn)
         n = self.num_dims
         self.two_point = n >= TWO_POINT_DIMENSIONS if two_point is None else two_point
-        self.chi_n = math.sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n**2))  # E ||N(0, I)||, page 28
+        self.chi_n = math.sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n**2))  # E ||N(0, I)||, appendix A
         params = self._default_params
         self.decomposition_gap = math.ceil(1 / ((params.c_1 + params.c_mu) * n * 10))  # appendix B.2; pycma rounds up
 
@@ -243,13 +243,13 @@ class CMA_ES(DistributionBasedAlgorithm):
         length = jnp.linalg.norm(p_std)
 
         started = jnp.sqrt(1 - (1 - params.c_std) ** (2 * generation))
-        h_std = length / started < (1.4 + 2 / (n + 1)) * self.chi_n  # page 28: else the path waits
+        h_std = length / started < (1.4 + 2 / (n + 1)) * self.chi_n  # appendix A: else the path waits
         gain = jnp.sqrt(params.c_c * (2 - params.c_c) * params.mu_eff)
         p_c = (1 - params.c_c) * state.p_c + h_std * gain * shift  # (45)
 
         squared_length = jnp.maximum(jnp.square(z).sum(axis=-1), jnp.finfo(z.dtype).eps)
         balanced = positive + negative * n / squared_length  # (46)
-        missing = (1 - h_std) * params.c_c * (2 - params.c_c)  # delta(h_std) of page 28
+        missing = (1 - h_std) * params.c_c * (2 - params.c_c)  # delta(h_std) of appendix A
         decay = 1 + params.c_1 * missing - params.c_1 - params.c_mu * params.weights.sum()
         directions = jnp.concatenate([p_c[None], y])  # both updates are one product
         rates = jnp.concatenate([jnp.full(1, params.c_1), params.c_mu * balanced])

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from flax import struct
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import PartitionSpec
 
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.learner import Learner
-from gdl_jax.core.parallel import AXIS
+from gdl_jax.core.parallel import AXIS, over_devices
 from gdl_jax.core.prng import example_keys
 
 Parameters = Any  # a pytree of arrays: one individual
@@ -52,14 +52,6 @@ def _copies(parameters: Parameters, count: int) -> Population:
 def _flat(population: Population) -> jax.Array:
     """(P, n)."""
     return jax.vmap(lambda parameters: ravel_pytree(parameters)[0])(population)
-
-
-def _over_devices(individuals: Any, axis: PartitionSpec) -> Any:
-    """Under jit: lays arrays over all devices, as `core.parallel` lays batches."""
-    if jax.device_count() == 1:
-        return individuals
-    mesh = jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
-    return lax.with_sharding_constraint(individuals, NamedSharding(mesh, axis))
 
 
 def _checked(fitness: Fitness, population: Population, keys: jax.Array) -> jax.Array:
@@ -120,7 +112,7 @@ def evolution(
         """Returns (P,) of what this device has to evaluate; under jit, of all."""
         if axis_name is not None:
             return _checked(fitness, population, keys)
-        population, keys = _over_devices((population, keys), PartitionSpec(AXIS))
+        population, keys = over_devices((population, keys), PartitionSpec(AXIS))
         return _checked(fitness, population, keys)
 
     def generation_returns(population, key):
@@ -128,7 +120,7 @@ def evolution(
         if size % devices:
             raise UserError(f"--batch_size={size} (the population) is not a multiple of the {devices} devices")
         if axis_name is None:
-            return _over_devices(laid_out(population, individual_keys(key, size)), PartitionSpec())
+            return over_devices(laid_out(population, individual_keys(key, size)), PartitionSpec())
         share = size // devices
         first = lax.axis_index(axis_name) * share
         mine = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, first, share), population)
@@ -148,7 +140,7 @@ def evolution(
         ask_key, fitness_key, tell_key = jax.random.split(key, 3)
         population, search = algorithm.ask(ask_key, state.search, params)
         if axis_name is None:
-            population = _over_devices(population, PartitionSpec())
+            population = over_devices(population, PartitionSpec())
         returns = generation_returns(population, fitness_key)
         finite = jnp.isfinite(returns)
         flat = _flat(population)  # (P, n)

@@ -32,6 +32,14 @@ def _cma_es(population_size: int, solution: Any, sigma_init: float) -> Strategy:
     return Strategy(algorithm, algorithm.default_params.replace(std_init=sigma_init), 0.01)
 
 
+def _cma_es_two_point(population_size: int, solution: Any, sigma_init: float) -> Strategy:
+    """Two-point step sizes in any number of dimensions: for comparing controllers of different sizes."""
+    from gdl_jax.learners.cma_es import CMA_ES
+
+    algorithm = CMA_ES(population_size, solution, two_point=True)
+    return Strategy(algorithm, algorithm.default_params.replace(std_init=sigma_init), 0.01)
+
+
 def _evosax_cma_es(population_size: int, solution: Any, sigma_init: float) -> Strategy:
     from evosax.algorithms import CMA_ES
 
@@ -100,6 +108,7 @@ def _simple_ga(population_size: int, solution: Any, sigma_init: float) -> Strate
 
 STRATEGIES: dict[str, Callable[[int, Any, float], Strategy]] = {
     "cma_es": _cma_es,
+    "cma_es_two_point": _cma_es_two_point,
     "evosax_cma_es": _evosax_cma_es,
     "sep_cma_es": _sep_cma_es,
     "open_es": _open_es,

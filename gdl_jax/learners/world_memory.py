@@ -12,7 +12,7 @@ from gdl_jax.core.prng import example_normal
 from gdl_jax.learners.gradient import TrainState, apply_eval, update
 from gdl_jax.learners.variational import reparameterise
 from gdl_jax.losses.mixture import mixture_negative_log_likelihood
-from gdl_jax.models.mdn_rnn import MDNRNN, dream_step
+from gdl_jax.models.mdn_rnn import MDNRNN, dream_along
 
 
 def world_memory(
@@ -98,16 +98,9 @@ def world_memory(
         return found | {"loss": (total({name: sums for name, (sums, _) in found.items()}), weights)}
 
     def sample(state, key, num, steps=100):
-        step_all = jax.vmap(partial(dream_step, memory), (None, 0, 0, None, 0, 0))
-
-        def dream(moment, key):
-            z, reward, carry = moment
-            variables, action = {"params": state.params["memory"]}, jnp.zeros(heads.action_dim)
-            after, logit, _, carry = step_all(variables, jax.random.split(key, num), z, action, reward, carry)
-            return (after, (logit > 0).astype(jnp.float32), carry), z
-
         start_key, key = jax.random.split(key)
-        start = jax.random.normal(start_key, (num, heads.z_dim)), jnp.zeros(num), memory.zero_carry(num)
-        return lax.scan(dream, start, jax.random.split(key, steps))[1].swapaxes(0, 1)
+        start = jax.random.normal(start_key, (num, heads.z_dim))
+        dream = partial(dream_along, memory, {"params": state.params["memory"]})
+        return jax.vmap(dream)(jax.random.split(key, num), start, jnp.zeros((num, steps, heads.action_dim)))
 
     return Learner(init, step, evaluate, sample)

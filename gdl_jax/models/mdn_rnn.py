@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import lax
 
 from gdl_jax.core.errors import UserError
 from gdl_jax.models.checks import activation
@@ -130,6 +131,38 @@ def dream_step(
     reward_logit = never if predicted.reward_logit is None else predicted.reward_logit
     done_logit = never if predicted.done_logit is None else predicted.done_logit
     return next_z, reward_logit, done_logit, jax.tree.map(lambda x: x[0], carry)
+
+
+def dream_along(
+    module: MDNRNN,
+    variables: Any,
+    key: jax.Array,
+    z: jax.Array,
+    actions: jax.Array,
+    temperature: jax.Array | float = 1.0,
+) -> jax.Array:
+    """What the network thinks is seen if these actions are done, in one dream; made to be vmapped.
+
+    Args:
+      module, variables: the network.
+      key: for the draws.
+      z: (z_dim,), what is seen first.
+      actions: (T, action_dim).
+      temperature: of the draws.
+
+    Returns:
+      (T, z_dim), what is seen before each action: z and T - 1 draws.
+    """
+
+    def body(moment, now):
+        z, reward, carry = moment
+        key, action = now
+        after, logit, _, carry = dream_step(module, variables, key, z, action, reward, carry, temperature)
+        return (after, (logit > 0).astype(jnp.float32), carry), z
+
+    carry = jax.tree.map(lambda x: x[0], module.zero_carry(1))
+    start = z, jnp.float32(0), carry
+    return lax.scan(body, start, (jax.random.split(key, len(actions)), actions))[1]
 
 
 def transition(module: MDNRNN) -> Callable:

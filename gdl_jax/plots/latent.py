@@ -136,6 +136,32 @@ def histograms(z: np.ndarray, path: Path) -> None:
         cell.margins(0.01)
 
 
+def dimensions(mean: np.ndarray, log_var: np.ndarray, path: Path) -> None:
+    """How each dimension is used (book 08's figure of mu and log_var): the spread of means, and the noise around them.
+
+    A dimension that tells nothing has means at 0 and a log-variance of 0, the prior's.
+
+    Args:
+      mean, log_var: (N, z), of q(z | x) for N examples.
+      path: of the PNG.
+    """
+    places = np.arange(mean.shape[1])
+    with drawing(path, max(6.0, 0.24 * len(places)), 5.2, 2, 1, sharex=True) as (_, axes):
+        for cell, values, title in zip(
+            axes[:, 0],
+            (mean, log_var),
+            ("Mean of q(z | x) over examples", "Log-variance of q(z | x) over examples"),
+            strict=True,
+        ):
+            low, middle, high = np.quantile(values, [0.05, 0.5, 0.95], axis=0)
+            cell.bar(places, high - low, bottom=low, width=0.7, color=COLORS[7])
+            cell.plot(places, middle, linestyle="", marker="_", markersize=7, color=INK)
+            cell.axhline(0.0, color=QUIET, linewidth=0.8)
+            cell.set_title(f"{title}: median, and 5 to 95 %")
+            cell.grid(axis="y")
+        axes[1, 0].set_xlabel("dimension of z")
+
+
 def gaps(
     z: np.ndarray,
     labels: np.ndarray,

@@ -32,7 +32,7 @@ def write(root, shard_episodes=7):
         rows = slice(first, first + shard_episodes)
         here = {name: array[rows] for name, array in common.items()}
         write_shard(root / "rollouts", number, here | {"frames": frames[rows]}, {})
-        write_shard(root / "latents", number, here | {"mean": code[rows], "log_var": -code[rows]}, {})
+        write_shard(root / "latents", number, here | {"mean": code[rows], "log_var": -code[rows]}, {"vision": "a"})
     return root
 
 
@@ -72,6 +72,27 @@ def test_transitions_lead_from_a_code_by_an_action_to_the_next(tmp_path):
     ends = lengths()[[3, 11, 0]]
     np.testing.assert_array_equal(batch["mask"].sum(1), np.minimum(ends, STEPS - 1))
     np.testing.assert_array_equal((batch["done"] * batch["mask"]).sum(1), ends < STEPS)
+
+
+def test_episodes_come_in_the_order_asked_for_whatever_shard_they_are_in(tmp_path):
+    data = latents.load(write(tmp_path) / "latents")
+    order = np.random.default_rng(2).permutation(len(data.train))
+    rows, whole = data.train.take(order), data.train.take(np.arange(len(data.train)))
+    for name, array in rows.items():
+        np.testing.assert_array_equal(array, whole[name][order])
+    assert data.train.nbytes == sum(array.nbytes for array in whole.values())
+    mean, log_var = data.train.first_codes(5)
+    np.testing.assert_array_equal(mean, whole["mean"][:5, 0])
+    np.testing.assert_array_equal(log_var, whole["log_var"][:5, 0])
+    assert data.made_by == {"vision": "a"}
+
+
+def test_codes_of_two_visions_are_not_mixed(tmp_path):
+    root = write(tmp_path) / "latents"
+    description = root / "00002.json"
+    description.write_text(description.read_text().replace('"vision": "a"', '"vision": "b"'))
+    with pytest.raises(UserError, match="shard 2 was encoded by another vision"):
+        latents.load(root)
 
 
 def test_whole_episodes_are_held_out():

@@ -1,12 +1,15 @@
 """Shards on disk: whole or not at all, and damage is named."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.data.shards import count_shards, has_shard, read_notes, read_shard, write_shard
+from gdl_jax.data.shards import count_shards, digest, has_shard, open_shard, read_notes, read_shard, write_shard
+
+DESCRIPTORS = Path("/proc/self/fd")
 
 
 @pytest.fixture
@@ -54,6 +57,49 @@ def test_a_damaged_file_is_named(root, damage):
     with pytest.raises(UserError, match=r"00001\.a\.npy: (damaged|missing); delete 00001\.json"):
         read_shard(root, 1)
     read_shard(root, 0)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "longer", "header", "empty", "missing"])
+def test_a_file_of_another_size_is_named_without_being_read(root, damage):
+    path = root / "00001.a.npy"
+    contents = path.read_bytes()
+    made = {"truncated": contents[:-8], "longer": contents + b"x", "header": b"x" + contents[1:], "empty": b""}
+    if damage in made:
+        path.write_bytes(made[damage])
+    else:
+        path.unlink()
+    with pytest.raises(UserError, match=r"00001\.a\.npy: (damaged|missing); delete 00001\.json"):
+        open_shard(root, 1)
+
+
+@pytest.mark.skipif(not DESCRIPTORS.exists(), reason="lists open files by /proc")
+def test_arrays_on_disk_are_not_kept_open(root):
+    arrays = [open_shard(root, number)["a"] for number in range(3)]
+    assert [array.shape for array in arrays] == [(2, 3)] * 3
+    links = [str(link.readlink()) for link in DESCRIPTORS.iterdir() if link.exists()]
+    assert not [link for link in links if link.startswith(str(root))]
+    np.testing.assert_array_equal(arrays[2].open(), np.full((2, 3), 2))
+    arrays[2].path.unlink()
+    with pytest.raises(UserError, match="missing"):
+        arrays[2].open()
+
+
+def test_digests_tell_contents_apart(root, tmp_path):
+    before = digest(root), digest(root, 1)
+    assert digest(root) == before[0] != digest(root, 0) != digest(root, 1)
+    write_shard(root, 1, {"a": np.full((2, 3), 1), "b": np.arange(2.0)}, {"policy": "other"})
+    assert (digest(root), digest(root, 1)) == before  # the notes are no contents
+    write_shard(root, 1, {"a": np.full((2, 3), 5), "b": np.arange(2.0)}, {"policy": "none"})
+    assert digest(root) != before[0] and digest(root, 1) != before[1]
+
+
+def test_a_full_disk_is_told(root, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError("16 requested and 0 written")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(UserError, match="cannot be written: 16 requested"):
+        write_shard(root, 3, {"a": np.zeros(2)}, {})
 
 
 @pytest.mark.parametrize("contents", ["", "[]", "{}", json.dumps({"checksums": [], "notes": {}})])

@@ -1,111 +1,205 @@
-"""Frames of CarRacing beside gymnasium's own, and beside each other."""
+"""Frames against a world painted by hand: a straight road, sampled at many points of each pixel. Needs no gymnasium."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdl_jax.envs.car_racing import simulation
-from gdl_jax.envs.car_racing.car import FPS
-from gdl_jax.envs.car_racing.colours import default_colours, random_colours
-from gdl_jax.envs.car_racing.picture import draw_book, draw_gymnasium, draw_gymnasium64, shrink
+from gdl_jax.envs.car_racing import picture
+from gdl_jax.envs.car_racing.car import Car, hull_position
+from gdl_jax.envs.car_racing.colours import Colours, default_colours, random_colours
 from gdl_jax.envs.car_racing.scene import choose, rasterise
-from gdl_jax.envs.car_racing.track import MAX_TILES, lay_tiles, make_track
+from gdl_jax.envs.car_racing.track import MAX_TILES, lay_tiles
 
-PARAMS = simulation.EnvParams()
-PANEL_ROWS = 12  # of 96
-
-
-def difference(a, b):
-    return np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64)).mean()
+TILES = 60
+BORDERED = range(28, 34)  # tiles with a border on their right
+PLAYFIELD = 2000 / 6
+SAMPLES = 8  # of each pixel, along each axis
 
 
-@pytest.fixture(scope="module")
-def scene():
-    track = make_track(jax.random.key(0))
-    return track, jax.jit(rasterise)(track, default_colours(), PARAMS.playfield)
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-def test_frames_are_gymnasiums(seed):
-    """After the same actions on the same track, through the opening zoom, on the road and off it."""
-    pytest.importorskip("Box2D", reason="needs gymnasium[box2d]")
-    from gymnasium.envs.box2d.car_racing import CarRacing
-
-    game = CarRacing()
-    game.reset(seed=seed)
-    points = np.zeros((MAX_TILES, 3), np.float32)
-    points[: len(game.track)] = [row[1:4] for row in game.track]
-    track, _ = lay_tiles(jnp.int32(len(game.track)), jnp.asarray(points[:, 0]), jnp.asarray(points[:, 1:]))
-    scene = jax.jit(rasterise)(track, default_colours(), PARAMS.playfield)
-    step, draw, draw64 = jax.jit(simulation.step), jax.jit(draw_gymnasium), jax.jit(draw_gymnasium64)
-    now = simulation.reset(track, PARAMS)
-    for t in range(1, 121):
-        action = np.array([0.15 if t > 60 else 0.0, 0.3, 0.0])
-        frame, *_ = game.step(action)
-        now, *_ = step(track, now, jnp.asarray(action, jnp.float32), PARAMS)
-        if t in (1, 10, 30, 60, 120):
-            time = jnp.float32((t + 1) / FPS)
-            ours = draw(scene, now.car, time)
-            assert difference(ours[:-PANEL_ROWS], frame[:-PANEL_ROWS]) < 3, t
-            assert difference(ours, frame) < 6, t
-            assert difference(draw64(scene, now.car, time), shrink(frame)) < 6, t
-            assert difference(ours[:-PANEL_ROWS], np.asarray(ours)[::-1][:-PANEL_ROWS]) > 6  # it tells frames apart
-
-
-def test_the_small_frame_is_the_large_one_shrunk(scene):
-    track, scene = scene
-    now = simulation.reset(track, PARAMS)
-    for time in (0.1, 0.5, 2.0):
-        large = np.asarray(jax.jit(draw_gymnasium)(scene, now.car, jnp.float32(time)))
-        small = jax.jit(draw_gymnasium64)(scene, now.car, jnp.float32(time))
-        assert large.shape == (96, 96, 3) and small.shape == (64, 64, 3)
-        assert large.dtype == small.dtype == np.uint8
-        assert difference(small, shrink(large)) < 3, time
-
-
-def test_shrinking_takes_means_of_areas():
-    frames = np.zeros((2, 96, 96, 3), np.uint8)
-    frames[1, :, :48] = 200
-    small = shrink(frames)
-    assert small.shape == (2, 64, 64, 3) and small.dtype == np.uint8
-    assert small[0].max() == 0
-    assert (small[1, :56, :32] == 200).all() and small[1, :, 32:].max() == 0  # below are the panel and its score
-    frames[0, 0, 0] = 90
-    assert shrink(frames)[0, 0, 0, 0] == round(90 * 4 / 9)  # of a pixel and a half each way
-
-
-def test_the_books_frame_does_not_zoom_and_shows_the_road_below_the_car(scene):
-    track, scene = scene
-    now = simulation.reset(track, PARAMS)
-    frame = np.asarray(jax.jit(draw_book)(scene, now.car))
-    assert frame.shape == (64, 64, 3) and frame.dtype == np.uint8
-    column = frame[40, 32 - 3 : 32 + 3].astype(int)  # ahead of the car, in the middle of the road
-    assert (np.abs(column - 104) < 8).all()
-
-
-def test_a_scene_of_a_pool_is_drawn_as_alone(scene):
-    tracks = jax.vmap(make_track)(jax.random.split(jax.random.key(3), 2))
-    make_scene = jax.jit(lambda track: rasterise(track, default_colours(), PARAMS.playfield))
-    scenes = jax.tree.map(
-        lambda *leaves: jnp.stack(leaves),
-        *(make_scene(jax.tree.map(lambda leaf, i=i: leaf[i], tracks)) for i in range(2)),
+def straight_track(angle, tiles=TILES):
+    """From the middle of the world for some tiles in the direction of `angle`."""
+    along = 3.5 * np.arange(MAX_TILES)[:, None] * [-np.sin(angle), np.cos(angle)]
+    track, _ = jax.jit(lay_tiles)(
+        jnp.int32(tiles), jnp.full(MAX_TILES, angle, jnp.float32), jnp.asarray(along, jnp.float32)
     )
-    cars = jax.vmap(simulation.reset, (0, None))(tracks, PARAMS).car
-    time = jnp.float32(0.2)  # from afar, where tracks differ most
-    draw = jax.jit(draw_gymnasium64)
-    pooled = jax.jit(jax.vmap(lambda i, car: draw_gymnasium64(choose(scenes, i), car, time)))(jnp.arange(2), cars)
-    for i in range(2):
-        track, car = (jax.tree.map(lambda leaf, i=i: leaf[i], tree) for tree in (tracks, cars))
-        alone = draw(make_scene(track), car, time)
-        assert difference(pooled[i], alone) < 0.5
-    assert difference(pooled[0], pooled[1]) > 1
+    numbers = np.arange(MAX_TILES)
+    return track.replace(border=jnp.asarray(np.isin(numbers, BORDERED), jnp.int8))
 
 
-def test_colours_can_be_drawn_anew(scene):
-    track, _ = scene
-    colours = random_colours(jax.random.key(5))
-    scene = jax.jit(rasterise)(track, colours, PARAMS.playfield)
-    frame = np.asarray(jax.jit(draw_gymnasium)(scene, simulation.reset(track, PARAMS).car, jnp.float32(2.0)))
-    road = frame[60, 46:50].astype(float)
-    np.testing.assert_allclose(road.mean(axis=0), np.asarray(colours.road), atol=8)
+def car_at(x, y, angle, **changes):
+    """A car at rest with its hull's origin at (x, y)."""
+    still = {name: jnp.zeros(4) for name in ("wheel_omega", "wheel_phase", "joint_angle")}
+    car = Car(jnp.zeros(2), jnp.float32(angle), jnp.zeros(2), jnp.float32(0), **still, gas=jnp.float32(0))
+    car = car.replace(position=jnp.array([x, y], jnp.float32) - hull_position(car))
+    return car.replace(**changes)
+
+
+def paint_world(x, y, angle):
+    """Colours (..., 3) of points of the world with the straight track."""
+    across, along = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+    colours = np.empty((*x.shape, 3))
+    square = PLAYFIELD / 20
+    colours[:] = 102, 204, 102
+    colours[(np.floor(x / square) % 2 == 0) & (np.floor(y / square) % 2 == 0)] = 102, 230, 102
+    colours[(np.abs(x) > PLAYFIELD) | (np.abs(y) > PLAYFIELD)] = 0
+    tile = np.ceil(along / 3.5).astype(int)  # tile i ends at point i
+    road = (np.abs(across) < 40 / 6) & (along > 0) & (tile < TILES)
+    colours[road] = 102 + 2.55 * (tile[road] % 3)[:, None]
+    border = (across > 40 / 6) & (across < 48 / 6) & np.isin(tile, BORDERED)
+    colours[border] = np.where((tile[border] % 2 == 0)[:, None], (255, 255, 255), (255, 0, 0))
+    return colours
+
+
+def paint_frame(position, heading, zoom, window, shape, angle):
+    """The rows above the panel, (7/8 rows, columns, 3) float64, without the car."""
+    (width, height), (rows, columns) = window, shape
+    spots = (np.arange(SAMPLES) + 0.5) / SAMPLES
+    row = (np.arange(rows * 7 // 8)[:, None] + spots).ravel()[:, None] * height / rows
+    column = (np.arange(columns)[:, None] + spots).ravel() * width / columns
+    right, up = (column - width / 2) / zoom, (0.75 * height - row) / zoom
+    x = position[0] + np.cos(heading) * right - np.sin(heading) * up
+    y = position[1] + np.sin(heading) * right + np.cos(heading) * up
+    colours = paint_world(x, y, angle)
+    return colours.reshape(len(row) // SAMPLES, SAMPLES, columns, SAMPLES, 3).mean(axis=(1, 3))
+
+
+@functools.cache
+def scene_of(angle):
+    return jax.jit(rasterise)(straight_track(angle), default_colours(), PLAYFIELD)
+
+
+def difference(frame, expected, shape):
+    """Absolute difference above the panel, without the car's surroundings."""
+    rows, columns = shape
+    apart = np.abs(np.asarray(frame, np.float64)[: len(expected)] - expected)
+    apart[int(0.66 * rows) : int(0.84 * rows), int(0.44 * columns) : int(0.56 * columns)] = 0
+    return apart
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.7, -2.4])
+@pytest.mark.parametrize("place", [(0.0, 84.0), (-5.0, 100.0), (9.0, 40.0)])
+def test_the_ground_is_where_it_should_be(angle, place):
+    across, along = place
+    position = across * np.cos(angle) - along * np.sin(angle), across * np.sin(angle) + along * np.cos(angle)
+    heading = angle + 0.2
+    frame = jax.jit(picture.draw_view, static_argnums=(3, 4))(scene_of(angle), car_at(*position, heading), 1.5, 96, 96)
+    expected = paint_frame(position, heading, 16.2, (1000, 800), (96, 96), angle)
+    apart = difference(frame, expected, (96, 96))
+    assert apart.mean() < 0.4
+    assert np.quantile(apart, 0.995) < 12
+
+
+def test_the_edges_of_a_straight_road_fall_into_the_right_columns():
+    """The road's edges are 40 / 6 = 6.667 from its middle, 108 of the window's 1,000 columns from column 500, and so
+    96 / 1000 * (392, 608) = 37.63 and 58.37 of the frame's 96: columns 37 and 58 are 37 % road.
+    """
+    frame = jax.jit(picture.draw_gymnasium)(scene_of(0.0), car_at(0.0, 56.0, 0.0), 2.0)
+    # The middle of this row is at 56 + (600 - 6.5 * 800 / 96) / 16.2 = 89.7: tile 26, shade 2, no square of grass.
+    row = np.asarray(frame[6], np.float64)
+    road = 107 - 2  # gymnasium's frames are 2 darker than they should be
+    np.testing.assert_allclose(row[38:58], road, atol=1)
+    np.testing.assert_allclose(row[[37, 58], 1], 0.37 * road + 0.63 * 202, atol=5)
+    np.testing.assert_array_equal(row[[*range(37), *range(59, 96)]], [[100, 202, 100]] * 74)
+    np.testing.assert_allclose(frame[84:, :, 1][:, :48], 0, atol=0)  # nothing moves, so no bar is drawn
+
+
+def test_tiles_and_borders_end_in_straight_lines():
+    """Seen from near, where a texel is 7 by 6 pixels."""
+    shape, position = (400, 600), (-84 * np.sin(0.7), 84 * np.cos(0.7))
+    frame = jax.jit(picture.draw_view)(scene_of(0.7), car_at(*position, 0.8), 1.0)
+    expected = paint_frame(position, 0.8, 16.2, (1000, 800), shape, 0.7)
+    apart = difference(frame, expected, shape)
+    grey = (np.ptp(expected, axis=-1) == 0) & (expected[..., 0] > 0) & (expected[..., 0] < 200)
+    assert grey.mean() > 0.2
+    assert apart[grey].mean() < 0.3
+    painted = (expected[..., 0] > 250) & np.isin(expected[..., 1], (0, 255))
+    assert painted.sum() > 1000
+    assert (apart[painted].max(axis=-1) > 20).mean() < 0.06
+
+
+def test_the_first_frames_show_the_end_of_the_world():
+    zoom = 0.6 * (1 - 0.02) + 16.2 * 0.02
+    frame = jax.jit(picture.draw_gymnasium)(scene_of(0.3), car_at(225.0, 30.0, 0.2), 0.02)
+    expected = paint_frame((225.0, 30.0), 0.2, zoom, (1000, 800), (96, 96), 0.3)
+    assert (expected == 0).all(axis=-1).mean() > 0.2
+    assert difference(frame, np.maximum(expected - 2, 0), (96, 96)).mean() < 1.0
+
+
+def test_the_book_looks_where_the_car_goes():
+    """A car that points to 0.9 and slides to 0.2 is seen from behind its way once it is faster than 0.5."""
+    way = np.array([-np.sin(0.2), np.cos(0.2)])
+    scene, draw = scene_of(0.1), jax.jit(picture.draw_book)
+    for speed, heading in ((20.0, 0.2), (0.6, 0.2), (0.4, 0.9)):
+        frame = draw(scene, car_at(2.0, 84.0, 0.9, velocity=jnp.asarray(speed * way, jnp.float32)))
+        expected = paint_frame((2.0, 84.0), heading, 16.2, (1200, 1000), (64, 64), 0.1)
+        assert difference(frame, expected, (64, 64)).mean() < 0.5, speed
+
+
+def test_the_books_car_is_turned_against_its_way():
+    """Its nose, 2.4 ahead of its origin, is seen 2.4 sin(0.9) = 1.9 to the left of straight up, and red."""
+    sliding = car_at(0.0, 40.0, 0.9, velocity=jnp.array([0.0, 20.0]))
+    frame = np.asarray(jax.jit(picture.draw_book)(scene_of(0.0), sliding), np.int32)
+    red = frame[:56, :, 0] - frame[:56, :, 1] > 50
+    rows, columns = np.nonzero(red)
+    scale_x, scale_y = 16.2 * 64 / 1200, 16.2 * 64 / 1000
+    nose = int(48 - 2.4 * np.cos(0.9) * scale_y), int(32 - 2.4 * np.sin(0.9) * scale_x)
+    tail = int(48 + 2.1 * np.cos(0.9) * scale_y), int(32 + 2.1 * np.sin(0.9) * scale_x)
+    assert red[nose] and red[tail]
+    assert not red[nose[0], tail[1]] and not red[tail[0], nose[1]]
+    assert columns.min() >= 29 and columns.max() <= 34 and rows.min() >= 44 and rows.max() <= 51
+
+
+def test_a_track_too_large_for_the_raster_ends_at_its_rim():
+    """The raster's 348 units are around the middle of a road from 0 to 119 * 3.5 = 416.5: it ends at 208 + 174."""
+    scene = jax.jit(rasterise)(straight_track(0.0, 120), default_colours(), 1000.0)
+    frame = np.asarray(jax.jit(picture.draw_gymnasium)(scene, car_at(0.0, 370.0, 0.0), 1.0)).astype(int)
+    grey = np.ptp(frame[:84, 38:58], axis=-1) < 10
+    rim = int(72 - (382 - 370) * 16.2 * 96 / 800)
+    assert not grey[: rim - 1].any()
+    assert grey[rim + 2 : 60].all()
+
+
+def test_colours_are_those_asked_for():
+    chosen = Colours(*(jnp.array(rgb, jnp.float32) for rgb in ((10, 20, 30), (200, 40, 90), (200, 60, 90))))
+    scene = scene_of(0.0).replace(colours=chosen)
+    frame = np.asarray(jax.jit(picture.draw_book)(scene, car_at(0.0, 84.0, 0.0)))
+    seen = {tuple(pixel) for pixel in frame.reshape(-1, 3).tolist()}
+    assert {(10, 20, 30), (13, 23, 33), (15, 25, 35), (200, 40, 90), (200, 60, 90)} <= seen
+
+
+def test_random_colours_are_gymnasiums():
+    many = jax.vmap(random_colours)(jax.random.split(jax.random.key(0), 4000))
+    for rgb in (many.road, many.background):
+        assert rgb.min() >= 0 and rgb.max() < 210
+        np.testing.assert_allclose(rgb.mean(axis=0), 105, atol=5)  # 60.6 / sqrt(4000) = 0.96 is its standard error
+        np.testing.assert_allclose(rgb.std(axis=0), 210 / np.sqrt(12), atol=3)
+    lift = np.asarray(many.grass - many.background)
+    assert ((np.abs(lift - 20) < 1e-3).sum(axis=1) == 1).all() and ((np.abs(lift) < 1e-3).sum(axis=1) == 2).all()
+    np.testing.assert_allclose((lift > 1).mean(axis=0), 1 / 3, atol=0.04)
+
+
+def test_cars_on_a_pool_of_tracks_see_their_own_and_share_the_rasters():
+    tracks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(straight_track(angle) for angle in (0.0, 0.5, 1.0)))
+    scenes = jax.jit(lambda t: jax.lax.map(lambda t: rasterise(t, default_colours(), PLAYFIELD), t))(tracks)
+    index = jnp.array([2, 0, 1, 2, 2, 1, 0, 0] * 8)
+    car = car_at(-30.0, 80.0, 0.4)
+    pooled = jax.jit(lambda scenes, index: jax.vmap(lambda i: picture.draw_book(choose(scenes, i), car))(index))
+    compiled = pooled.lower(scenes, index).compile()
+    frames = np.asarray(compiled(scenes, index))
+    alone = [jax.tree.map(lambda leaf, i=i: leaf[i], scenes) for i in range(3)]
+    for frame, i in zip(frames, index, strict=True):
+        np.testing.assert_array_equal(frame, jax.jit(picture.draw_book)(alone[int(i)], car))
+    assert compiled.memory_analysis().temp_size_in_bytes < 0.25 * len(index) * scenes.texels[0].nbytes
+
+
+def test_shrinking_is_the_mean_over_areas():
+    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 96, 96, 3)).astype(np.uint8)
+    fine = frames.repeat(2, axis=2).repeat(2, axis=3).reshape(2, 3, 64, 3, 64, 3, 3)
+    expected = np.floor(fine.mean(axis=(3, 5)) + 0.5)
+    expected[:, :, 56:, :18] = 0
+    small = picture.shrink(frames)
+    assert small.dtype == np.uint8 and small.shape == (2, 3, 64, 64, 3)
+    np.testing.assert_array_equal(small, expected)

@@ -1,11 +1,12 @@
 """The comparison of chapter 4's losses: from the command line to the table, and what it may call finished."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
-from experiments import classifier, gan, gan_ablation
+from experiments import classifier, gan_ablation, run
 from experiments.run import main
 
 SMALL = (
@@ -19,13 +20,13 @@ SMALL = (
     "--critic_strides=2,2",
     "--judged_samples=20",
 )
+JUDGE = ("--steps=30", "--filters=4", "--kernel_sizes=3", "--strides=2", "--dense_units=8", "--eval_every=0")
 
 
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("judge") / "run"
-    flags = ["--steps=30", "--filters=4", "--kernel_sizes=3", "--strides=2", "--dense_units=8", "--eval_every=0"]
-    main(classifier.EXPERIMENT, "about", ["program", f"--workdir={workdir}", *flags])
+    main(classifier.EXPERIMENT, "about", ["program", f"--workdir={workdir}", *JUDGE])
     return workdir
 
 
@@ -69,17 +70,19 @@ def test_from_the_command_line_to_the_table(tmp_path, judge, small, capsys):
     assert "is at step 50, not at 25" in capsys.readouterr().err
 
 
-def test_results_of_fewer_steps_are_not_those_of_a_run_that_was_stopped(tmp_path, monkeypatch):
-    def stopped(experiment, about, argv):
-        workdir = tmp_path / "run"
-        workdir.mkdir()
-        (workdir / "results.json").write_text("{}")
-        (workdir / "metrics.jsonl").write_text('{"step": 10}\n{"step": 14}\n')
+def test_results_of_fewer_steps_are_not_those_of_a_run_that_was_stopped(tmp_path, judge, monkeypatch):
+    workdir = tmp_path / "run"
+    shutil.copytree(judge, workdir)
+    assert (workdir / "results.json").exists()
 
-    monkeypatch.setattr(gan_ablation, "run_experiment", stopped)
-    assert gan_ablation._finished(gan.EXPERIMENT, tmp_path / "run", 20) is None
-    monkeypatch.setattr(gan_ablation, "run_experiment", lambda *_: None)
-    assert gan_ablation._finished(gan.EXPERIMENT, tmp_path / "run", 14) == tmp_path / "run"
+    def killed(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run.loop, "train", killed)
+    flags = [flag for flag in JUDGE if not flag.startswith("--steps")]
+    with pytest.raises(KeyboardInterrupt):
+        main(classifier.EXPERIMENT, "about", ["program", f"--workdir={workdir}", *flags, "--steps=40"])
+    assert not (workdir / "results.json").exists()
 
 
 def test_unrest_is_about_the_trend_of_the_second_half():

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from experiments import world_controller, world_encode, world_memory, world_models, world_rollouts, world_vae
+from experiments.restore import restore
 from experiments.run import main
-from experiments.world_driving import control, drive, film
-from experiments.world_rollouts import FRAMES, make_worlds
+from experiments.world_driving import control, dream_film, dream_returns, drive, film
 from gdl_jax.data.shards import has_shard, read_shard
+from gdl_jax.envs.dream import Dream
+from gdl_jax.envs.dream import EnvParams as DreamParams
 from gdl_jax.models.agent import act, empty_mind, told
+from gdl_jax.models.mdn_rnn import transition
 from tests.experiments import worlds
 
 
@@ -105,10 +108,46 @@ def test_what_is_no_vision_is_refused(root, capsys):
     assert "--vision" in line and "world_memory" in line
 
 
+def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(root, tmp_path):
+    parts = (f"--vision={root / 'vae'}", f"--memory={root / 'memory'}", *worlds.CONTROLLER, "--dream")
+
+    def search(name, steps):
+        argv = ["program", f"--workdir={tmp_path / name}", *parts, f"--steps={steps}"]
+        main(world_controller.EXPERIMENT, "about", argv)
+        return restore(tmp_path / name, warn=None).state
+
+    early = search("stopped", 2)
+    stopped, whole = search("stopped", 4), search("whole", 4)
+    for one, other in zip(jax.tree.leaves(stopped), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(early.search.mean, whole.search.mean)
+    assert (tmp_path / "whole" / "figures" / "dream.gif").exists()
+
+
+def test_a_search_does_not_go_on_with_other_parts(root, tmp_path, capsys):
+    flags = worlds.agent(tmp_path)
+    more = ["program", f"--workdir={tmp_path / 'vae'}", f"--dataset=rollouts:{tmp_path / 'rollouts'}", *worlds.VISION]
+    main(world_vae.EXPERIMENT, "about", [*more, "--steps=3"])
+    mixed = ["program", *flags]
+    line = refused(capsys, lambda: main(world_controller.EXPERIMENT, "about", mixed))
+    assert "--memory" in line and "another vision" in line
+
+
+def test_an_agent_is_not_shown_frames_of_another_kind(root, capsys):
+    flags = ["program", f"--vision={root / 'vae'}", f"--memory={root / 'memory'}", *worlds.CONTROLLER, "--frames=book"]
+    line = refused(capsys, lambda: main(world_controller.EXPERIMENT, "about", flags))
+    assert "--frames=book" in line and "gymnasium" in line
+
+
+@pytest.mark.parametrize("flag", ["--precision=bf16", "--image_size=32", "--train_examples=5", "--action_dim=4"])
+def test_flags_that_a_controller_has_no_use_for_are_refused(root, flag, capsys):
+    flags = ["program", f"--vision={root / 'vae'}", f"--memory={root / 'memory'}", *worlds.CONTROLLER, flag]
+    assert flag in refused(capsys, lambda: main(world_controller.EXPERIMENT, "about", flags))
+
+
 @pytest.fixture(scope="module")
 def game(root):
-    """The game with an agent that sees the codes' means, so that nothing about it is random but the tracks."""
-    flags = {"vision": str(root / "vae"), "memory": str(root / "memory"), "sampled_z": False}
+    flags = {"vision": str(root / "vae"), "memory": str(root / "memory")}
     config = world_controller.Config(batch_size=2, episodes=2, max_steps=6, evaluation_episodes=2, **flags)
     return world_controller.load(config)
 
@@ -123,21 +162,43 @@ def controllers(game, count):
 
 def test_many_controllers_drive_as_each_of_them_alone(game):
     """Returns on many tracks at once are those of single episodes, step by step."""
-    population, steps = controllers(game, 3), 12
-    tracks = make_worlds(jax.random.split(jax.random.key(1), 2), FRAMES["gymnasium"][0].playfield)
-    keys = jax.random.split(jax.random.key(2), 3)
+    population, steps = controllers(game, 3), 60
+    keys = jax.random.split(jax.random.key(2), 2)
     arguments = (game.agent, game.knowledge)
-    driven = jax.jit(lambda p: drive(*arguments, p, keys, tracks, "gymnasium", steps))(population)
+    driven = jax.jit(lambda p: drive(*arguments, p, keys, "gymnasium", steps))(population)
     assert driven.returns.shape == (3, 2)
-    assert np.ptp(driven.returns) > 0.1
-    one = jax.jit(lambda c, world: film(*arguments, c, keys[0], world, "gymnasium", steps))
+    assert (np.ptp(driven.returns, axis=0) > 1).all()  # it matters who drives
+    one = jax.jit(lambda controller, key: film(*arguments, controller, key, "gymnasium", steps))
     for i in range(3):
         for j in range(2):
-            controller = jax.tree.map(lambda leaf, i=i: leaf[i], population)
-            shot = one(controller, jax.tree.map(lambda leaf, j=j: leaf[j], tracks))
+            shot = one(jax.tree.map(lambda leaf, i=i: leaf[i], population), keys[j])
             total = shot["reward"][shot["running"]].sum()
             np.testing.assert_allclose(driven.returns[i, j], total, rtol=1e-4, atol=1e-3)
             assert driven.lengths[i, j] == shot["running"].sum()
+            assert driven.rewarded[i, j] == (shot["reward"][shot["running"]] > 0).sum()
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.3])
+def test_many_controllers_dream_as_each_of_them_alone(game, temperature):
+    """Returns of many dreams at once are those of single dreams, step by step."""
+    population, steps = controllers(game, 3), 30
+    dream = Dream(transition(game.agent.memory), game.agent.memory.config.z_dim, game.agent.memory.config.hidden_units)
+    params = DreamParams(
+        variables={"params": jax.tree.map(lambda leaf: 20 * leaf, game.knowledge.memory)},  # so that rewards differ
+        initial_mean=jnp.asarray(game.memory.first_mean),
+        initial_log_var=jnp.asarray(game.memory.first_log_var),
+        temperature=temperature,
+        max_steps_in_episode=steps,
+    )
+    keys = jax.random.split(jax.random.key(3), 2)
+    returns = jax.jit(lambda p: dream_returns(game.agent, dream, params, p, keys))(population)
+    assert returns.shape == (3, 2)
+    assert (np.ptp(returns, axis=0) > 0).any()  # it matters who dreams
+    one = jax.jit(lambda controller, key: dream_film(game.agent, dream, params, controller, key, steps))
+    for i in range(3):
+        for j in range(2):
+            shot = one(jax.tree.map(lambda leaf, i=i: leaf[i], population), keys[j])
+            assert returns[i, j] == shot["reward"].sum()
 
 
 def test_the_memory_sees_at_run_time_what_it_sees_in_training(game):

@@ -72,14 +72,17 @@ def test_every_strategy_gets_nearer(name):
 
 
 def test_metrics_are_those_of_the_population():
+    def lucky(population, keys):
+        return distance(population, keys) + 10 * noise(population, keys)
+
     calls = []
-    algorithm, learner, state = make(recording(calls))
+    algorithm, learner, state = make(recording(calls, lucky))
     for key in jax.random.split(jax.random.key(0), 3):
         centre, _ = ravel_pytree(mean_parameters(algorithm, state))
         state, metrics = learner.step(state, BLANK, key)
         population, keys = calls[-1]
-        returns = np.asarray(distance(population, keys), np.float64)
-        everyone = np.concatenate([np.asarray(distance(p, k)) for p, k in calls])
+        returns = np.asarray(lucky(population, keys), np.float64)
+        everyone = np.concatenate([np.asarray(lucky(p, k)) for p, k in calls])
         expected = {
             "mean_return": returns.mean(),
             "min_return": returns.min(),
@@ -92,6 +95,7 @@ def test_metrics_are_those_of_the_population():
         assert metrics.keys() == expected.keys()
         for name, value in expected.items():
             assert metrics[name].shape == () and float(metrics[name]) == pytest.approx(value, rel=1e-5), name
+    assert everyone.argmax() < 32  # the last generation was not the luckiest
     best = np.concatenate([flat(p) for p, _ in calls])[everyone.argmax()]
     np.testing.assert_array_equal(ravel_pytree(state.best_parameters)[0], best)
     assert float(state.best_return) == everyone.max()
@@ -119,12 +123,13 @@ def test_weight_decay_is_weighed_against_returns():
     np.testing.assert_allclose(got, expected, atol=1e-2)
 
 
+@pytest.mark.parametrize("name", ["cma_es", "evosax_cma_es"])
 @pytest.mark.parametrize("failure", [np.nan, np.inf, -np.inf])
-def test_failures_are_ranked_last_and_counted(failure):
+def test_failures_are_ranked_last_and_counted(failure, name):
     def half_fails(population, keys):
         return jnp.where(population["bias"][:, 0] > 0, failure, distance(population, keys))
 
-    algorithm, learner, state = make(half_fails)
+    algorithm, learner, state = make(half_fails, name)
     state, metrics = evolve(learner, state, 150)
     assert all(np.isfinite(values).all() for values in metrics.values())
     assert 0 < metrics["failed"][0] < 16

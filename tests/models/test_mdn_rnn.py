@@ -9,7 +9,7 @@ import pytest
 from scipy import special, stats
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.models.mdn_rnn import MDNRNN, Config, dream_step, transition
+from gdl_jax.models.mdn_rnn import MDNRNN, Config, dream_along, dream_step, transition
 
 SMALL = Config(z_dim=3, action_dim=2, hidden_units=4, mixtures=2, done_head=True)
 B, T = 2, 5
@@ -112,6 +112,19 @@ def test_a_dream_step_draws_from_what_the_network_predicts(temperature):
     np.testing.assert_allclose(done_logit, np.full(draws, predicted.done_logit[0, 0]), rtol=1e-4)
     for actual, expected in zip(carry, end, strict=True):
         np.testing.assert_allclose(actual, np.repeat(expected, draws, 0), rtol=1e-4, atol=1e-5)
+
+
+def test_a_dream_along_actions_is_one_step_after_the_other():
+    module, params, steps = MDNRNN(SMALL), variables(SMALL), 6
+    z, action, _, carry = inputs(SMALL, 1, steps)
+    key, carry = jax.random.key(5), jax.tree.map(lambda x: 0 * x[0], carry)
+    dreamt = jax.jit(dream_along, static_argnums=0)(module, params, key, z[0, 0], action[0], 0.7)
+    now, reward = z[0, 0], 0.0
+    for t, step_key in enumerate(jax.random.split(key, steps)):
+        np.testing.assert_allclose(dreamt[t], now, rtol=1e-4, atol=1e-5)
+        now, logit, _, carry = dream_step(module, params, step_key, now, action[0, t], jnp.float32(reward), carry, 0.7)
+        reward = float(logit > 0)
+    assert np.ptp(dreamt, axis=0).min() > 0.01
 
 
 def test_a_dream_needs_rewards_but_no_end():

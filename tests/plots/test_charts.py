@@ -136,6 +136,17 @@ def test_histograms_are_densities(tmp_path, drawn, dimensions, shown):
     assert str(shown) in drawn[0].axes[0].get_title("left")
 
 
+def test_dimensions_show_where_means_and_log_variances_lie(tmp_path, drawn):
+    mean = np.linspace(-1.0, 1.0, 101)[:, None] * np.array([0.0, 1.0, 3.0])
+    log_var = np.broadcast_to(np.array([0.0, -1.0, -4.0]), mean.shape)
+    latent.dimensions(mean, log_var, tmp_path / "dimensions.png")
+    upper, lower = drawn[0].axes
+    assert [bar.get_height() for bar in upper.patches] == pytest.approx([0.0, 1.8, 5.4])
+    assert [bar.get_y() for bar in upper.patches] == pytest.approx([0.0, -0.9, -2.7])
+    assert [bar.get_height() for bar in lower.patches] == pytest.approx([0.0, 0.0, 0.0])
+    assert lower.lines[0].get_xydata().tolist() == [[0, 0], [1, -1], [2, -4]]
+
+
 def test_gaps_number_the_drawn_points_and_give_their_distances(tmp_path, drawn):
     z, labels = _codes()
     points = np.random.default_rng(2).uniform(z.min(0), z.max(0), (7, 2))

@@ -29,7 +29,9 @@ REAR = 1.0 - FRONT
 HINGE_SPEED, HINGE_GAIN = 3.0, 50.0  # radians/s; 1/s
 HINGE_LIMIT = 0.4  # radians
 HINGE_SLOP = 2 * np.pi / 180  # by which Box2D lets a hinge overshoot its limit
-MAX_SPEED = 2.0 * FPS  # Box2D moves no body farther than 2 in a step
+# Box2D moves no body farther than 2 in a step. There, hull and wheels are held back one by one, which turns the car; a
+# car that spins at this speed, which takes two seconds of full gas on a straight line, goes other ways here.
+MAX_SPEED = 2.0 * FPS
 # What Box2D makes of the hull's four polygons (density 1) and a wheel's rectangle (density 0.1).
 HULL_MASS, HULL_CENTRE_Y, HULL_INERTIA = 7.06, -0.0825, 18.2604  # the inertia is about the hull's origin
 WHEEL_MASS = 0.1 * 4 * WHEEL_HALF_SIZE[0] * WHEEL_HALF_SIZE[1]

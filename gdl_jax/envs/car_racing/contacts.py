@@ -1,7 +1,7 @@
 """Which tiles each wheel touches, by the separating axis theorem on wheels' rectangles and tiles' quadrilaterals.
 
-Only the tiles that the track's index lists near the car are looked at, at most 20 of some 300: about 10,000
-floating-point operations and 1 kB read, where all tiles would take 200,000.
+Only the tiles that the track's index lists near the car are looked at, at most 20 of some 300. By XLA's count, that is
+26,000 floating-point operations and 19 kB for a step of one car, where all tiles would take 514,000 and 107 kB.
 """
 
 import functools
@@ -32,7 +32,7 @@ def _overlap(corners: Points, wheel_x: jax.Array, wheel_y: jax.Array, angle: jax
     The axes are the wheels' two and the tiles' four normals. A tile is as long along an axis as its corners say, so one
     that is not convex counts as its convex hull, or a little more.
     """
-    cos, sin = jax.lax.optimization_barrier((jnp.cos(angle), jnp.sin(angle)))
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
     relative = [(x - wheel_x, y - wheel_y) for x, y in corners]
     touching = True
     for half, axis_x, axis_y in ((HALF_X, cos, sin), (HALF_Y, -sin, cos)):

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdl_jax.envs.car_racing.car import SIZE, WHEEL_HALF_SIZE, WHEEL_X, WHEEL_Y, Car, hull_velocity
+from gdl_jax.envs.car_racing.track import SCALE
 
 HULL = (
     ((-60, 130), (60, 130), (60, 110), (-60, 110)),
@@ -22,13 +23,15 @@ HULL = (
 HULL_RED = 204.0
 STRIPE_GREY = 77.0
 STRIPE_ANGLE = 1.2  # radians of the wheel's rim that are grey
+ZOOM = 2.7 * SCALE  # window pixels per unit of length, the most that there are
+FOOT = 0.25  # of the window's height, that the car is above its foot
 UPRIGHT_REACH = (2.65, 1.6)  # of the car, up and to the side, when it is upright
 TURNED_REACH = (2.9, 2.9)  # and when it is not
 SPOTS = 4  # along each axis of a pixel, at which the car is tested
 OUTLINE = 0.5  # window pixels that a shape reaches beyond its outline
 INVISIBLE = 1e-4  # value of an indicator up to which it is not drawn
 PANEL = 1 / 8  # of the window's height
-GRID = 40  # the panel's unit is the window's width and height over this
+PANEL_UNITS = 40  # in the window's width, and in its height
 
 
 class Window(NamedTuple):
@@ -38,8 +41,8 @@ class Window(NamedTuple):
     height: int
 
 
-class Layer(NamedTuple):
-    """A rectangle of pixels to be laid over a frame at `row`, `column`.
+class Patch(NamedTuple):
+    """A rectangle of a frame's pixels, the first of which is at `row`, `column`.
 
     Attributes:
       keep: (h, w), share of what is below that stays.
@@ -94,7 +97,7 @@ def _on_wheels(car: Car, x: jax.Array, y: jax.Array, margin: jax.Array) -> tuple
     return functools.reduce(jnp.logical_or, wheels), functools.reduce(jnp.logical_or, stripes)
 
 
-def _spots(window: Window, shape: tuple[int, int], reach: tuple[float, float], zoom: float):
+def _spots(window: Window, shape: tuple[int, int], reach: tuple[float, float]):
     """The pixels of the frame within `reach` of the car, and the spots in them at which it is tested.
 
     Returns:
@@ -102,8 +105,8 @@ def _spots(window: Window, shape: tuple[int, int], reach: tuple[float, float], z
       origin, (SPOTS * SPOTS, rows * columns) each, in the window's pixels.
     """
     scale = np.array([window.height, window.width]) / shape
-    middle = np.array([0.75, 0.5]) * shape
-    extent = (zoom * np.array(reach) + OUTLINE) / scale
+    middle = np.array([1 - FOOT, 0.5]) * shape
+    extent = (ZOOM * np.array(reach) + OUTLINE) / scale
     first, last = np.floor(middle - extent).astype(int), np.ceil(middle + extent).astype(int)
     size = last - first
     row, column, spot_row, spot_column = np.ogrid[: size[0], : size[1], :SPOTS, :SPOTS]
@@ -113,18 +116,17 @@ def _spots(window: Window, shape: tuple[int, int], reach: tuple[float, float], z
     return first, size, x, y
 
 
-def car_layer(
-    car: Car, window: Window, shape: tuple[int, int], zoom: jax.Array | float, nearest: float, turn: jax.Array | None
-) -> Layer:
-    """The car, with its hull's origin in the middle of the frame's width and a quarter of its height above its foot.
+def car_patch(
+    car: Car, window: Window, shape: tuple[int, int], zoom: jax.Array | float, turn: jax.Array | None
+) -> Patch:
+    """The car, with its hull's origin in the middle of the frame's width and FOOT of its height above its foot.
 
     Args:
       shape: rows and columns of the frame.
-      zoom: (), window pixels per unit of length.
-      nearest: the greatest zoom that may be given, which decides how large the layer is.
+      zoom: (), window pixels per unit of length, up to ZOOM.
       turn: (), radians by which the car points to the left of straight up; None if it never does.
     """
-    first, size, x, y = _spots(window, shape, UPRIGHT_REACH if turn is None else TURNED_REACH, nearest)
+    first, size, x, y = _spots(window, shape, UPRIGHT_REACH if turn is None else TURNED_REACH)
     x, y, margin = x / zoom, y / zoom, OUTLINE / zoom
     if turn is not None:
         cos, sin = jnp.cos(turn), jnp.sin(turn)
@@ -134,7 +136,7 @@ def car_layer(
     shown = hull, wheels | hull, stripes & ~hull
     hull, covered, stripes = (spots.astype(jnp.float32).mean(axis=0).reshape(size) for spots in shown)
     grey = STRIPE_GREY * stripes
-    return Layer(*(int(place) for place in first), 1 - covered, (HULL_RED * hull + grey, grey, grey))
+    return Patch(*(int(place) for place in first), 1 - covered, (HULL_RED * hull + grey, grey, grey))
 
 
 def _interval(low: jax.Array | float, high: jax.Array | float, pixels: int, size: float) -> jax.Array:
@@ -144,15 +146,15 @@ def _interval(low: jax.Array | float, high: jax.Array | float, pixels: int, size
     return jnp.clip(jnp.minimum(high, edges + 1) - jnp.maximum(low, edges), 0, 1)
 
 
-def panel_layer(car: Car, window: Window, shape: tuple[int, int]) -> Layer:
-    """The panel with bars for speed, the four wheels' rolling, steering and spin; without the score in digits.
+def panel(car: Car, window: Window, shape: tuple[int, int]) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Red, green and blue of a frame's lowest rows, (h, W) each: bars for speed, wheels' rolling, steering and spin.
 
-    gymnasium writes the score there. It is not the car's state, and up to gymnasium 1.3 it has up to 18 digits
-    that hides the bars beside it.
+    Args:
+      shape: rows and columns of the frame.
     """
     rows, columns = round(PANEL * shape[0]), shape[1]
     tall, wide = window.height / shape[0], window.width / columns
-    unit_x, unit_y = window.width / GRID, window.height / GRID
+    unit_x, unit_y = window.width / PANEL_UNITS, window.height / PANEL_UNITS
     foot = PANEL * window.height  # of the panel, from its top
 
     def upright(place, value):
@@ -174,9 +176,8 @@ def panel_layer(car: Car, window: Window, shape: tuple[int, int]) -> Layer:
         (steering, level(20, -10.0 * steering), (0, 255, 0)),
         (car.spin, level(30, -0.8 * car.spin), (255, 0, 0)),
     ]
-    add = [jnp.zeros((rows, columns))] * 3
+    channels = [jnp.zeros((rows, columns))] * 3
     for value, (down, across), colour in bars:
         share = jnp.where(jnp.abs(value) > INVISIBLE, down, 0)[:, None] * across
-        add = [old + channel * share if channel else old for old, channel in zip(add, colour, strict=True)]
-    add = tuple(jnp.minimum(channel, 255.0) for channel in add)
-    return Layer(shape[0] - rows, 0, jnp.zeros((rows, columns)), add)
+        channels = [old + new * share if new else old for old, new in zip(channels, colour, strict=True)]
+    return tuple(jnp.minimum(channel, 255.0) for channel in channels)

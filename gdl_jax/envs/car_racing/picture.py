@@ -13,13 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdl_jax.envs.car_racing.car import Car, hull_position, hull_velocity
-from gdl_jax.envs.car_racing.overlays import Window, car_layer, panel_layer
-from gdl_jax.envs.car_racing.scene import GRID, SHADES, Scene, look_up
+from gdl_jax.envs.car_racing.overlays import FOOT, ZOOM, Window, car_patch, panel
+from gdl_jax.envs.car_racing.scene import SHADES, SQUARES, Scene, look_up
 from gdl_jax.envs.car_racing.track import SCALE
 
-ZOOM = 2.7 * SCALE  # window pixels per unit of length
 FAR_ZOOM = 0.1 * SCALE  # from which gymnasium's camera comes down in the first second
-FOOT = 0.25  # of the window's height, that the car is above its foot
 SHADE = 2.55  # by which a shade of the road is lighter than the one before
 BORDER_WIDTH = 8.0 / SCALE
 GLIDING = 0.5  # speed above which the book's camera looks where the car goes, not where it points
@@ -89,7 +87,7 @@ def _ground(scene: Scene, camera: Camera, rows: range, columns: range) -> tuple[
     tile = jnp.floor(place.phase)
     shade = tile - SHADES * jnp.floor((tile + 0.5) * (1 / SHADES))
 
-    period = 2 * scene.playfield / GRID
+    period = 2 * scene.playfield / SQUARES
     inside = _share((scene.playfield - jnp.maximum(jnp.abs(x), jnp.abs(y))) * scale)
     meadow = inside * (1 - road - border)
     grass = meadow * _stripes(x * (1 / period), period * scale) * _stripes(y * (1 / period), period * scale)
@@ -126,16 +124,17 @@ def _draw(
     """A frame, (rows, columns) uint32 of red, green and blue from the lowest byte; `heading` () if not the car's."""
     turn = None if heading is None else car.angle - heading
     camera = camera_above(hull_position(car), car.angle if heading is None else heading, zoom, window, shape)
-    panel = panel_layer(car, window, shape)
-    # All rows are ground at first: joining two parts is slower than drawing over one.
+    # All rows are ground at first, and those of the panel are drawn over: joining two parts is slower.
     frame = _pack(_ground(scene, camera, range(shape[0]), range(shape[1])), loss)
-    frame = frame.at[panel.row :].set(_pack(panel.add, loss))
+    bars = _pack(panel(car, window, shape), loss)
+    frame = frame.at[-len(bars) :].set(bars)
 
-    layer = car_layer(car, window, shape, zoom, ZOOM, turn)
-    rows, columns = (range(start, start + size) for start, size in zip(layer[:2], layer.keep.shape, strict=True))
+    patch = car_patch(car, window, shape, zoom, turn)
+    height, width = patch.keep.shape
+    rows, columns = range(patch.row, patch.row + height), range(patch.column, patch.column + width)
     below = _ground(scene, camera, rows, columns)
-    patch = _pack([layer.keep * old + new for old, new in zip(below, layer.add, strict=True)], loss)
-    return frame.at[rows.start : rows.stop, columns.start : columns.stop].set(patch)
+    pixels = _pack([patch.keep * old + new for old, new in zip(below, patch.add, strict=True)], loss)
+    return frame.at[rows.start : rows.stop, columns.start : columns.stop].set(pixels)
 
 
 def _bytes(frame: jax.Array) -> jax.Array:
@@ -183,8 +182,8 @@ def shrink(frames: np.ndarray) -> np.ndarray:
 def draw_book(scene: Scene, car: Car) -> jax.Array:
     """(64, 64, 3) uint8: the picture of the book's copy of the game (08_WorldModels) but for the score.
 
-    Its zoom is constant, its window is 1200 by 1000, and, as in gym until 2021, its camera looks where the car goes,
-    once that moves. It took the colour at the middle of each pixel; here it is the mean over the pixel.
+    Its zoom is constant, its window is 1200 by 1000, and its camera looks where the car goes as soon as that moves.
+    OpenGL took the colour in the middle of each pixel; here it is the mean over the pixel.
     """
     x, y = hull_velocity(car)
     heading = jnp.where(jnp.square(x) + jnp.square(y) > GLIDING**2, -jnp.arctan2(x, y), car.angle)

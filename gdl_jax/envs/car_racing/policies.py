@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from gdl_jax.envs.car_racing.car import FPS, Car, hull_position, hull_velocity
-from gdl_jax.envs.car_racing.track import Track
+from gdl_jax.envs.car_racing.track import TILE_LENGTH, Track
 
 LOW, HIGH = (-1.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+# Of `pure_pursuit`: tiles between the car and the point that it steers at, and tiles whose turns it slows down for.
+LOOK_AHEAD, LOOK_AHEAD_PER_SPEED, WATCHED = 2.5, 0.05, 12
 
 
 def _uniform(key: jax.Array, rows: int) -> jax.Array:
@@ -53,25 +55,25 @@ def brownian(key: jax.Array, steps: int) -> jax.Array:
     return jax.lax.scan(move, _uniform(start_key, 1)[0], moves)[1]
 
 
-def pure_pursuit(track: Track, car: Car, cornering: float = 40.0, top_speed: float = 60.0) -> jax.Array:
-    """The action (3,) of a driver that steers at a point of the road ahead and slows down for turns.
+def pure_pursuit(track: Track, car: Car, cornering: float = 120.0, top_speed: float = 80.0) -> jax.Array:
+    """The action (3,) of a driver that steers at a point of the road ahead and slows down for turns (Coulter 1992).
 
     Args:
-      cornering: sideways acceleration that the driver trusts the wheels with, in units/s^2.
+      cornering: sideways acceleration that the driver trusts the wheels with, in units/s^2; on the road, they hold 219.
       top_speed: units/s.
     """
-    position, velocity = hull_position(car), hull_velocity(car)
+    position, speed = hull_position(car), jnp.linalg.norm(hull_velocity(car))
     nearest = jnp.square(track.centre - position).sum(axis=1).argmin()
-    speed = jnp.linalg.norm(velocity)
-    ahead = track.centre[(nearest + 3 + (speed / 12).astype(jnp.int32)) % track.count] - position
+    ahead = (LOOK_AHEAD + speed * LOOK_AHEAD_PER_SPEED).astype(jnp.int32)
+    goal = track.centre[(nearest + ahead) % track.count] - position
     cos, sin = jnp.cos(car.angle), jnp.sin(car.angle)
-    error = jnp.arctan2(cos * ahead[0] + sin * ahead[1], cos * ahead[1] - sin * ahead[0])
+    error = jnp.arctan2(cos * goal[0] + sin * goal[1], cos * goal[1] - sin * goal[0])  # positive to the right
 
-    rows = (nearest + jnp.arange(16)) % track.count
+    rows = (nearest + jnp.arange(WATCHED)) % track.count
     turns = jnp.diff(track.angle[rows])
-    turns = jnp.abs((turns + jnp.pi) % (2 * jnp.pi) - jnp.pi)
-    curvature = jnp.convolve(turns, jnp.full((3,), 1 / 3), mode="valid").max() / 3.5
+    turns = jnp.abs(jnp.mod(turns + jnp.pi, 2 * jnp.pi) - jnp.pi)
+    curvature = jnp.convolve(turns, jnp.full((3,), 1 / 3), mode="valid").max() / TILE_LENGTH
     target = jnp.minimum(top_speed, jnp.sqrt(cornering / jnp.maximum(curvature, 1e-3)))
     gas = jnp.clip(0.1 * (target - speed), 0.0, 1.0)
     brake = jnp.clip(0.05 * (speed - target), 0.0, 0.8)
-    return jnp.stack([jnp.clip(1.5 * error, -1.0, 1.0), gas, brake])
+    return jnp.stack([jnp.clip(1.2 * error, -1.0, 1.0), gas, brake])

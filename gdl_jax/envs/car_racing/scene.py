@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from gdl_jax.core.errors import UserError
 from gdl_jax.envs.car_racing.colours import Colours
 from gdl_jax.envs.car_racing.track import TILE_LENGTH, Track, previous
 
@@ -20,7 +21,7 @@ TEXEL = 0.75  # side of a texel
 SHAPE = 464, 576  # texels along y and x: 348 by 432, around the track (the largest of 1,500 was 332 by 412)
 REACH = 6.0  # beyond the road's edge up to which texels know of it
 WINDOW = 32.0  # side of a square around a tile that holds all within its reach
-GRID = 20  # squares of grass from the middle of the meadow to its edge
+SQUARES = 20  # of the meadow's pattern from its middle to its edge, every other one of which is grass
 SHADES = 3  # of the road, tile by tile
 PHASES = 2 * SHADES  # tiles after which the road repeats: borders are white and red in turn
 
@@ -90,6 +91,7 @@ def rasterise(track: Track, colours: Colours, playfield: float | jax.Array) -> S
         number, border, *corners = tile
         middle = sum(corners) / 4
         first = jnp.round((middle - origin - 0.5 * WINDOW) / TEXEL).astype(jnp.int32)
+        first = jnp.clip(first, 0, np.array(SHAPE[::-1]) - size)  # of a track too large for the raster, some is cut
         x, y = (origin[axis] + TEXEL * first[axis] + here for axis in (0, 1))
         place, known = _around_tile(number, border, *corners, x[None, :], y[:, None])
         place = jnp.where(known & (number < track.count), _pack(place), 0)
@@ -163,8 +165,10 @@ def look_up(scene: Scene, x: jax.Array, y: jax.Array) -> Place:
 
 
 def _gather(texels: jax.Array, index: jax.Array) -> jax.Array:
-    """texels[index], in a loop that runs once. XLA fuses what follows a look-up with it, but not across a loop's end,
-    and only without look-ups in it can it vectorise what follows: a frame takes half the time on CPU.
+    """texels[index], in a loop that runs once.
+
+    XLA would fuse the look-ups with what is computed from them, and cannot vectorise a loop with look-ups in it; it
+    fuses nothing across a loop's end. On CPU a frame takes half the time, or less.
     """
 
     def body(state):
@@ -178,7 +182,12 @@ def choose(scenes: Scene, index: jax.Array) -> Scene:
 
     The texels stay one array for the whole pool, which cars mapped over their indices share; indexing it would copy
     a raster for every car.
+
+    Raises:
+      UserError: there are more, whose texels 32 bits cannot count.
     """
+    if scenes.texels.size >= 2**31:
+        raise UserError(f"{len(scenes.texels):,} tracks at a time are too many: at most 8,000")
     own = jax.tree.map(lambda leaf: leaf[index], scenes.replace(texels=scenes.start))
     start = index.astype(jnp.int32) * (SHAPE[0] * SHAPE[1])
     return own.replace(texels=scenes.texels.ravel(), start=start)

@@ -90,6 +90,11 @@ def reset(track: Track, params: EnvParams) -> Dynamic:
     return Dynamic(place_car(position, angle), on_road, visited, carried, jnp.int32(0))
 
 
+def is_outside(car: Car, params: EnvParams) -> jax.Array:
+    """(), whether the car has left the playfield, which ends the episode."""
+    return (jnp.abs(hull_position(car)) > params.playfield).any()
+
+
 def step(
     track: Track, dynamic: Dynamic, action: jax.Array, params: EnvParams
 ) -> tuple[Dynamic, jax.Array, jax.Array, jax.Array, dict[str, jax.Array]]:
@@ -113,7 +118,7 @@ def step(
 
     tiles_visited = visited.sum()
     new_lap = visited[0] & ~dynamic.visited[0] & (tiles_visited > params.lap_complete_percent * track.count)
-    outside = (jnp.abs(hull_position(car)) > params.playfield).any()
+    outside = is_outside(car, params)
     lap_finished = (new_lap | (tiles_visited == track.count)) & ~outside
     reward = dynamic.carried + params.step_reward + _tile_reward(track, dynamic.visited, visited, params)
     time = dynamic.time + 1

@@ -1,0 +1,51 @@
+"""Many of gymnasium's games at a time, beside one after the other."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("Box2D", reason="needs gymnasium[box2d]")
+
+import gymnasium
+
+from gdl_jax.envs.gymnasium_driving import GAME, play
+
+EPISODES, STEPS, SEED = 3, 20, 7
+
+
+def decide(frames, rewards, remembered):
+    """Actions (N, 3) by what is seen, what was earned, and what came before."""
+    brightness = frames.reshape(len(frames), -1).mean(axis=1) / 255
+    steering = np.sin(40 * brightness + rewards + remembered)
+    return np.stack([steering, np.full(len(frames), 0.8), np.zeros(len(frames))], axis=1), remembered + 0.1
+
+
+def alone(number):
+    env = gymnasium.make(GAME, max_episode_steps=STEPS)
+    frame, _ = env.reset(seed=SEED + number)
+    remembered, reward, rewards, over = np.array([float(number // 2)]), 0.0, [], False
+    while not over:
+        action, remembered = decide(frame[None], np.array([reward]), remembered)
+        frame, reward, terminated, truncated, _ = env.step(action[0])
+        rewards.append(reward)
+        over = terminated or truncated
+    env.close()
+    return sum(rewards), len(rewards)
+
+
+def test_episodes_of_many_games_are_those_of_each_alone():
+    """Three episodes in two processes: the second round has one that counts and one that doesn't."""
+    counted = []
+    returns, lengths = play(
+        lambda first, games: np.full(games, float(first // 2)),
+        decide,
+        EPISODES,
+        seed=SEED,
+        games=2,
+        max_steps=STEPS,
+        progress=counted.append,
+    )
+    expected = [alone(number) for number in range(EPISODES)]
+    np.testing.assert_allclose(returns, [total for total, _ in expected], rtol=1e-6)
+    np.testing.assert_array_equal(lengths, [length for _, length in expected])
+    assert len(set(returns.round(3))) == EPISODES
+    assert sum(counted) == EPISODES * STEPS
