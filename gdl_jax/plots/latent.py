@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib import ticker
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from scipy import stats
@@ -159,6 +160,7 @@ def dimensions(mean: np.ndarray, log_var: np.ndarray, path: Path) -> None:
             cell.axhline(0.0, color=QUIET, linewidth=0.8)
             cell.set_title(f"{title}: median, and 5 to 95 %")
             cell.grid(axis="y")
+        axes[1, 0].xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         axes[1, 0].set_xlabel("dimension of z")
 
 
