@@ -44,8 +44,12 @@ def _check_divides(batch_size: int) -> None:
         raise UserError(f"--batch_size={batch_size} is not a multiple of the {jax.device_count()} devices")
 
 
+def _mesh() -> jax.sharding.Mesh:
+    return jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
+
+
 def _jit_devices() -> Devices:
-    mesh = jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
+    mesh = _mesh()
     everywhere = NamedSharding(mesh, PartitionSpec())
     by_example = NamedSharding(mesh, PartitionSpec(None, AXIS))
 
@@ -154,5 +158,4 @@ def over_devices(tree: Any, axis: PartitionSpec) -> Any:
     """Under jit: lays arrays over all devices, as batches are laid."""
     if jax.device_count() == 1:
         return tree
-    mesh = jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
-    return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, axis))
+    return jax.lax.with_sharding_constraint(tree, NamedSharding(_mesh(), axis))

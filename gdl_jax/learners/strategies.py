@@ -4,6 +4,7 @@ evosax is imported when one is asked for: its import takes over a second.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import optax
@@ -24,19 +25,11 @@ class Strategy(NamedTuple):
     weight_decay: float
 
 
-def _cma_es(population_size: int, solution: Any, sigma_init: float) -> Strategy:
+def _cma_es(population_size: int, solution: Any, sigma_init: float, two_point: bool | None = None) -> Strategy:
     """Ours: two-point step sizes in many dimensions and few decompositions, as in pycma, which the book's code uses."""
     from gdl_jax.learners.cma_es import CMA_ES
 
-    algorithm = CMA_ES(population_size, solution)
-    return Strategy(algorithm, algorithm.default_params.replace(std_init=sigma_init), 0.01)
-
-
-def _cma_es_two_point(population_size: int, solution: Any, sigma_init: float) -> Strategy:
-    """Two-point step sizes in any number of dimensions: for comparing controllers of different sizes."""
-    from gdl_jax.learners.cma_es import CMA_ES
-
-    algorithm = CMA_ES(population_size, solution, two_point=True)
+    algorithm = CMA_ES(population_size, solution, two_point=two_point)
     return Strategy(algorithm, algorithm.default_params.replace(std_init=sigma_init), 0.01)
 
 
@@ -108,7 +101,7 @@ def _simple_ga(population_size: int, solution: Any, sigma_init: float) -> Strate
 
 STRATEGIES: dict[str, Callable[[int, Any, float], Strategy]] = {
     "cma_es": _cma_es,
-    "cma_es_two_point": _cma_es_two_point,
+    "cma_es_two_point": partial(_cma_es, two_point=True),  # for comparing controllers of different sizes
     "evosax_cma_es": _evosax_cma_es,
     "sep_cma_es": _sep_cma_es,
     "open_es": _open_es,
