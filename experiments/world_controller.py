@@ -27,6 +27,7 @@ from experiments.run import main
 from experiments.world_agent import Memory, Vision, load_memory, load_vision
 from experiments.world_driving import dream_film, dream_returns, drive, film, views
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.logging import read_rows
 from gdl_jax.core.parallel import AXIS, over_devices
 from gdl_jax.core.prng import example_keys
 from gdl_jax.data.dataset import ArraySource, DataSet
@@ -38,6 +39,7 @@ from gdl_jax.models import controller as networks
 from gdl_jax.models import mdn_rnn, world_vae
 from gdl_jax.models.agent import Agent, Knowledge
 from gdl_jax.plots import images
+from gdl_jax.plots.curves import generations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,7 +282,8 @@ def _has_dreams(run: Run) -> bool:
 
 
 def analyse(run):
-    """Films: an episode beside what the vision makes of it, and what the memory dreams if the same is done; a dream."""
+    """The search; an episode beside its reconstruction and what the memory dreams if the same is done; a dream."""
+    generations(read_rows(run.figures.parent / "metrics.jsonl"), run.figures / "generations.png")
     steps = min(SHOWN_EPISODE, run.config.max_steps)
     shot = _episode(run, run.key, steps)
     memory, temperature = run.data.knowledge.memory, run.config.temperature

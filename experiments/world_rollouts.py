@@ -33,6 +33,7 @@ from gdl_jax.envs.car_racing.env import PICTURES
 from gdl_jax.envs.car_racing.scene import Scene, choose, rasterise
 from gdl_jax.envs.car_racing.simulation import BOOK_PARAMS, Dynamic, EnvParams, reset, step
 from gdl_jax.envs.car_racing.track import Track, make_track
+from gdl_jax.envs.rollouts import open_loop, rollout
 
 POLICIES = {
     "held_uniform": policies.held_uniform,
@@ -88,28 +89,21 @@ def collect(config: Config, key: jax.Array, episodes: int) -> dict[str, jax.Arra
     keys = jax.random.split(policy_key, episodes)
     actions = jax.vmap(lambda key: POLICIES[config.policy](key, config.steps, config.hold))(keys)  # (E, T, 3)
 
-    def advance(carry, action):
-        now, ended = carry
-        frames = jax.vmap(lambda i, now: draw(choose(scenes, i), now))(jnp.arange(episodes), now)
-        after, reward, terminated, _, _ = jax.vmap(step, in_axes=(0, 0, 0, None))(tracks, now, action, params)
+    def episode(number, track, actions):
+        def advance(now, action, key):
+            return step(track, now, action, params)
 
-        def unless_ended(old, new):
-            return jnp.where(ended.reshape(-1, *[1] * (new.ndim - 1)), old, new)
+        def record(now, action, reward, after):
+            return draw(choose(scenes, number), now), reward
 
-        row = {"frames": frames, "reward": jnp.where(ended, 0.0, reward), "done": terminated & ~ended}
-        return (jax.tree.map(unless_ended, now, after), ended | terminated), row
+        no_key = jax.random.key(0)  # all that is random is in the actions
+        found = rollout(advance, open_loop(actions), reset(track, params), 0, no_key, config.steps, record)
+        frames, reward = found.records
+        done = found.terminated & (jnp.arange(config.steps) == found.length - 1)
+        return frames, {"action": actions, "reward": reward, "done": done, "length": found.length}
 
-    start = jax.vmap(reset, in_axes=(0, None))(tracks, params), jnp.zeros(episodes, bool)
-    _, rows = jax.lax.scan(advance, start, actions.swapaxes(0, 1))
-    done = rows["done"].T
-    length = jnp.where(done.any(axis=1), done.argmax(axis=1) + 1, config.steps)
-    return {
-        "frames": rows["frames"],
-        "action": actions,
-        "reward": rows["reward"].T,
-        "done": done,
-        "length": length.astype(jnp.int32),
-    }
+    frames, rows = jax.vmap(episode, out_axes=(1, 0))(jnp.arange(episodes), tracks, actions)
+    return rows | {"frames": frames}
 
 
 def _check_same(root: Path, config: Config) -> None:

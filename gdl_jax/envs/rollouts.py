@@ -20,6 +20,7 @@ class Rollout(NamedTuple):
     Attributes:
       returned: (), the sum of rewards.
       length: () int32, steps until the episode ended or was cut off, that step included.
+      terminated: () bool, whether it ended; if not, its time was up.
       state, memory: of the environment and of the policy, after the last of these steps.
       records: what `record` made of each step, stacked (steps, ...); rows from `length` on repeat the step that would
         come next, without reward. None without `record`.
@@ -27,6 +28,7 @@ class Rollout(NamedTuple):
 
     returned: jax.Array
     length: jax.Array
+    terminated: jax.Array
     state: Any
     memory: Any
     records: Any
@@ -41,7 +43,7 @@ def rollout(
     """
 
     def advance(episode, key):
-        state, memory, returned, length, over = episode
+        state, memory, returned, length, ended, over = episode
         policy_key, step_key = jax.random.split(key)
         next_memory, action = policy(memory, state, policy_key)
         next_state, reward, terminated, truncated, _ = step(state, action, step_key)
@@ -50,11 +52,12 @@ def rollout(
         state, memory = jax.tree.map(
             lambda old, new: jnp.where(over, old, new), (state, memory), (next_state, next_memory)
         )
-        return (state, memory, returned + reward, length + ~over, over | terminated | truncated), kept
+        ended = ended | (terminated & ~over)
+        return (state, memory, returned + reward, length + ~over, ended, over | terminated | truncated), kept
 
-    start = (state, memory, jnp.float32(0), jnp.int32(0), jnp.bool_(False))
-    (state, memory, returned, length, _), records = jax.lax.scan(advance, start, jax.random.split(key, steps))
-    return Rollout(returned, length, state, memory, records)
+    start = (state, memory, jnp.float32(0), jnp.int32(0), jnp.bool_(False), jnp.bool_(False))
+    (state, memory, returned, length, ended, _), records = jax.lax.scan(advance, start, jax.random.split(key, steps))
+    return Rollout(returned, length, ended, state, memory, records)
 
 
 def open_loop(actions: jax.Array) -> Policy:

@@ -20,6 +20,7 @@ def test_an_episode_counts_until_its_end():
     actions = jnp.array([1.0, 2.0, 3.0, 4.0, 5.0])
     found = rollout(count_to(6), open_loop(actions), jnp.float32(0), jnp.int32(0), jax.random.key(0), 5)
     assert (found.returned, found.length, found.state, found.memory) == (6, 3, 6, 3)
+    assert found.terminated
     assert found.records is None
 
 
@@ -27,6 +28,7 @@ def test_an_episode_that_does_not_end_lasts_all_steps():
     actions = jnp.array([1.0, 2.0, 3.0])
     found = rollout(count_to(100), open_loop(actions), jnp.float32(0), jnp.int32(0), jax.random.key(0), 3)
     assert (found.returned, found.length, found.state) == (6, 3, 6)
+    assert not found.terminated
 
 
 def test_an_episode_whose_time_is_up_is_over():
@@ -35,6 +37,7 @@ def test_an_episode_whose_time_is_up_is_over():
 
     found = rollout(step, open_loop(jnp.zeros(9)), jnp.int32(0), jnp.int32(0), jax.random.key(0), 9)
     assert (found.returned, found.length, found.state) == (4, 4, 4)
+    assert not found.terminated
 
 
 def test_records_are_kept_step_by_step():

@@ -36,8 +36,8 @@ def finished(request, tmp_path_factory):
     experiment = registry.find(request.param)
     fields = {field.name for field in dataclasses.fields(experiment.config)}
     workdir = tmp_path_factory.mktemp(request.param) / "run"
-    if request.param in worlds.NEEDS:
-        flags = [*worlds.NEEDS[request.param](workdir.parent), "--steps=4"]
+    if request.param in worlds.FLAGS:
+        flags = [*worlds.FLAGS[request.param](request.getfixturevalue("world")), "--steps=4"]
     else:
         flags = as_flags({k: v for k, v in (SHRUNK | SMALL).items() if k in fields})
     main(experiment, "about", ["program", f"--workdir={workdir}", *flags])

@@ -5,27 +5,19 @@ import json
 import pytest
 
 from experiments import world_ablation
-from tests.experiments import worlds
 
 SMALL = ("--population=2", "--episodes=2", "--max_steps=5", "--evaluation_episodes=2", "--generations=2", "--seeds=2")
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("world")
-    worlds.agent(root)
-    return root
+def compare(world, workdir, *flags):
+    world_ablation.main(["program", f"--world={world}", f"--workdir={workdir}", *SMALL, *flags])
 
 
-def compare(root, workdir, *flags):
-    world_ablation.main(["program", f"--world={root}", f"--workdir={workdir}", *SMALL, *flags])
-
-
-def test_from_the_command_line_to_the_table(root, tmp_path, capsys, monkeypatch):
+def test_from_the_command_line_to_the_table(world, tmp_path, capsys, monkeypatch):
     few = {name: (variants[0], variants[-1]) for name, variants in world_ablation.STUDIES.items()}
     monkeypatch.setattr(world_ablation, "STUDIES", few)
     for study, column in (("inputs", "return in the game"), ("temperature", "in the dream")):
-        compare(root, tmp_path, f"--study={study}")
+        compare(world, tmp_path, f"--study={study}")
         text = (tmp_path / study / "table.md").read_text()
         assert text in capsys.readouterr().out
         header, _, *lines = ([cell.strip() for cell in line.strip("|\n").split("|")] for line in text.splitlines())
@@ -41,9 +33,9 @@ def test_from_the_command_line_to_the_table(root, tmp_path, capsys, monkeypatch)
     assert flags["dream"] and flags["temperature"] == 1.5
 
 
-def test_one_seed_has_no_spread(root, tmp_path, capsys):
+def test_one_seed_has_no_spread(world, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
-        compare(root, tmp_path, "--seeds=1")
+        compare(world, tmp_path, "--seeds=1")
     assert "--seeds=1" in capsys.readouterr().err
 
 

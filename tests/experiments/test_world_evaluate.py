@@ -11,10 +11,10 @@ from tests.experiments import worlds
 pytest.importorskip("Box2D", reason="needs gymnasium[box2d]")
 
 
-def test_from_a_workdir_to_the_numbers(tmp_path, capsys, monkeypatch):
+def test_from_a_workdir_to_the_numbers(world, tmp_path, capsys, monkeypatch):
     workdir = tmp_path / "controller"
-    agent = worlds.agent(tmp_path)
-    main(world_controller.EXPERIMENT, "about", ["program", f"--workdir={workdir}", *agent, "--steps=2"])
+    flags = [f"--workdir={workdir}", *worlds.controller(world), "--steps=2"]
+    main(world_controller.EXPERIMENT, "about", ["program", *flags])
     capsys.readouterr()
     argv = ["program", f"--workdir={workdir}", "--episodes=3", "--games=2", "--max_steps=8"]
     world_evaluate.main(argv)

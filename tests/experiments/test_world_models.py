@@ -1,5 +1,10 @@
 """The stages of the world models: out of order, cut short, of other sizes, and the agent's view of the game."""
 
+import json
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,13 +20,6 @@ from gdl_jax.envs.dream import EnvParams as DreamParams
 from gdl_jax.models.agent import act, empty_mind, told
 from gdl_jax.models.mdn_rnn import transition
 from tests.experiments import worlds
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("world")
-    worlds.agent(root)
-    return root
 
 
 def refused(capsys, call):
@@ -71,8 +69,8 @@ def test_rollouts_that_were_killed_go_on_and_end_the_same(tmp_path, monkeypatch)
             np.testing.assert_array_equal(array, killed[name])
 
 
-def test_rollouts_of_other_flags_are_not_mixed(root, capsys):
-    line = refused(capsys, lambda: worlds.rollouts(root, 20, "--policy=brownian"))
+def test_rollouts_of_other_flags_are_not_mixed(world, capsys):
+    line = refused(capsys, lambda: worlds.rollouts(world, 20, "--policy=brownian"))
     assert "--policy was held_uniform, is now brownian" in line
 
 
@@ -82,7 +80,7 @@ def test_bad_flags_of_rollouts_are_refused(flag, tmp_path, capsys):
     assert flag.partition("=")[0] in line
 
 
-def test_a_damaged_shard_is_named(root, tmp_path, capsys):
+def test_a_damaged_shard_is_named(world, tmp_path, capsys):
     flags = worlds.rollouts(tmp_path)
     path = tmp_path / "rollouts" / "00001.frames.npy"
     path.write_bytes(path.read_bytes()[:-100])
@@ -90,26 +88,26 @@ def test_a_damaged_shard_is_named(root, tmp_path, capsys):
     assert "00001.frames.npy: damaged" in line
 
 
-def test_codes_of_another_vision_are_not_mixed(root, tmp_path, capsys):
+def test_codes_of_another_vision_are_not_mixed(world, tmp_path, capsys):
     flags = worlds.rollouts(tmp_path)
     main(world_vae.EXPERIMENT, "about", ["program", f"--workdir={tmp_path / 'vae'}", *flags, "--steps=3"])
-    arguments = (f"--rollouts={root / 'rollouts'}", f"--vision={tmp_path / 'vae'}", f"--out={root / 'latents'}")
+    arguments = (f"--rollouts={world / 'rollouts'}", f"--vision={tmp_path / 'vae'}", f"--out={world / 'latents'}")
     assert "another vision" in refused(capsys, lambda: world_encode.main(["program", *arguments]))
 
 
-def test_a_memory_of_other_codes_is_refused(root, capsys):
-    flags = ["program", f"--dataset=latents:{root / 'latents'}", *worlds.MEMORY, "--z_dim=5"]
+def test_a_memory_of_other_codes_is_refused(world, capsys):
+    flags = ["program", *worlds.memory(world), "--z_dim=5"]
     assert "--z_dim=5" in refused(capsys, lambda: main(world_memory.EXPERIMENT, "about", flags))
 
 
-def test_what_is_no_vision_is_refused(root, capsys):
-    flags = ["program", f"--vision={root / 'memory'}", f"--memory={root / 'memory'}"]
+def test_what_is_no_vision_is_refused(world, capsys):
+    flags = ["program", f"--vision={world / 'memory'}", f"--memory={world / 'memory'}"]
     line = refused(capsys, lambda: main(world_controller.EXPERIMENT, "about", flags))
     assert "--vision" in line and "world_memory" in line
 
 
-def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(root, tmp_path):
-    parts = (f"--vision={root / 'vae'}", f"--memory={root / 'memory'}", *worlds.CONTROLLER, "--dream")
+def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(world, tmp_path):
+    parts = (*worlds.controller(world), "--dream")
 
     def search(name, steps):
         argv = ["program", f"--workdir={tmp_path / name}", *parts, f"--steps={steps}"]
@@ -124,30 +122,52 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(root, tmp_path)
     assert (tmp_path / "whole" / "figures" / "dream.gif").exists()
 
 
-def test_a_search_does_not_go_on_with_other_parts(root, tmp_path, capsys):
+def searched(world, workdir, devices, parallel):
+    """Log and end of a search on so many devices."""
+    flags = (*worlds.controller(world), "--batch_size=8", "--max_steps=60", "--sigma_init=1", "--steps=2")
+    command = [sys.executable, "-m", "experiments.world_controller", f"--workdir={workdir}", *flags]
+    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    subprocess.run([*command, "--log_every=1", f"--parallel={parallel}"], env=environment, check=True)
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").open()]
+    return rows, restore(workdir, warn=None).state
+
+
+def test_a_population_on_eight_devices_is_one_population(world, tmp_path):
+    rows, state = searched(world, tmp_path / "one", 1, "jit")
+    assert all(row["train/std_return"] > 1 for row in rows if "train/std_return" in row)  # it matters who drives
+    for parallel in ("jit", "pmap"):
+        other_rows, other = searched(world, tmp_path / parallel, 8, parallel)
+        for row, other_row in zip(rows, other_rows, strict=True):
+            for name in row.keys() - {"steps_per_second"}:
+                np.testing.assert_allclose(row[name], other_row[name], rtol=1e-3, err_msg=name)
+        for one, eight in zip(jax.tree.leaves(state), jax.tree.leaves(other), strict=True):
+            np.testing.assert_allclose(one, eight, rtol=2e-3, atol=2e-4)
+
+
+def test_a_search_does_not_go_on_with_other_parts(world, tmp_path, capsys):
     flags = worlds.agent(tmp_path)
-    more = ["program", f"--workdir={tmp_path / 'vae'}", f"--dataset=rollouts:{tmp_path / 'rollouts'}", *worlds.VISION]
-    main(world_vae.EXPERIMENT, "about", [*more, "--steps=3"])
+    further = ["program", f"--workdir={tmp_path / 'vae'}", *worlds.vision(tmp_path), "--steps=3"]
+    main(world_vae.EXPERIMENT, "about", further)
     mixed = ["program", *flags]
     line = refused(capsys, lambda: main(world_controller.EXPERIMENT, "about", mixed))
     assert "--memory" in line and "another vision" in line
 
 
-def test_an_agent_is_not_shown_frames_of_another_kind(root, capsys):
-    flags = ["program", f"--vision={root / 'vae'}", f"--memory={root / 'memory'}", *worlds.CONTROLLER, "--frames=book"]
+def test_an_agent_is_not_shown_frames_of_another_kind(world, capsys):
+    flags = ["program", *worlds.controller(world), "--frames=book"]
     line = refused(capsys, lambda: main(world_controller.EXPERIMENT, "about", flags))
     assert "--frames=book" in line and "gymnasium" in line
 
 
 @pytest.mark.parametrize("flag", ["--precision=bf16", "--image_size=32", "--train_examples=5", "--action_dim=4"])
-def test_flags_that_a_controller_has_no_use_for_are_refused(root, flag, capsys):
-    flags = ["program", f"--vision={root / 'vae'}", f"--memory={root / 'memory'}", *worlds.CONTROLLER, flag]
+def test_flags_that_a_controller_has_no_use_for_are_refused(world, flag, capsys):
+    flags = ["program", *worlds.controller(world), flag]
     assert flag in refused(capsys, lambda: main(world_controller.EXPERIMENT, "about", flags))
 
 
 @pytest.fixture(scope="module")
-def game(root):
-    flags = {"vision": str(root / "vae"), "memory": str(root / "memory")}
+def game(world):
+    flags = {"vision": str(world / "vae"), "memory": str(world / "memory")}
     config = world_controller.Config(batch_size=2, episodes=2, max_steps=6, evaluation_episodes=2, **flags)
     return world_controller.load(config)
 

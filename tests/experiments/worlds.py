@@ -18,24 +18,34 @@ CONTROLLER = (
 
 
 def rollouts(root, episodes=20, *flags):
-    """The flags of a vision that is to be trained on a few steps of a few episodes."""
+    """A few steps of a few episodes; the flags of a vision that is to be trained on them."""
     shards = (f"--episodes={episodes}", "--shard_episodes=10", "--steps=8")
     world_rollouts.main(["program", f"--out={root / 'rollouts'}", *shards, *flags])
-    return [f"--dataset=rollouts:{root / 'rollouts'}", *VISION]
-
-
-def latents(root):
-    """The flags of a memory that is to be trained on the codes of a vision, which is trained for two steps."""
-    main(world_vae.EXPERIMENT, "about", ["program", f"--workdir={root / 'vae'}", *rollouts(root), "--steps=2"])
-    places = (f"--rollouts={root / 'rollouts'}", f"--vision={root / 'vae'}", f"--out={root / 'latents'}")
-    world_encode.main(["program", *places])
-    return [f"--dataset=latents:{root / 'latents'}", *MEMORY]
+    return vision(root)
 
 
 def agent(root):
-    """The flags of a controller for a vision and a memory, each trained for two steps."""
-    main(world_memory.EXPERIMENT, "about", ["program", f"--workdir={root / 'memory'}", *latents(root), "--steps=2"])
+    """A vision and a memory, each trained for two steps; the flags of a controller for them."""
+    main(world_vae.EXPERIMENT, "about", ["program", f"--workdir={root / 'vae'}", *rollouts(root), "--steps=2"])
+    places = (f"--rollouts={root / 'rollouts'}", f"--vision={root / 'vae'}", f"--out={root / 'latents'}")
+    world_encode.main(["program", *places])
+    main(world_memory.EXPERIMENT, "about", ["program", f"--workdir={root / 'memory'}", *memory(root), "--steps=2"])
+    return controller(root)
+
+
+def vision(root):
+    """The flags of a vision that is to be trained on the rollouts of a world."""
+    return [f"--dataset=rollouts:{root / 'rollouts'}", *VISION]
+
+
+def memory(root):
+    """The flags of a memory that is to be trained on the codes of a world."""
+    return [f"--dataset=latents:{root / 'latents'}", *MEMORY]
+
+
+def controller(root):
+    """The flags of a controller for the vision and the memory of a world."""
     return [f"--vision={root / 'vae'}", f"--memory={root / 'memory'}", *CONTROLLER]
 
 
-NEEDS = {"world_vae": rollouts, "world_memory": latents, "world_controller": agent}
+FLAGS = {"world_vae": vision, "world_memory": memory, "world_controller": controller}

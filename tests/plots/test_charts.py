@@ -52,6 +52,21 @@ def test_replicas_make_a_band_of_one_standard_deviation(tmp_path, drawn):
     assert len(axes.lines) == 1
 
 
+def test_generations_show_the_spread_of_individuals_and_the_evaluations(tmp_path, drawn):
+    def row(step, mean):
+        numbers = {"mean_return": mean, "std_return": 2.0, "min_return": mean - 5, "max_return": mean + 3, "sigma": 0.1}
+        return {"step": step} | {f"train/{name}": value for name, value in numbers.items()}
+
+    rows = [row(1, 10.0), row(2, 20.0), {"step": 2, "test/return": 30.0}]
+    curves.generations(rows, tmp_path / "generations.png")
+    returns, sigma = drawn[0].axes
+    corners = [{tuple(point) for point in band.get_paths()[0].vertices} for band in returns.collections]
+    assert {(1, 5), (1, 13), (2, 15), (2, 23)} <= corners[0]
+    assert {(1, 8), (1, 12), (2, 18), (2, 22)} <= corners[1]
+    assert [line.get_xydata().tolist() for line in returns.lines] == [[[1, 10], [2, 20]], [[2, 30]]]
+    assert [line.get_xydata().tolist() for line in sigma.lines] == [[[1, 0.1], [2, 0.1]]]
+
+
 def test_values_over_orders_of_magnitude_get_a_logarithmic_axis(tmp_path, drawn):
     rows = [{"step": s, "train/loss": 1000.0 / s**2, "train/norm": 2.0 - s} for s in (1, 10)]
     curves.training_curves(rows, tmp_path / "curves.png")
