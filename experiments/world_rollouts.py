@@ -1,7 +1,7 @@
 """World models, stage 1 (book chapter 8): what a random driver sees and does, in shards on disk.
 
-    python -m experiments.world_rollouts                                 200 episodes of 300 steps
-    python -m experiments.world_rollouts --config=book                   the book's: 1,000 episodes of 300 steps
+    python -m experiments.world_rollouts                                 200 episodes of 300 steps, the policy of 2020
+    python -m experiments.world_rollouts --config=book                   the book's: 1,000 of 300, the policy of 2019
     python -m experiments.world_rollouts --config=paper                  the paper's: 10,000 episodes of 1,000 steps
     python -m experiments.world_rollouts --policy=brownian --out=runs/brownian
 
@@ -9,6 +9,10 @@ All cars of a shard drive at once, in one compiled program. A shard is written w
 again goes on with the first that is missing. Frames are uint8; `--frames=gymnasium` is what gymnasium's CarRacing-v3
 gives, brought to 64x64 (so that an agent can be driven there), and `--frames=book` is the picture of the book's copy of
 the game, without the opening zoom.
+
+Uniform actions (`held_uniform`, held for 5 steps) brake as often as not: in 300 steps the car covers 9 tiles of the
+straight that it starts on, and a vision that is trained on that sees no bend. `book_2020` covers 15, and two thirds of
+the frames are beside the road.
 """
 
 import dataclasses
@@ -69,7 +73,7 @@ class Config:
 
 
 PRESETS = {
-    "small": Config(),
+    "small": Config(policy="book_2020"),
     "book": Config(episodes=1000),
     "paper": Config(episodes=10_000, steps=1000, shard_episodes=20),
 }
