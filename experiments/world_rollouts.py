@@ -1,7 +1,7 @@
 """World models, stage 1 (book chapter 8): what a random driver sees and does, in shards on disk.
 
-    python -m experiments.world_rollouts                                 200 episodes of 300 steps, the policy of 2020
-    python -m experiments.world_rollouts --config=book                   the book's: 1,000 of 300, the policy of 2019
+    python -m experiments.world_rollouts                                 200 episodes of 300 steps
+    python -m experiments.world_rollouts --config=book                   the book's: 1,000 episodes of 300 steps
     python -m experiments.world_rollouts --config=paper                  the paper's: 10,000 episodes of 1,000 steps
     python -m experiments.world_rollouts --policy=brownian --out=runs/brownian
 
@@ -73,7 +73,7 @@ class Config:
 
 
 PRESETS = {
-    "small": Config(policy="book_2020"),
+    "small": Config(),
     "book": Config(episodes=1000),
     "paper": Config(episodes=10_000, steps=1000, shard_episodes=20),
 }

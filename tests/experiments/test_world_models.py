@@ -71,7 +71,7 @@ def test_rollouts_that_were_killed_go_on_and_end_the_same(tmp_path, monkeypatch)
 
 def test_rollouts_of_other_flags_are_not_mixed(world, capsys):
     line = refused(capsys, lambda: worlds.rollouts(world, 20, "--policy=brownian"))
-    assert "--policy was book_2020, is now brownian" in line
+    assert "--policy was held_uniform, is now brownian" in line
 
 
 @pytest.mark.parametrize("flag", ["--policy=none", "--frames=none", "--episodes=7", "--hold=0"])
