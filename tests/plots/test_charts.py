@@ -67,6 +67,13 @@ def test_generations_show_the_spread_of_individuals_and_the_evaluations(tmp_path
     assert [line.get_xydata().tolist() for line in sigma.lines] == [[[1, 0.1], [2, 0.1]]]
 
 
+@pytest.mark.parametrize(("steps", "label"), [((0.5, 1.5), "0.8"), ((1000, 3000), "2k")])
+def test_compared_curves_count_in_thousands_only_where_there_are_thousands(steps, label, tmp_path, drawn):
+    logs = {name: [{"step": step, "test/loss": 1.0} for step in steps] for name in ("one", "other")}
+    curves.compared_curves(logs, ["test/loss"], "step", tmp_path / "compared.png")
+    assert label in [text.get_text() for text in drawn[0].axes[0].get_xticklabels()]
+
+
 def test_values_over_orders_of_magnitude_get_a_logarithmic_axis(tmp_path, drawn):
     rows = [{"step": s, "train/loss": 1000.0 / s**2, "train/norm": 2.0 - s} for s in (1, 10)]
     curves.training_curves(rows, tmp_path / "curves.png")
