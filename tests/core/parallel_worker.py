@@ -5,6 +5,7 @@ python -m tests.core.parallel_worker OUT.npz --experiment=vae --parallel=jit|pma
 
 import argparse
 import dataclasses
+import os
 from pathlib import Path
 
 import jax
@@ -63,6 +64,11 @@ def blobs(count: int) -> ArraySource:
         y, x = rng.integers(0, 10, 2)
         image[y : y + 6, x : x + 6] = rng.integers(100, 255)
     return ArraySource({"image": images, "label": np.zeros(count, np.int32)})
+
+
+def environment(devices: int) -> dict[str, str]:
+    """For a process that is to see so many devices."""
+    return os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu"}
 
 
 def main():

@@ -1,7 +1,6 @@
 """One device, eight devices under jit and under pmap, and two processes give the same numbers."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -9,11 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+from tests.core.parallel_worker import environment
+
 WORKER = [sys.executable, "-m", "tests.core.parallel_worker"]
-
-
-def environment(devices):
-    return os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu"}
 
 
 def load(path):

@@ -1,7 +1,6 @@
 """The stages of the world models: out of order, cut short, of other sizes, and the agent's view of the game."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -19,6 +18,7 @@ from gdl_jax.envs.dream import Dream
 from gdl_jax.envs.dream import EnvParams as DreamParams
 from gdl_jax.models.agent import act, empty_mind, told
 from gdl_jax.models.mdn_rnn import transition
+from tests.core.parallel_worker import environment
 from tests.experiments import worlds
 
 
@@ -80,7 +80,7 @@ def test_bad_flags_of_rollouts_are_refused(flag, tmp_path, capsys):
     assert flag.partition("=")[0] in line
 
 
-def test_a_damaged_shard_is_named(world, tmp_path, capsys):
+def test_a_damaged_shard_is_named(tmp_path, capsys):
     flags = worlds.rollouts(tmp_path)
     path = tmp_path / "rollouts" / "00001.frames.npy"
     path.write_bytes(path.read_bytes()[:-100])
@@ -126,8 +126,7 @@ def searched(world, workdir, devices, parallel):
     """Log and end of a search on so many devices."""
     flags = (*worlds.controller(world), "--batch_size=8", "--max_steps=60", "--sigma_init=1", "--steps=2")
     command = [sys.executable, "-m", "experiments.world_controller", f"--workdir={workdir}", *flags]
-    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-    subprocess.run([*command, "--log_every=1", f"--parallel={parallel}"], env=environment, check=True)
+    subprocess.run([*command, "--log_every=1", f"--parallel={parallel}"], env=environment(devices), check=True)
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").open()]
     return rows, restore(workdir, warn=None).state
 
