@@ -1,6 +1,5 @@
-"""What the experiments with a generator and a critic share: config, learner, figures, and how samples are judged."""
+"""What chapter 4's experiments share: config, learner, figures, and how sampled images are judged."""
 
-import functools
 import itertools
 from dataclasses import dataclass
 
@@ -9,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from experiments.experiment import DTYPES, Experiment, Judge, Part, RunConfig, image_spec, load_data, refuse_images
+from experiments import game
+from experiments.experiment import DTYPES, Experiment, ImageConfig, Judge, Part, image_spec, load_data
 from experiments.features import load_features
 from gdl_jax.core.errors import UserError
-from gdl_jax.core.logging import read_rows
 from gdl_jax.data.dataset import joined, only_class
 from gdl_jax.evaluation.distances import (
     density_and_coverage,
@@ -20,22 +19,12 @@ from gdl_jax.evaluation.distances import (
     kernel_distance,
     precision_and_recall,
 )
-from gdl_jax.evaluation.instability import failures_of_replicas
 from gdl_jax.evaluation.modes import class_counts, inception_score, kl_to_real, kl_to_uniform, modes, modes_covered
 from gdl_jax.evaluation.neighbours import nearest_by_l1
-from gdl_jax.learners.adversarial import (
-    Penalty,
-    adversarial,
-    clip_weights,
-    generate,
-    make_adversarial_loss,
-    noise_inputs,
-)
+from gdl_jax.learners.adversarial import clip_weights, generate, noise_inputs
 from gdl_jax.learners.gradient import init_variables
-from gdl_jax.learners.optimizers import make_optimizer
 from gdl_jax.models import dcgan
 from gdl_jax.plots import images
-from gdl_jax.plots.weights import weight_histograms
 
 BATCH = 128
 SHOWN = 40
@@ -44,58 +33,18 @@ WALK_POINTS, WALK_FRAMES = 6, 12
 NEAREST_SHOWN, NEAREST_MEASURED = 10, 100
 LEAST_JUDGED = 10  # images: distances are to the fifth nearest of them
 NEAR_LIMIT = 0.95  # share of the clipping limit from which on a weight is at it; one update moves it by some hundredths
-NEEDS = {  # options that do nothing without another
-    "gradient_penalty_at": "gradient_penalty",
-    "gradient_penalty_center": "gradient_penalty",
-    "clip_biases": "clip",
-    "judged_samples": "features",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig, dcgan.Config):
+class Config(ImageConfig, game.Config, dcgan.Config):
     only_class: str = ""  # train on images of this class only
     join_splits: bool = False  # train on all splits, as the book's WGAN does; then nothing is held out
     conditional: bool = False  # generator and critic get the class as well
-    adversarial_loss: str = "bce"  # bce, least_squares, wasserstein, hinge or package.module:LOSS
-    n_critic: int = 1  # critic updates for each of the generator
-    generator_optimizer: str = "rmsprop"  # by name or package.module:function
-    generator_learning_rate: float = 4e-4  # constant, as in the book
-    critic_optimizer: str = "rmsprop"  # by name or package.module:function
-    critic_learning_rate: float = 8e-4  # constant, as in the book
-    separate_updates: bool = True  # the critic learns from real and from generated images in turn, not at once
-    batch_statistics: bool = False  # generated images for the critic are normalised by their batch, not by averages
-    gradient_penalty: float = 0.0  # weight of the penalty on the critic's gradient; 0: none
-    gradient_penalty_center: float = 1.0  # the norm that is not penalised
-    gradient_penalty_at: str = "interpolates"  # interpolates (WGAN-GP), or real (R1 with center 0)
-    clip: float = 0.0  # limit of the critic's weights; 0: none
-    clip_biases: bool = True  # clip biases too, as the book does
-    ema_decay: float = 0.0  # of an average of the generator's parameters, which then makes the samples; 0: none
     features: str = ""  # judge of samples: vgg16, inception:PATH, or workdir of a `classifier` run; none: no judge
     judged_samples: int = 1000  # generated images that are compared with as many held-out ones, or all that there are
 
-    LEAST = RunConfig.LEAST | {
-        "z_dim": 1,
-        "first_filters": 1,
-        "n_critic": 1,
-        "gradient_penalty": 0,
-        "gradient_penalty_center": 0,
-        "clip": 0,
-        "ema_decay": 0,
-        "batch_norm_momentum": 0,
-        "judged_samples": LEAST_JUDGED,
-    }
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.gradient_penalty_at not in ("interpolates", "real"):
-            raise UserError(f"--gradient_penalty_at={self.gradient_penalty_at}: choose interpolates or real")
-        for name in ("ema_decay", "batch_norm_momentum"):
-            if getattr(self, name) >= 1:
-                raise UserError(f"--{name}={getattr(self, name)}: must be below 1")
-        for name, needed in NEEDS.items():
-            if (value := getattr(self, name)) != getattr(type(self), name) and not getattr(self, needed):
-                raise UserError(f"--{name}={value}: has no effect without --{needed}")
+    LEAST = ImageConfig.LEAST | game.Config.LEAST | {"first_filters": 1, "judged_samples": LEAST_JUDGED}
+    NEEDS = ImageConfig.NEEDS | game.Config.NEEDS | {"judged_samples": "features"}
 
 
 def load(config):
@@ -126,49 +75,20 @@ def parts(config, data):
 
 def build(config, data, axis_name):
     """The learner."""
-    modules = {name: part.module.clone(axis_name=axis_name) for name, part in parts(config, data).items()}
-    optimizers = {
-        f"{player}_optimizer": make_optimizer(
-            getattr(config, f"{player}_optimizer"),
-            getattr(config, f"{player}_learning_rate"),
-            f"{player}_",
-        )
-        for player in ("generator", "critic")
-    }
-    penalty = Penalty(config.gradient_penalty, config.gradient_penalty_center, config.gradient_penalty_at)
-    more = {"constrain": clip_weights(config.clip, config.clip_biases)} if config.clip else {}
-    return adversarial(
-        **modules,
-        **optimizers,
-        loss=make_adversarial_loss(config.adversarial_loss),
+    return game.make_learner(
+        config,
+        {name: part.module for name, part in parts(config, data).items()},
+        axis_name,
         inputs=noise_inputs(config.z_dim, labels=config.conditional),
         real=lambda batch: 2.0 * batch["image"] - 1.0,
         conditions=lambda batch: (batch["label"],) if config.conditional else (),
-        n_critic=config.n_critic,
-        penalty=penalty if config.gradient_penalty else None,
-        separate_updates=config.separate_updates,
-        batch_statistics=config.batch_statistics,
-        ema_decay=config.ema_decay,
-        axis_name=axis_name,
-        **more,
     )
-
-
-@functools.lru_cache(maxsize=4)
-def _compiled_sample(learner):
-    return jax.jit(lambda state, key, batch: learner.sample(state, key, BATCH, batch))
 
 
 def draw(run, key, num: int) -> np.ndarray:
     """`num` samples (num, H, W, C) in [0, 1]; with classes, as often of each as training images are."""
-    sample_batch = _compiled_sample(run.learner)
-
-    def one_batch(key):
-        noise_key, row_key = jax.random.split(key)
-        return sample_batch(run.state, noise_key, _conditions(run, row_key, BATCH))
-
-    batches = [one_batch(jax.random.fold_in(key, i)) for i in range(-(-num // BATCH))]
-    return (np.concatenate(batches)[:num] + 1.0) / 2.0
+    outputs = game.draw_outputs(run, key, num, lambda key, places: _conditions(run, key, len(places)))
+    return (outputs + 1.0) / 2.0
 
 
 def _conditions(run, key, num: int) -> dict[str, jax.Array]:
@@ -270,12 +190,12 @@ def analyse(run):
     _paths(run)
     _film(run.figures)
     numbers = _nearest(run)
-    flat = jax.tree_util.tree_flatten_with_path(run.state.critic.params)[0]
-    weights = {"/".join(str(k.key) for k in path): np.asarray(w) for path, w in flat if w.ndim > 1}
-    weight_histograms(weights, run.figures / "critic_weights.png")
+    game.plot_critic_weights(run)
     if run.config.clip:
         numbers |= _at_the_limit(run)
-    numbers["failure modes"] = _failures(run)
+    counted = any("samples/modes_of_real_images" in row for row in game.log_rows(run))
+    uncounted = "" if counted else "; modes not counted (no classifier given by --features)"
+    numbers["failure modes"] = game.failures(run) + uncounted
     return numbers
 
 
@@ -293,14 +213,6 @@ def _at_the_limit(run) -> dict[str, float]:
     name = f"critic's clipped parameters within {1 - NEAR_LIMIT:.0%} of the limit"
     at_start = clip_weights(run.config.clip, biases)(start)
     return {name: share(run.state.critic.params), f"{name}, at initialisation": share(at_start)}
-
-
-def _failures(run) -> str:
-    """What the log says went wrong, in which seeds."""
-    rows = read_rows(run.figures.parent / "metrics.jsonl")
-    found = failures_of_replicas(rows, run.config.seed, run.config.seeds) or "none seen in the log"
-    counted = any("samples/modes_of_real_images" in row for row in rows)
-    return found if counted else f"{found}; modes not counted (no classifier given by --features)"
 
 
 def _paths(run):
@@ -345,7 +257,6 @@ def _nearest(run):
 
 def sample(run, request):
     """A grid of samples."""
-    refuse_images(request, "a generator of noise")
     path = request.out / "samples.png"
     images.image_grid(draw(run, run.key, request.num), path, columns=10)
     return [path]

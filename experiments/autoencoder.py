@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from experiments.coders import coder_parts, coders, encode_rows
-from experiments.experiment import Experiment, RunConfig, load_data, refuse_images
+from experiments.experiment import Experiment, ImageConfig, load_data
 from experiments.run import main
 from gdl_jax.core.prng import example_normal
 from gdl_jax.learners.autoencoder import autoencoder, make_reconstruction_loss
@@ -25,13 +25,13 @@ from gdl_jax.plots import images, latent
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig, networks.Config):
+class Config(ImageConfig, networks.Config):
     optimizer: str = "adam"  # by name or package.module:function
     learning_rate: float = 5e-4  # constant, as in the book
     reconstruction_loss: str = "mse"  # mse, bce, rmse or package.module:function
     noise: float = 0.0  # standard deviation of noise on the input, whose clean version is the target (denoising)
 
-    LEAST = RunConfig.LEAST | {"z_dim": 1, "noise": 0}
+    LEAST = ImageConfig.LEAST | {"z_dim": 1, "noise": 0}
 
 
 PRESETS = {"digits": Config(steps=5000, eval_every=1000, checkpoint_every=1000)}
@@ -93,7 +93,6 @@ def analyse(run):
 
 def sample(run, request):
     """Images decoded from the bounding box of the codes of the training set's first images."""
-    refuse_images(request, "autoencoder")
     _, codes = encode_rows(run, coders(run, parts(run.config, run.data)), run.data.train, 1000)
     drawn = run.learner.sample(run.state, run.key, request.num, codes.min(0), codes.max(0))
     path = request.out / "samples.png"

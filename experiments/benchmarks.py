@@ -50,6 +50,7 @@ WGAN_GP = (
     (100 * 8192, 16 * 25 * 512 * 256, 64 * 25 * 256 * 128, 256 * 25 * 128 * 64, 1024 * 25 * 64 * 3),  # generator
     (1024 * 25 * 3 * 64, 256 * 25 * 64 * 128, 64 * 25 * 128 * 256, 16 * 25 * 256 * 512, 8192 * 1),  # critic
 )
+TEXT_RNN = (timing.TOKENS * 100 * 1024, timing.TOKENS * 256 * 1024, 256 * timing.VOCABULARY)
 
 
 def _update(layers: tuple[int, ...]) -> int:
@@ -78,6 +79,7 @@ MULTIPLICATIONS = {
     "vae": _update(VAE),
     "gan": adversarial_step(*GAN),
     "wgan_gp": adversarial_step(*WGAN_GP, critic_updates=timing.BATCHES["wgan_gp"], penalty=True),
+    "text_rnn": 3 * sum(TEXT_RNN),  # what the first layer is given is learnt too
 }
 
 
@@ -90,8 +92,10 @@ class Case(NamedTuple):
     config: str
     batch_size: int
     steps: int
+    flags: tuple[str, ...] = ()  # more ones of `experiments.step_time`
 
 
+GATES = ("--recurrent_activation=sigmoid",)  # what those of the peers' LSTMs are; in the book, with an older Keras, not
 CASES = {
     "mlp-32": Case("MLP, batch 32", "mlp", "classifier", "mlp", 32, 500),
     "cnn-32": Case("CNN, batch 32", "cnn", "classifier", "cnn", 32, 60),
@@ -99,6 +103,7 @@ CASES = {
     "vae-32": Case("VAE digits, batch 32", "vae", "vae", "digits", 32, 60),
     "gan-64": Case("GAN, batch 64", "gan", "gan", "camel", 64, 2),
     "wgan_gp-64": Case("WGAN-GP faces, batch 64", "wgan_gp", "wgan_gp", "faces", 64, 1),
+    "text-32": Case("text LSTM, batch 32", "text_rnn", "text_rnn", "aesop", 32, 100, GATES),
 }
 KERAS = ("jax", "torch", "tensorflow")
 REPLICATED = ("mlp-32", "vae-32")
@@ -130,6 +135,7 @@ def _ours(case: Case, windows: int, *more: str) -> float | str:
         f"--batch_size={case.batch_size}",
         f"--steps={case.steps}",
         f"--windows={windows}",
+        *case.flags,
         *more,
     )
 

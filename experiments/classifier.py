@@ -17,12 +17,11 @@ import numpy as np
 from experiments.experiment import (
     DTYPES,
     Experiment,
+    ImageConfig,
     Part,
-    RunConfig,
     image_batches,
     image_spec,
     load_data,
-    refuse_images,
 )
 from experiments.run import main
 from gdl_jax.core.errors import UserError
@@ -37,22 +36,19 @@ from gdl_jax.plots import classification, convolution, images
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig, mlp.Config, cnn.Config):
+class Config(ImageConfig, mlp.Config, cnn.Config):
     model: str = "cnn"  # cnn, or mlp
     target: str = "label"  # label (one of the classes), or attributes (any of them)
     loss: str = "cross_entropy"  # by name or package.module:function; of --target=label
     optimizer: str = "adam"  # by name or package.module:function
     learning_rate: float = 5e-4  # constant, as in the book
 
-    LEAST = RunConfig.LEAST | {"hidden_units": 1, "dense_units": 0}
-
-    def __post_init__(self):
-        super().__post_init__()
-        for field in dataclasses.fields(cnn.Config) if self.model == "mlp" else ():
-            if (value := getattr(self, field.name)) != field.default:
-                raise UserError(f"--{field.name}={value}: has no effect with --model=mlp")
-        if self.target == "attributes" and self.loss != Config.loss:
-            raise UserError(f"--loss={self.loss}: has no effect with --target=attributes")
+    LEAST = ImageConfig.LEAST | {"hidden_units": 1, "dense_units": 0}
+    NEEDS = ImageConfig.NEEDS | {
+        **{field.name: "model=cnn" for field in dataclasses.fields(cnn.Config)},
+        **{field.name: "model=mlp" for field in dataclasses.fields(mlp.Config)},
+        "loss": "target=label",
+    }
 
 
 CIFAR10 = {"dataset": "cifar10", "steps": 15_630, "log_every": 1563, "eval_every": 1563, "checkpoint_every": 1563}
@@ -151,7 +147,6 @@ def convolution_demo(path):
 
 def sample(run, request):
     """Refuses: a classifier makes nothing."""
-    refuse_images(request, "classifier")
     return run.learner.sample(run.state, run.key, request.num)
 
 

@@ -12,7 +12,7 @@ from absl import flags
 from experiments import command, report
 from experiments.json_files import read_json, write_json
 from experiments.restore import restore
-from experiments.run import measure, numbers, one_replica, shown, split_evaluator
+from experiments.run import HELD_OUT, measure, numbers, one_replica, shown, split_evaluator
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.parallel import make_devices
 
@@ -21,21 +21,22 @@ def _main(values: flags.FlagValues) -> None:
     workdir = command.workdir(values)
     experiment, run, state = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"))
     config = run.config
-    split = values.split or "test"
-    if getattr(run.data, split) is None:
+    splits = [values.split] if values.split else HELD_OUT
+    if getattr(run.data, splits[-1]) is None:
         if values.split:
-            raise UserError(f"--split={split}: {run.data.name} has no such split in this run")
+            raise UserError(f"--split={values.split}: {run.data.name} has no such split in this run")
         sys.stderr.write(f"{run.data.name} has no test split in this run: no means over it\n")
     if values.features is not None:
         if not hasattr(config, "features"):
             raise UserError(f"--features={values.features}: samples of {experiment.name} are not judged")
         config = dataclasses.replace(config, features=values.features)
+    sys.stderr.write(f"{experiment.name}, step {run.step}: held-out splits, samples, figures\n")
     judge = experiment.judge(config, run.data)
 
     def replica_run(replica):
         return dataclasses.replace(run, state=one_replica(state, config.seeds, replica))
 
-    means = split_evaluator(run.learner, run.data, split, make_devices("jit"), config)
+    means = split_evaluator(run.learner, run.data, splits, make_devices("jit"), config)
     results = numbers(means(state) | measure(experiment, judge, replica_run, config.seeds))
     results |= {"samples judged by": judge.protocol, **judge.reference} if judge else {}
     results |= experiment.analyse(run)
@@ -43,7 +44,7 @@ def _main(values: flags.FlagValues) -> None:
     write_json(path, read_json(path) | results)
     page = report.write_report(workdir)
     sys.stdout.write(shown(results))
-    sys.stderr.write(f"step {run.step}; report: {page}\n")
+    sys.stderr.write(f"report: {page}\n")
 
 
 def main(argv=None) -> None:
@@ -51,7 +52,9 @@ def main(argv=None) -> None:
     values = command.new_flags()
     flags.DEFINE_string("workdir", None, "the run's directory", flag_values=values)
     splits = ["train", "validation", "test"]
-    flags.DEFINE_enum("split", None, splits, "on which examples [test, if there are any]", flag_values=values)
+    flags.DEFINE_enum(
+        "split", None, splits, "on which examples [validation and test, if there are any]", flag_values=values
+    )
     about = "judge of samples instead of the run's own: vgg16, inception:PATH, or a `classifier` run's workdir"
     flags.DEFINE_string("features", None, about, flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)

@@ -21,15 +21,14 @@ from gdl_jax.data.dataset import DataSet, Source
 class RunConfig:
     """What every run needs; experiments add their own hyperparameters by inheriting from this and from others.
 
-    LEAST holds the smallest value that each number may have, or each number of a list.
+    LEAST holds the smallest value that each number may have, or each number of a list. NEEDS holds, of each option that
+    does nothing without another, that other one: its name, or name=value. Experiments whose runs may end before `steps`
+    make `patience` a field: as many evaluations without a lower "validation/loss"; 0: never.
     """
 
-    dataset: str = "digits"  # digits, avatars (bundled), mnist, cifar10, celeba, folder:PATH, npz:PATH, tfds:NAME
+    dataset: str  # by name
     data_dir: str = ""  # where the data sets that are not bundled lie
-    image_size: int = 0  # resize images to this many pixels a side; 0: as stored
     train_examples: int = 0  # train on the first N examples only; 0: all
-    validation_examples: int = 0  # hold out N training examples for validation; 0: the set's own validation split
-    avatars: int = 10_000  # how many faces the bundled set `avatars` has
     seed: int = 0  # decides initial parameters, batches and noise
     seeds: int = 1  # train this many replicas in one program, with seeds seed, seed + 1, ...
     steps: int = 1000  # updates in all
@@ -40,16 +39,18 @@ class RunConfig:
     parallel: str = "jit"  # jit (sharded batch) or pmap (one replica of the body a device); same numbers
     precision: str = "f32"  # f32, or bf16 for the arithmetic of layers (parameters stay float32)
 
+    patience: ClassVar[int] = 0
+    NEEDS: ClassVar[Mapping[str, str]] = {}
     LEAST: ClassVar[Mapping[str, float]] = {
+        "train_examples": 0,
         "steps": 1,
         "seeds": 1,
         "batch_size": 1,
         "log_every": 1,
         "eval_every": 0,
         "checkpoint_every": 0,
-        "avatars": 10,
-        "image_size": 0,
         "seed": 0,
+        "patience": 0,
     }
 
     def __post_init__(self):
@@ -60,13 +61,44 @@ class RunConfig:
                 raise UserError(f"--{name}={shown}: must be at least {least}")
         if self.precision not in DTYPES:
             raise UserError(f"--precision={self.precision}: unknown; choose one of {', '.join(DTYPES)}")
+        if self.patience and not self.eval_every:
+            raise UserError(
+                f"--patience={self.patience}: needs --eval_every of at least 1; --patience=0 never stops early"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageConfig(RunConfig):
+    """What every run on images needs: what `load_data` is to make of its data set."""
+
+    dataset: str = "digits"  # digits, avatars (bundled), mnist, cifar10, celeba, folder:PATH, npz:PATH, tfds:NAME
+    image_size: int = 0  # resize images to this many pixels a side; 0: as stored
+    validation_examples: int = 0  # hold out N training examples for validation; 0: the set's own validation split
+    avatars: int = 10_000  # how many faces the bundled set `avatars` has
+
+    LEAST = RunConfig.LEAST | {"image_size": 0, "validation_examples": 0, "avatars": 10}
+    NEEDS = RunConfig.NEEDS | {"avatars": "dataset=avatars"}
 
 
 DTYPES = {"f32": jnp.float32, "bf16": jnp.bfloat16}
 MAY_CHANGE_ON_RESUME = (
     *("data_dir", "steps", "log_every", "eval_every", "checkpoint_every", "parallel"),
     *("features", "judged_samples"),  # who judges the samples, which training never sees
+    *("note_temperature", "duration_temperature", "reread", "beams"),  # how samples are drawn, outside training
 )
+
+
+def check_effects(config: RunConfig, preset: RunConfig) -> None:
+    """Refuses what was changed of a preset though it has no effect, as NEEDS says.
+
+    Raises:
+      UserError: names the option and what it needs.
+    """
+    for name, needed in config.NEEDS.items():
+        other, equals, value = needed.partition("=")
+        there = str(getattr(config, other)) == value if equals else bool(getattr(config, other))
+        if not there and getattr(config, name) != getattr(preset, name):
+            raise UserError(f"--{name}={getattr(config, name)}: has no effect without --{needed}")
 
 
 class Part(NamedTuple):
@@ -88,6 +120,8 @@ class Run:
       key: for whatever randomness the analysis needs; the same for the same run.
       step: updates made so far.
       figures: the directory for PNGs; exists.
+      split: the held-out one that samples are compared with: "test", but while training goes on "validation" where
+        there is one.
     """
 
     config: Any
@@ -97,6 +131,7 @@ class Run:
     key: jax.Array
     step: int
     figures: Path
+    split: str = "test"
 
 
 @dataclass(frozen=True)
@@ -109,6 +144,8 @@ class SampleRequest:
       images: files or one folder to encode, edit and morph instead of sampling.
       edits: attribute -> factor, from --edit=Eyeglasses:2.
       morph: morph between consecutive images.
+      prompt: what the samples go on from.
+      temperature, top_k, top_p: how boldly what comes next is drawn; see `nn.sampling.sample_logits`.
     """
 
     out: Path
@@ -116,6 +153,10 @@ class SampleRequest:
     images: tuple[Path, ...] = ()
     edits: Mapping[str, float] | None = None
     morph: bool = False
+    prompt: str = ""
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
 
 
 class Judge(NamedTuple):
@@ -123,14 +164,14 @@ class Judge(NamedTuple):
 
     Attributes:
       protocol: network, sample counts, resizing: what to name beside the numbers.
-      samples: how many images it is to be shown.
-      of_images: samples (N, H, W, C) in [0, 1] -> {"samples/NAME": number}.
-      reference: {"real images/NAME": number}, what it says of real images in place of samples; {} where it can't.
+      samples: how many it is to be shown.
+      of_samples: what `Experiment.draw` returns, as images (N, H, W, C) in [0, 1] -> {"samples/NAME": number}.
+      reference: {"KIND/NAME": number}, what to compare with, as {"real images/NAME": what it says of them}; or {}.
     """
 
     protocol: str
     samples: int
-    of_images: Callable[[np.ndarray], dict[str, float]]
+    of_samples: Callable[[Any], Mapping[str, float]]
     reference: Mapping[str, float] = MappingProxyType({})
 
 
@@ -151,6 +192,7 @@ class Experiment(NamedTuple):
       draw: (run, key, num) -> samples for the judge.
       blank: config -> one row with the shapes of its data set, for counting where that is not at hand; None if only the
         set itself knows them.
+      takes: flags of `experiments.sample`, besides --num and --seed, that `sample` understands; the others are refused.
     """
 
     name: str
@@ -163,12 +205,13 @@ class Experiment(NamedTuple):
     sample: Callable[[Run, SampleRequest], list[Path]]
     load: Callable[[Any], DataSet]
     judge: Callable[[Any, DataSet], Judge | None] = lambda config, data: None
-    draw: Callable[[Run, jax.Array, int], np.ndarray] | None = None
+    draw: Callable[[Run, jax.Array, int], Any] | None = None
     blank: Callable[[Any], DataSet | None] = lambda config: blank.blank(config.dataset, config.image_size)
+    takes: tuple[str, ...] = ()
 
 
-def load_data(config: RunConfig) -> DataSet:
-    """The data set that the config names.
+def load_data(config: ImageConfig) -> DataSet:
+    """The data set of images that the config names.
 
     Raises:
       UserError: unknown name, missing files, or unreadable ones.
@@ -177,7 +220,7 @@ def load_data(config: RunConfig) -> DataSet:
         config.dataset,
         data_dir=config.data_dir or None,
         image_size=config.image_size or None,
-        train_examples=config.train_examples or None,
+        train_examples=config.train_examples,
         validation_examples=config.validation_examples,
         avatars=config.avatars,
     )
@@ -197,13 +240,3 @@ def image_batches(
     for first in range(0, count, size):
         rows = source.take(np.arange(first, min(first + size, count)))
         yield rows, np.asarray(data.transform(rows)["image"])
-
-
-def refuse_images(request: SampleRequest, name: str) -> None:
-    """For experiments that have nothing to encode images with.
-
-    Raises:
-      UserError: the request holds images, edits or morphs.
-    """
-    if request.images or request.edits or request.morph:
-        raise UserError(f"--images, --edit and --morph need an encoder; {name} has none")

@@ -16,9 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.experiment import Experiment, Part, RunConfig, image_spec, load_data, refuse_images
+from experiments.experiment import Experiment, ImageConfig, Part, image_spec, load_data
 from experiments.run import main
+from gdl_jax.core.errors import UserError
 from gdl_jax.data import avatars, palette, wrodl
+from gdl_jax.data.dataset import first_examples
 from gdl_jax.learners.counting import counting
 from gdl_jax.models import naive_bayes
 from gdl_jax.plots.avatars import captioned
@@ -27,7 +29,7 @@ from gdl_jax.plots.images import image_grid, rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig, naive_bayes.Config):
+class Config(ImageConfig, naive_bayes.Config):
     dataset: str = "wrodl"  # wrodl (bundled), or any set of images, whose pixels become features of 256 values
 
 
@@ -51,8 +53,17 @@ AVATAR_SIZE = 256
 
 
 def load(config):
-    """The Wrodl table, or images."""
-    return wrodl.load() if config.dataset == "wrodl" else load_data(config)
+    """The Wrodl table, or images.
+
+    Raises:
+      UserError: as `load_data`; something is asked of the table that only images have.
+    """
+    if config.dataset != "wrodl":
+        return load_data(config)
+    for name in ("image_size", "validation_examples"):
+        if value := getattr(config, name):
+            raise UserError(f"--{name}={value}: wrodl has fifty fashions to train on, and no images")
+    return first_examples(wrodl.load(), config.train_examples)
 
 
 def _model(config, data):
@@ -170,7 +181,6 @@ def _analyse_pixels(run):
 
 def sample(run, request):
     """New fashions, or images."""
-    refuse_images(request, "naive_bayes")
     path = request.out / "samples.png"
     if run.config.dataset == "wrodl":
         draw_new_fashions(run, request.num, path)

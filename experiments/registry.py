@@ -8,6 +8,7 @@ from gdl_jax.core.errors import UserError
 
 NAMES = (
     *("naive_bayes", "classifier", "autoencoder", "vae", "gan", "wgan", "wgan_gp"),
+    *("text_rnn", "qa", "music_rnn", "phrase_rnn", "musegan"),
     *("world_vae", "world_memory", "world_controller"),
 )
 

@@ -3,7 +3,6 @@
 It is made from what lies in the workdir and needs no network, no JavaScript and no other file.
 """
 
-import base64
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -13,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from experiments.json_files import read_json
+from experiments.sound import data_uri, player
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.logging import duration, read_rows
 from gdl_jax.plots.curves import training_curves
@@ -52,6 +52,10 @@ pre { margin: 1rem 0 .6rem; padding: .75rem 1rem; background: var(--card); borde
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
 figure.wide { grid-column: 1 / -1; }
 figcaption { padding: .55rem .9rem; font-size: .9rem; font-weight: 600; border-bottom: 1px solid var(--line); }
+audio { display: block; width: 100%; padding: .8rem; }
+figure p { padding: 0 .9rem .6rem; font-size: .9rem; }
+figure pre { margin: 0; max-height: 32rem; overflow-y: auto; background: none; border: 0; }
+a { color: var(--accent); }
 label { display: block; background: #fff; padding: .8rem; text-align: center; cursor: zoom-in; }
 label img { display: block; max-width: 100%; height: auto; margin: auto; }
 label input { position: absolute; opacity: 0; pointer-events: none; }
@@ -66,7 +70,13 @@ dl div { display: flex; justify-content: space-between; gap: 1rem; padding: .28r
 dt { color: var(--quiet); font-size: .88rem; }
 dd { margin: 0; max-width: 65%; text-align: right; overflow-wrap: break-word; }
 mark { background: var(--mark); color: inherit; font-weight: 650; padding: .1em .4em; border-radius: 4px; }
-dd small { color: var(--quiet); white-space: nowrap; }
+dd small, td small { color: var(--quiet); white-space: nowrap; }
+.tables { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 1rem; margin-bottom: 1rem; }
+table { border-collapse: collapse; background: var(--card); border: 1px solid var(--line); }
+th, td { padding: .35rem 1.1rem; border-bottom: 1px solid var(--line); text-align: right; }
+th { font-weight: 600; font-size: .88rem; }
+th:first-child { text-align: left; font-weight: 400; color: var(--quiet); }
+td { font-variant-numeric: tabular-nums; }
 @media print { body { background: #fff; } figure, .card { break-inside: avoid; } }
 """
 
@@ -85,7 +95,8 @@ def write_report(workdir: Path) -> Path:
         figures.mkdir(parents=True, exist_ok=True)
         training_curves(read_rows(workdir / "metrics.jsonl"), figures / "curves.png")
         name = " ".join(str(run[key]) for key in ("experiment", "config") if key in run) or workdir.name
-        body = "\n".join([_heading(run, results, name), _numbers(results), _figures(figures), _flags(run)])
+        sections = [_numbers(results), _sounds(figures), _texts(figures), _figures(figures)]
+        body = "\n".join([_heading(run, results, name), *sections, _flags(run)])
         path.write_text(
             f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(name)}</title>\n'
@@ -137,18 +148,50 @@ def _value(value: Any) -> str:
 
 
 def _numbers(results: Mapping[str, Any]) -> str:
-    """Held-out numbers first, the loss before all others."""
+    """The test split's numbers first, its loss before all others."""
     shown = [name for name in results if name != "training_minutes"]
-    shown.sort(key=lambda name: (name != "test/loss", not name.startswith("test/")))
+    shown.sort(key=lambda name: (name != "test/loss", not name.startswith("test/"), name.startswith("validation/")))
     if not shown:
         return ""
     cards = [
         f'<div class="card"><b>{_value(results[name])}</b><span>{escape(_title(name))}</span></div>'
         for name in shown[:HEADLINES]
     ]
-    pairs = [_pair(_title(name), _value(results[name])) for name in shown[HEADLINES:]]
-    more = f"\n<h2>More numbers</h2>\n<dl>{''.join(pairs)}</dl>" if pairs else ""
-    return f'<h2>Results</h2>\n<div class="cards">{"".join(cards)}</div>{more}'
+    tables = _tables(results)
+    compared = {f"{kind}/{metric}" for kinds, metrics in tables.items() for kind in kinds for metric in metrics}
+    pairs = [_pair(_title(name), _value(results[name])) for name in shown[HEADLINES:] if name not in compared]
+    more = (
+        [f'<div class="tables">{"".join(_table(results, *table) for table in tables.items())}</div>'] if tables else []
+    )
+    more += [f"<dl>{''.join(pairs)}</dl>"] if pairs else []
+    heading = "\n<h2>More numbers</h2>\n" if more else ""
+    return f'<h2>Results</h2>\n<div class="cards">{"".join(cards)}</div>{heading}{"".join(more)}'
+
+
+def _tables(results: Mapping[str, Any]) -> dict[tuple[str, ...], list[str]]:
+    """What is told of several kinds, "KIND/METRIC": kinds -> the metrics that just these have."""
+    kinds: dict[str, list[str]] = {}
+    for name in results:
+        kind, slash, metric = name.partition("/")
+        if slash:
+            kinds.setdefault(metric, []).append(kind)
+    tables: dict[tuple[str, ...], list[str]] = {}
+    for metric, having in kinds.items():
+        if len(having) > 1:
+            tables.setdefault(tuple(sorted(having)), []).append(metric)
+    return tables
+
+
+def _table(results: Mapping[str, Any], kinds: Sequence[str], metrics: Sequence[str]) -> str:
+    """One row a metric, one column a kind."""
+    head = "".join(f"<th>{escape(words(kind))}</th>" for kind in kinds)
+    rows = [
+        f"<tr><th>{escape(words(metric))}</th>"
+        + "".join(f"<td>{_value(results[f'{kind}/{metric}'])}</td>" for kind in kinds)
+        + "</tr>"
+        for metric in metrics
+    ]
+    return f"\n<table><tr><th></th>{head}</tr>{''.join(rows)}</table>"
 
 
 def _title(name: str) -> str:
@@ -171,6 +214,25 @@ def _figures(figures: Path) -> str:
     )
 
 
+def _sounds(figures: Path) -> str:
+    """Players of what there is to hear, each with its pieces' MIDI files to take along."""
+    players = [
+        player(path, words(path.stem), sorted(figures.glob(f"{path.stem}_*.mid")))
+        for path in sorted(figures.glob("*.mp3"))
+    ]
+    return f'<h2>To hear</h2>\n<div class="gallery">{"".join(players)}</div>' if players else ""
+
+
+def _texts(figures: Path) -> str:
+    """What was written in words."""
+    texts = [
+        f'\n<figure class="wide"><figcaption>{escape(words(path.stem))}</figcaption>'
+        f"<pre>{escape(path.read_text(encoding='utf-8'))}</pre></figure>"
+        for path in sorted(figures.glob("*.txt"))
+    ]
+    return f'<h2>To read</h2>\n<div class="gallery">{"".join(texts)}</div>' if texts else ""
+
+
 def _thinned(items: Sequence[Path], most: int) -> list[Path]:
     """At most `most` of them, evenly spread, the first and the last included."""
     if len(items) <= most:
@@ -186,13 +248,12 @@ def _figure(path: Path) -> str:
             width, height, kind = *image.size, image.get_format_mimetype()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
     wide = ' class="wide"' if width > max(WIDE * height, LARGE) and not preview else ""
     text = escape(caption)
     return (
         f"\n<figure{wide}><figcaption>{text}</figcaption>"
         f'<label><input type="checkbox" aria-label="enlarge {text}">'
-        f'<img width="{width}" height="{height}" alt="{text}" src="data:{kind};base64,{data}"></label></figure>'
+        f'<img width="{width}" height="{height}" alt="{text}" src="{data_uri(path, kind)}"></label></figure>'
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from experiments import registry
 from experiments.experiment import Experiment, Run
 from experiments.run import check_same_data, one_replica, read_flags
+from gdl_jax.core import early_stopping
 from gdl_jax.core import flags as config_flags
 from gdl_jax.core.checkpoint import Checkpoints
 from gdl_jax.core.errors import UserError
@@ -17,11 +18,11 @@ from gdl_jax.data.dataset import DataSet
 
 
 class Restored(NamedTuple):
-    """A run at its newest checkpoint.
+    """A run at its newest checkpoint; with patience, in its best state.
 
     Attributes:
       experiment: which.
-      run: the run, of the first replica where there are several.
+      run: the run, of the first replica where there are several; its step is that of the state.
       state: of all replicas.
     """
 
@@ -52,13 +53,18 @@ def restore(workdir: Path, warn, load: Callable[[Any], DataSet] | None = None) -
     if not (workdir / "checkpoints").is_dir():
         raise UserError(f"{workdir}: the run has no checkpoint yet")
     checkpoints = Checkpoints(workdir / "checkpoints", warn=warn)
-    restored = checkpoints.restore(like)
+    best = early_stopping.none_yet(like, config.seeds) if config.patience else None
+    restored = checkpoints.restore(early_stopping.to_save(like, best))
     checkpoints.close()
     if restored is None:
         raise UserError(f"{workdir}: the run has no checkpoint yet")
-    state = devices.replicate(restored.state)
+    state, step = restored.state, restored.step
+    if config.patience:
+        best = state["best"]
+        state, step = best.state, int(best.step.flat[0])
+    state = devices.replicate(state)
     figures = workdir / "figures"
     figures.mkdir(exist_ok=True)
     key = make_keys(config.seed).sample
-    run = Run(config, data, learner, one_replica(state, config.seeds), key, restored.step, figures)
+    run = Run(config, data, learner, one_replica(state, config.seeds), key, step, figures)
     return Restored(experiment, run, state)

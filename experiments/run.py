@@ -6,6 +6,7 @@ import importlib.metadata
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from absl import flags
 
 from experiments import command, report
-from experiments.experiment import MAY_CHANGE_ON_RESUME, Experiment, Judge, Run
+from experiments.experiment import MAY_CHANGE_ON_RESUME, Experiment, Judge, Run, check_effects
 from experiments.json_files import read_json, write_json
 from experiments.summary import count_parameters, dry_run
 from gdl_jax.core import flags as config_flags
@@ -28,9 +29,13 @@ from gdl_jax.data.dataset import DataSet
 
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 EVALUATION_BATCH = 100
-PATH_FLAGS = ("data_dir", "features", "attribute_classifier", "vision", "memory")
-PATH_KINDS = ("folder", "latents", "npz", "rollouts", "inception")  # what stands before the colon of KIND:PATH
-NO_PATHS = ("", "vgg16")  # what a path's flag may name as well
+HELD_OUT = ("validation", "test")  # splits; samples are compared with the last
+PATH_FLAGS = ("data_dir", "features", "attribute_classifier", "vision", "memory", "glove")
+PATH_KINDS = (  # what stands before the colon of KIND:PATH
+    *("folder", "latents", "npz", "rollouts", "inception"),
+    *("text", "newsqa", "squad", "midi"),
+)
+NO_PATHS = ("", "vgg16", "bundled")  # what a path's flag may name as well
 
 
 def _define(experiment: Experiment, argv: Sequence[str]) -> flags.FlagValues:
@@ -162,12 +167,21 @@ def one_replica(state: Any, seeds: int, replica: int = 0) -> Any:
     return local if seeds == 1 else jax.tree.map(lambda leaf: leaf[replica], local)
 
 
-def split_evaluator(learner, data, split: str, devices, config: Any) -> Callable[[Any], dict[str, np.ndarray]]:
-    """state -> {"split/metric": mean over the split}, () or (seeds,); of a split that isn't there, nothing."""
-    if (rows := getattr(data, split)) is None:
-        return lambda state: {}
-    means = make_evaluate(learner, data, rows, EVALUATION_BATCH, devices, config.seed, config.seeds)
-    return lambda state: {f"{split}/{name}": value for name, value in means(state).items()}
+def split_evaluator(
+    learner, data, splits: Sequence[str], devices, config: Any
+) -> Callable[[Any], dict[str, np.ndarray]]:
+    """state -> {"split/metric": mean over the split}, () or (seeds,); of splits that aren't there, nothing."""
+    means = {
+        split: make_evaluate(learner, data, rows, EVALUATION_BATCH, devices, config.seed, config.seeds)
+        for split in splits
+        if (rows := getattr(data, split)) is not None
+    }
+
+    def evaluate(state):
+        values = {split: of_split(state) for split, of_split in means.items()}
+        return {f"{split}/{name}": value for split in values for name, value in values[split].items()}
+
+    return evaluate
 
 
 def measure(experiment, judge: Judge | None, replica_run: Callable[[int], Run], seeds: int) -> dict[str, np.ndarray]:
@@ -175,8 +189,9 @@ def measure(experiment, judge: Judge | None, replica_run: Callable[[int], Run], 
     if judge is None:
         return {}
     runs = map(replica_run, range(seeds))
-    rows = [judge.of_images(experiment.draw(run, run.key, judge.samples)) for run in runs]
-    values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    rows = [judge.of_samples(experiment.draw(run, run.key, judge.samples)) for run in runs]
+    common = [name for name in rows[0] if all(name in row for row in rows)]  # where each replica's has a meaning
+    values = {name: np.array([row[name] for row in rows]) for name in common}
     return values if seeds > 1 else {name: value[0] for name, value in values.items()}
 
 
@@ -215,6 +230,7 @@ def training_minutes(rows: Sequence[Mapping[str, Any]]) -> float:
 def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str]) -> None:
     """Everything after the flags are parsed."""
     config = dataclasses.replace(experiment.presets[values.config], **config_flags.chosen(experiment.config, values))
+    check_effects(config, experiment.presets[values.config])
     if values.dry_run:
         sys.stdout.write(dry_run(experiment, config))
         return
@@ -225,10 +241,12 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
     devices.columns(config.batch_size)  # refuses a batch that the devices can't share
     if config.batch_size > len(data.train):
         raise UserError(f"--batch_size={config.batch_size}: {data.name} has {len(data.train)} examples to train on")
+    if config.patience and data.validation is None:
+        raise UserError(f"--patience={config.patience}: {data.name} has no validation split; give --patience=0")
     learner = experiment.build(config, data, devices.axis_name)
     local_learner = experiment.build(config, data, None)
-    judge = experiment.judge(config, data)
     parameters = count_parameters(experiment.parts(config, data)).total
+    judge = experiment.judge(config, data)
     before = check_resume(workdir, experiment, config)
     check_same_data(workdir, before, data)
     writes = jax.process_index() == 0
@@ -249,15 +267,19 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         sys.stderr.write(f"{experiment.name} {values.config}: {parameters:,} parameters, {len(data.train):,} training ")
         sys.stderr.write(f"examples of {data.name}, {jax.device_count()} x {jax.devices()[0].device_kind}; {workdir}\n")
 
-    def run_at(state, step, replica=0):
-        key = make_keys(config.seed).sample
-        return Run(config, data, local_learner, one_replica(state, config.seeds, replica), key, step, figures)
+    def run_at(state, step, split, replica=0):
+        key, of_one = make_keys(config.seed).sample, one_replica(state, config.seeds, replica)
+        return Run(config, data, local_learner, of_one, key, step, figures, split)
 
-    def evaluator(split):
-        means = split_evaluator(learner, data, split, devices, config)
-        return lambda state: means(state) | measure(experiment, judge, lambda r: run_at(state, 0, r), config.seeds)
+    def evaluator(splits):
+        means = split_evaluator(learner, data, splits, devices, config)
 
-    split = "test" if data.validation is None else "validation"
+        def evaluate(state):
+            return means(state) | measure(experiment, judge, partial(run_at, state, 0, splits[-1]), config.seeds)
+
+        return evaluate
+
+    during_training = "test" if data.validation is None else "validation"
     outcome = loop.train(
         learner,
         data,
@@ -270,22 +292,27 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         log_every=config.log_every,
         eval_every=config.eval_every,
         checkpoint_every=config.checkpoint_every,
-        evaluate=evaluator(split),
-        preview=lambda state, step: experiment.preview(run_at(state, step)),
+        patience=config.patience,
+        evaluate=evaluator([during_training]),
+        preview=lambda state, step: experiment.preview(run_at(state, step, during_training)),
         profile=values.profile,
     )
-    if outcome.step < config.steps:
+    if not outcome.finished:
         sys.stderr.write(f"stopped and saved at step {outcome.step} of {config.steps}; the same command goes on\n")
         return
-    if split == "test" and outcome.evaluated is not None:
+    if during_training == "test" and outcome.evaluated is not None:
         results = numbers(outcome.evaluated)
     else:
-        results = numbers(evaluator("test")(outcome.state))
+        results = numbers(evaluator(HELD_OUT)(outcome.state))
     if writes:
         if config.seeds > 1:
             results["figures and analysis"] = f"of seed {config.seed}, the first of {config.seeds}"
         results |= {"samples judged by": judge.protocol, **judge.reference} if judge else {}
-        results |= experiment.analyse(run_at(outcome.state, outcome.step))
+        step = outcome.step
+        if outcome.best_step is not None:
+            results |= numbers({"best step": outcome.best_step, "steps trained": outcome.step})
+            step = int(outcome.best_step.flat[0])
+        results |= experiment.analyse(run_at(outcome.state, step, "test"))
         results["training_minutes"] = round(training_minutes(read_rows(workdir / "metrics.jsonl")), 2)
         write_json(workdir / "results.json", results)
         page = report.write_report(workdir)

@@ -3,19 +3,57 @@
 python -m experiments.sample --workdir=runs/vae-digits --num=64
 python -m experiments.sample --workdir=runs/vae-faces --images=my_photos --edit=Eyeglasses:2
 python -m experiments.sample --workdir=runs/vae-faces --images=my_photos --morph
+python -m experiments.sample --workdir=runs/text_rnn-small --prompt="my dear" --temperature=0.5
 """
 
 import dataclasses
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import jax
 from absl import flags
 
 from experiments import command
-from experiments.experiment import SampleRequest
+from experiments.experiment import Experiment, SampleRequest
 from experiments.restore import restore
 from gdl_jax.core.errors import UserError
+
+OPTIONS = ("images", "edit", "morph", "prompt", "temperature", "top_k", "top_p")  # that not every experiment takes
+
+
+def define_boldness(values: flags.FlagValues) -> None:
+    """Defines the flags that say what text goes on from, and how boldly."""
+    flags.DEFINE_string("prompt", "", "what they go on from", flag_values=values)
+    flags.DEFINE_float("temperature", 1.0, "how boldly they are drawn; 0: what is likeliest", flag_values=values)
+    flags.DEFINE_integer("top_k", 0, "draw from the likeliest so many only; 0: from all", flag_values=values)
+    flags.DEFINE_float("top_p", 1.0, "draw from the likeliest that have this probability together", flag_values=values)
+
+
+def check_boldness(values: flags.FlagValues) -> None:
+    """Checks the flags of `define_boldness`.
+
+    Raises:
+      UserError: one is out of its range.
+    """
+    if not values.temperature >= 0:
+        raise UserError(f"--temperature={values.temperature}: must be at least 0")
+    if values.top_k < 0:
+        raise UserError(f"--top_k={values.top_k}: must be at least 0")
+    if not 0 < values.top_p <= 1:
+        raise UserError(f"--top_p={values.top_p}: must be in (0, 1]")
+
+
+def check_takes(experiment: Experiment, given: Iterable[str]) -> None:
+    """Refuses flags that the experiment's samples would not heed.
+
+    Raises:
+      UserError: there is one among `given`.
+    """
+    for name in given:
+        if name not in experiment.takes:
+            takes = ", ".join(f"--{flag}" for flag in ("num", "seed", *experiment.takes))
+            raise UserError(f"--{name}: means nothing to {experiment.name}, whose samples take {takes}")
 
 
 def _edits(texts: list[str]) -> dict[str, float]:
@@ -32,6 +70,7 @@ def _edits(texts: list[str]) -> dict[str, float]:
 def _main(values: flags.FlagValues) -> None:
     if values.num < 1:
         raise UserError(f"--num={values.num}: must be at least 1")
+    check_boldness(values)
     workdir = command.workdir(values)
     images = tuple(Path(text) for text in values.images)
     for path in images:
@@ -41,13 +80,25 @@ def _main(values: flags.FlagValues) -> None:
     if (edits or values.morph) and not images:
         raise UserError("--edit and --morph need --images")
     experiment, run, _ = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"))
+    check_takes(experiment, (name for name in OPTIONS if values[name].present))
     out = Path(values.out) if values.out else workdir / "samples"
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out={out}: cannot be made: {error.strerror}") from error
     run = dataclasses.replace(run, key=jax.random.key(values.seed))
-    for path in experiment.sample(run, SampleRequest(out, values.num, images, edits, values.morph)):
+    request = SampleRequest(
+        out,
+        values.num,
+        images,
+        edits,
+        values.morph,
+        values.prompt,
+        values.temperature,
+        values.top_k,
+        values.top_p,
+    )
+    for path in experiment.sample(run, request):
         sys.stdout.write(f"{path}\n")
 
 
@@ -61,6 +112,7 @@ def main(argv=None) -> None:
     flags.DEFINE_list("images", [], "image files or folders to encode instead", flag_values=values)
     flags.DEFINE_list("edit", [], "attributes to add to them, as Eyeglasses:2,Smiling:-1", flag_values=values)
     flags.DEFINE_bool("morph", False, "morph from each image to the next", flag_values=values)
+    define_boldness(values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 
 

@@ -25,21 +25,21 @@ from experiments import command, registry
 from gdl_jax.core import loop
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.parallel import make_devices
-from gdl_jax.data.blank import blank
 from gdl_jax.data.dataset import ArraySource, DataSet
 
 ROWS = 10_000
 WARM_UP = 2  # windows that don't count: they compile, and find out how many steps fit into a call
 
 
-def noise(config) -> DataSet:
-    """ROWS examples with the shapes of the config's data set: it takes as long as pictures do."""
-    like = blank(config.dataset, config.image_size)
+def noise(experiment, config) -> DataSet:
+    """ROWS examples with the shapes of the config's data set: it takes as long as pictures, or words, do."""
+    like = experiment.blank(config)
     if like is None:
         raise UserError(f"--experiment: the shapes of the data set {config.dataset} are not known beforehand")
     rng = np.random.default_rng(0)
+    ends = {"image": 256, "tokens": len(getattr(like, "vocabulary", ()))}
     rows = {
-        name: rng.integers(0, 256 if name == "image" else 10, (ROWS, *array.shape[1:])).astype(array.dtype)
+        name: rng.integers(0, ends.get(name, 10), (ROWS, *array.shape[1:])).astype(array.dtype)
         for name, array in like.train.take(np.zeros(1, int)).items()
     }
     return dataclasses.replace(like, train=ArraySource(rows))
@@ -47,7 +47,7 @@ def noise(config) -> DataSet:
 
 def seconds_in_loop(experiment, config, steps: int, windows: int) -> list[float]:
     """Wall-clock time of each of several windows of `steps` steps, with logging, in `core.loop.train`."""
-    data = noise(config)
+    data = noise(experiment, config)
     devices = make_devices(config.parallel)
     marks = []
 
@@ -72,7 +72,7 @@ def seconds_in_loop(experiment, config, steps: int, windows: int) -> list[float]
 
 def seconds_of_replicas(experiment, config, steps: int, windows: int, kind: str) -> list[float]:
     """The same for `config.seeds` replicas in a bare compiled loop, by jax.vmap or by lax.map."""
-    data = noise(config)
+    data = noise(experiment, config)
     learner = experiment.build(config, data, None)
     rows = data.train.take(np.arange(config.batch_size * learner.batches))
     keys = jax.random.split(jax.random.key(0), config.seeds)
@@ -100,7 +100,8 @@ def seconds_of_replicas(experiment, config, steps: int, windows: int, kind: str)
 def _main(values: flags.FlagValues) -> None:
     experiment = registry.find(values.experiment)
     preset = registry.preset(experiment, values.config)
-    config = dataclasses.replace(preset, batch_size=values.batch_size, seeds=values.seeds)
+    gates = {} if values.recurrent_activation is None else {"recurrent_activation": values.recurrent_activation}
+    config = dataclasses.replace(preset, batch_size=values.batch_size, seeds=values.seeds, **gates)
     if values.replicas:
         seconds = seconds_of_replicas(experiment, config, values.steps, values.windows, values.replicas)
     else:
@@ -117,6 +118,7 @@ def main(argv=None) -> None:
     flags.DEFINE_integer("batch_size", 32, "examples a batch", flag_values=values)
     flags.DEFINE_integer("steps", 100, "steps a window", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("windows", 5, "windows that the median is of", lower_bound=1, flag_values=values)
+    flags.DEFINE_string("recurrent_activation", None, "of gates, if there are some [the preset's]", flag_values=values)
     flags.DEFINE_integer("seeds", 1, "replicas", lower_bound=1, flag_values=values)
     flags.DEFINE_enum("replicas", None, ["vmap", "map"], "time replicas in a bare loop instead", flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)

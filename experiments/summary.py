@@ -1,11 +1,13 @@
 """Layer tables and costs of any experiment, without its data where these don't decide them.
 
     python -m experiments.summary --experiment=vae --config=faces
+    python -m experiments.summary --experiment=qa --config=squad --data_dir=D
 
 prints the layers of each part, each part's count, and the totals. Counts include running statistics, as Keras counts
 them; these are what is not trainable.
 """
 
+import dataclasses
 import math
 import sys
 from collections.abc import Mapping
@@ -162,7 +164,8 @@ def dry_run(experiment: Experiment, config: Any) -> str:
 
 def _main(values: flags.FlagValues) -> None:
     experiment = registry.find(values.experiment)
-    sys.stdout.write(summary(experiment, registry.preset(experiment, values.config)))
+    config = dataclasses.replace(registry.preset(experiment, values.config), data_dir=values.data_dir)
+    sys.stdout.write(summary(experiment, config))
 
 
 def main(argv=None) -> None:
@@ -170,6 +173,8 @@ def main(argv=None) -> None:
     values = command.new_flags()
     flags.DEFINE_string("experiment", "vae", f"one of {', '.join(registry.NAMES)}", flag_values=values)
     flags.DEFINE_string("config", None, "preset; the experiment's first if not given", flag_values=values)
+    about = "where the data lie, for presets whose vocabulary only these know"
+    flags.DEFINE_string("data_dir", "", about, flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 
 

@@ -23,7 +23,7 @@ from scipy import stats
 
 from experiments.attribute_edits import check_edits
 from experiments.coders import Coders, coder_parts, coders, encode_rows
-from experiments.experiment import Experiment, RunConfig, image_spec, load_data
+from experiments.experiment import Experiment, ImageConfig, image_spec, load_data
 from experiments.run import main
 from gdl_jax.core.errors import UserError
 from gdl_jax.data.folder import list_images
@@ -43,7 +43,7 @@ from gdl_jax.plots import images, latent
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig, networks.Config):
+class Config(ImageConfig, networks.Config):
     optimizer: str = "adam"  # by name or package.module:function
     learning_rate: float = 5e-4  # constant, as in the book
     reconstruction_loss: str = "mse"  # mse, bce, rmse or package.module:function
@@ -54,7 +54,7 @@ class Config(RunConfig, networks.Config):
     likelihood_examples: int = 100  # test images of the likelihood estimate; 0: no estimate
     attribute_classifier: str = ""  # workdir of `classifier --config=attributes`, to judge attribute arithmetic
 
-    LEAST = RunConfig.LEAST | {
+    LEAST = ImageConfig.LEAST | {
         "z_dim": 1,
         "reconstruction_weight": 0,
         "kl_weight": 0,
@@ -267,7 +267,8 @@ def sample(run, request):
     return written
 
 
-EXPERIMENT = Experiment("vae", Config, PRESETS, build, parts, analyse, preview, sample, load_data)
+TAKES = ("images", "edit", "morph")
+EXPERIMENT = Experiment("vae", Config, PRESETS, build, parts, analyse, preview, sample, load_data, takes=TAKES)
 
 if __name__ == "__main__":
     main(EXPERIMENT, __doc__)

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from experiments.experiment import DTYPES, Experiment, Part, RunConfig, load_data, refuse_images
+from experiments.experiment import DTYPES, Experiment, Part, RunConfig
 from experiments.run import main
 from gdl_jax.core.errors import UserError
+from gdl_jax.data import catalogue
 from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.data.latents import transitions
 from gdl_jax.learners.optimizers import make_optimizer
@@ -45,14 +46,14 @@ class Config(RunConfig, networks.Config):
 
 PRESETS = {
     "small": Config(steps=1000),
-    "book": Config(),
+    "book": Config(recurrent_activation="hard_sigmoid"),
     "paper": Config(reward_input=False, reward_head=False, steps=20_000),
 }
 
 
 def load(config):
     """The latents, whose codes must be of the network's size."""
-    data = load_data(config)
+    data = catalogue.load(config.dataset, train_examples=config.train_examples)
     rows = data.train.take(np.zeros(1, np.int64))
     for flag, array in (("z_dim", "mean"), ("action_dim", "action")):
         if array not in rows or rows[array].shape[-1] != getattr(config, flag):
@@ -129,7 +130,6 @@ def analyse(run):
 
 def sample(run, request):
     """Dreams, as codes: an array (num, steps, z)."""
-    refuse_images(request, "world_memory")
     path = request.out / "dreams.npy"
     np.save(path, np.asarray(run.learner.sample(run.state, run.key, request.num, DREAM_STEPS)))
     return [path]

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.coders import coders, encode_rows
-from experiments.experiment import DTYPES, Experiment, Part, RunConfig, image_spec, load_data, refuse_images
+from experiments.experiment import DTYPES, Experiment, ImageConfig, Part, image_spec, load_data
 from experiments.run import main
 from gdl_jax.evaluation.latents import latent_statistics
 from gdl_jax.learners.autoencoder import make_reconstruction_loss
@@ -31,7 +31,7 @@ TRAVERSED, SPAN, STEPS = 12, 3.0, 9  # dimensions shown, and from -3 to 3 in so 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig, networks.Config):
+class Config(ImageConfig, networks.Config):
     dataset: str = "rollouts:runs/world/rollouts"  # rollouts:PATH of `world_rollouts`, or folder:PATH of frames
     image_size: int = 64  # pixels a side; the networks' kernels and strides make just these
     optimizer: str = "adam"  # by name or package.module:function
@@ -45,7 +45,7 @@ class Config(RunConfig, networks.Config):
     steps: int = 4000  # updates in all
     eval_every: int = 1000  # steps between two passes over the held-out split; 0: at the end only
 
-    LEAST = RunConfig.LEAST | {"z_dim": 1, "reconstruction_weight": 0, "kl_weight": 0, "free_bits": 0}
+    LEAST = ImageConfig.LEAST | {"z_dim": 1, "reconstruction_weight": 0, "kl_weight": 0, "free_bits": 0}
 
 
 PRESETS = {
@@ -124,7 +124,6 @@ def _traversals(code, mean, log_var, path):
 
 def sample(run, request):
     """Draws from the prior."""
-    refuse_images(request, "world_vae")
     path = request.out / "samples.png"
     images.image_grid(np.asarray(run.learner.sample(run.state, run.key, request.num)), path, columns=10)
     return [path]

@@ -9,6 +9,9 @@ import pytest
 # Most tests compile programs that other tests, and the processes that they start, compile too.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="gdl_jax_compiled_"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+# They run for a moment: they should rather be compiled quickly than be quick.
+HASTE = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {HASTE}"
 os.environ["MPLBACKEND"] = "Agg"  # for figures made by child processes too
 
 

@@ -145,7 +145,17 @@ def _wgan_gp(keras):
     return model
 
 
-MODELS = {"mlp": _mlp, "cnn": _cnn, "vae": _vae, "gan": _gan, "wgan_gp": _wgan_gp}
+def _text_rnn(keras):
+    layers = keras.layers
+    network = keras.Sequential([layers.Input((timing.TOKENS,))])
+    network.add(layers.Embedding(timing.VOCABULARY, 100))
+    network.add(layers.LSTM(256))
+    network.add(layers.Dense(timing.VOCABULARY, activation="softmax"))
+    network.compile(keras.optimizers.RMSprop(1e-3, rho=0.9, epsilon=1e-7), loss="sparse_categorical_crossentropy")
+    return network
+
+
+MODELS = {"mlp": _mlp, "cnn": _cnn, "vae": _vae, "gan": _gan, "wgan_gp": _wgan_gp, "text_rnn": _text_rnn}
 
 
 def main():
@@ -155,11 +165,14 @@ def main():
 
     examples = options.batch_size * timing.BATCHES.get(options.model, 1)
     count = examples * options.steps
-    images = timing.random_images(options.model, count)
-    targets = images if options.model == "vae" else timing.random_labels(count)
+    if options.model == "text_rnn":
+        inputs, targets = timing.random_tokens(count)
+    else:
+        inputs = timing.random_images(options.model, count)
+        targets = inputs if options.model == "vae" else timing.random_labels(count)
     stopwatch = timing.Stopwatch(options.steps)
     MODELS[options.model](keras).fit(
-        images,
+        inputs,
         targets,
         batch_size=examples,
         epochs=options.windows + timing.WARM_UP,

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 IMAGE_SHAPES = {"mlp": (32, 32, 3), "cnn": (32, 32, 3), "vae": (28, 28, 1), "gan": (28, 28, 1), "wgan_gp": (64, 64, 3)}
+TOKENS, VOCABULARY = 20, 4169  # of "text_rnn": those of a window, and those that there are
+MODELS = (*IMAGE_SHAPES, "text_rnn")
 BATCHES = {"wgan_gp": 5}  # that one step uses up, where there are several
 WARM_UP = 2  # windows that don't count: they compile, or allocate
 
@@ -16,7 +18,7 @@ WARM_UP = 2  # windows that don't count: they compile, or allocate
 def parse(about: str, **more: Sequence[str]) -> argparse.Namespace:
     """The command line of a peer: --model, --batch_size, --steps (a window) and --windows; `more` adds choices."""
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--model", choices=list(IMAGE_SHAPES), required=True)
+    parser.add_argument("--model", choices=MODELS, required=True)
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--windows", type=int, default=5)
@@ -33,6 +35,12 @@ def random_images(model: str, count: int) -> np.ndarray:
 def random_labels(count: int) -> np.ndarray:
     """(count,) int32 of ten classes."""
     return np.random.default_rng(1).integers(0, 10, count, np.int32)
+
+
+def random_tokens(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(count, TOKENS) int32, and the token that follows each of these windows, (count,)."""
+    tokens = np.random.default_rng(0).integers(0, VOCABULARY, (count, TOKENS + 1), np.int32)
+    return tokens[:, :-1], tokens[:, -1]
 
 
 class Stopwatch:

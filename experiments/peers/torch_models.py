@@ -174,7 +174,33 @@ class WGANGP(nn.Module):
         return loss
 
 
-MODELS = {"mlp": mlp, "cnn": cnn, "vae": VAE, "gan": GAN, "wgan_gp": WGANGP}
+class TextRNN(Trained):
+    """The book's 06_01."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(timing.VOCABULARY, 100)
+        self.lstm = nn.LSTM(100, 256, batch_first=True)
+        self.words = nn.Linear(256, timing.VOCABULARY)
+
+    def prepare(self):
+        self.optimizer = torch.optim.RMSprop(self.parameters(), 1e-3, 0.9, 1e-7)
+
+    def loss(self, tokens, targets):
+        states, _ = self.lstm(self.embedding(tokens))
+        return functional.cross_entropy(self.words(states[:, -1]), targets)
+
+
+MODELS = {"mlp": mlp, "cnn": cnn, "vae": VAE, "gan": GAN, "wgan_gp": WGANGP, "text_rnn": TextRNN}
+
+
+def random_data(model: str, count: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a model is shown, (count, ...), and what it is to say of it, (count,)."""
+    if model == "text_rnn":
+        tokens, following = map(torch.from_numpy, timing.random_tokens(count))
+        return tokens.long().to(device), following.long().to(device)
+    images = torch.from_numpy(timing.random_images(model, count)).permute(0, 3, 1, 2)
+    return images.to(device), torch.from_numpy(timing.random_labels(count)).long().to(device)
 
 
 def main():
@@ -182,14 +208,16 @@ def main():
     device = "cuda" if torch.cuda.is_available() else "cpu"
     examples = options.batch_size * timing.BATCHES.get(options.model, 1)
     count = examples * options.steps
-    images = torch.from_numpy(timing.random_images(options.model, count)).permute(0, 3, 1, 2).to(device)
-    labels = torch.from_numpy(timing.random_labels(count)).long().to(device)
+    inputs, labels = random_data(options.model, count, device)
     network = MODELS[options.model]().to(device).to(memory_format=torch.channels_last)
     network.prepare()
     stopwatch = timing.Stopwatch(options.steps)
     for _ in range(options.windows + timing.WARM_UP):
         for rows in torch.randperm(count, device=device).split(examples):
-            loss = network.step(images[rows].contiguous(memory_format=torch.channels_last), labels[rows])
+            batch = inputs[rows]
+            if batch.ndim == 4:
+                batch = batch.contiguous(memory_format=torch.channels_last)
+            loss = network.step(batch, labels[rows])
         loss.item()  # waits for the device
         stopwatch.mark()
     stopwatch.report(f"PyTorch {torch.__version__}, by hand")

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from gdl_jax.core import early_stopping
 from gdl_jax.core import feed as feeds
 from gdl_jax.core.checkpoint import Checkpoints
 from gdl_jax.core.errors import UserError
@@ -72,13 +73,18 @@ class Outcome(NamedTuple):
     """What training ended with.
 
     Attributes:
-      state: the last.
-      step: updates made; fewer than were asked for if it was stopped.
-      evaluated: what `evaluate` said of this state; None if it was not asked: a finished run does no step.
+      state: the last; with patience, the best.
+      step: updates made.
+      finished: whether that is all: as many as were asked for, or until patience ended. Else it was asked to stop.
+      best_step: updates that this state had, () or (seeds,), with patience; else None.
+      evaluated: what `evaluate` said of this state; None if it was not asked: a finished run does no step, and a best
+        state may have been met long ago.
     """
 
     state: State
     step: int
+    finished: bool
+    best_step: np.ndarray | None
     evaluated: Mapping[str, np.ndarray] | None
 
 
@@ -135,6 +141,7 @@ def train(
     log_every: int = 100,
     eval_every: int = 0,
     checkpoint_every: int = 0,
+    patience: int = 0,
     evaluate: Callable[[State], Mapping[str, np.ndarray]] | None = None,
     preview: Callable[[State, int], None] | None = None,
     profile: bool = False,
@@ -147,6 +154,7 @@ def train(
       devices: from `core.parallel.make_devices`.
       workdir: gets `checkpoints/`, `metrics.jsonl`, `tensorboard/`, and `profile/` if asked for.
       steps, batch_size, seed, seeds, log_every, eval_every, checkpoint_every: as the flags of these names.
+      patience: evaluations without a lower "validation/loss" after which training ends before `steps`; 0: never.
       evaluate: called every `eval_every` steps, before the first too, and at the end; its values, named "split/metric",
         are logged; {} where there is nothing to evaluate on.
       preview: called with (state, step) at the same moments, by the first process only.
@@ -154,8 +162,10 @@ def train(
 
     Raises:
       NonFiniteError: a metric became NaN or infinite; the message names the step.
-      UserError: something could not be read or written.
+      UserError: something could not be read or written; patience, and no evaluations, or no such loss.
     """
+    if patience and not eval_every:
+        raise UserError(f"--patience={patience}: needs --eval_every of at least 1")
     writes = jax.process_index() == 0
     examples = batch_size * learner.batches
     columns = slice(*(column * learner.batches for column in devices.columns(batch_size)))
@@ -164,10 +174,12 @@ def train(
     permutation = feeds.cached_permutations(2 * seeds)  # of each replica: a batch may straddle two epochs
     checkpoints = Checkpoints(workdir / "checkpoints", warn=progress.say)
     state = initial_state(learner, data, devices, seed, seeds)
+    best = early_stopping.none_yet(state, seeds) if patience else None
     step, window = 0, Window({})
-    if (resumed := checkpoints.restore(state)) is not None:
+    if (resumed := checkpoints.restore(early_stopping.to_save(state, best))) is not None:
         checkpoints.set_aside_unreadable()
-        step, state, window = resumed.step, devices.replicate(resumed.state), Window.from_json(resumed.notes)
+        state, best = (resumed.state["state"], resumed.state["best"]) if patience else (resumed.state, None)
+        step, state, window = resumed.step, devices.replicate(state), Window.from_json(resumed.notes)
         progress.say(f"resuming from step {step}")
     saved = step
     log = MetricsLog(workdir, None if resumed is None else step) if writes else NoMetricsLog()
@@ -184,15 +196,22 @@ def train(
     def is_time(every):
         return step == steps or (every and step % every == 0)
 
+    def save():
+        checkpoints.save(step, early_stopping.to_save(state, best), window.to_json())
+
     def report(values, more):
         summary = summarise(values)
         log.write(step, more | summary, {name: value for name, value in values.items() if np.ndim(value)})
         progress.show(step, summary)
 
     def held_out():
+        nonlocal best
         values = None if evaluate is None else evaluate(state)
         if values:
             report(values, {})
+        if patience:
+            regular = step % eval_every == 0
+            best = early_stopping.after_evaluation(best, state, values, step, patience, regular)
         if preview is not None and writes:
             preview(state, step)
         return values
@@ -203,7 +222,7 @@ def train(
             progress.begin(step)
             if resumed is None and eval_every:
                 held_out()
-            while step < steps and not stop.agreed():
+            while step < steps and not early_stopping.is_over(best, patience) and not stop.agreed():
                 count = min(steps - step, *map(to_next, (log_every, eval_every, checkpoint_every)), feed.steps_per_call)
                 if jax.process_count() == 1:
                     count = min(count, per_call)
@@ -226,13 +245,18 @@ def train(
                     window = Window({})
                 evaluated = held_out() if is_time(eval_every) else None
                 if is_time(checkpoint_every):
-                    checkpoints.save(step, state, window.to_json())
+                    save()
                     saved = step
             if step < steps:
-                checkpoints.save(step, state, window.to_json())
+                save()
+            if step < steps and early_stopping.is_over(best, patience):
+                progress.say(f"stopped at step {step}: no lower held-out loss in {patience} evaluations")
     finally:
         progress.close()
         log.close()
         feed.close()
         checkpoints.close()
-    return Outcome(state, step, evaluated)
+    finished = step == steps or early_stopping.is_over(best, patience)
+    if best is None:
+        return Outcome(state, step, finished, None, evaluated)
+    return Outcome(devices.replicate(best.state), step, finished, best.step, None)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.data.dataset import DataSet, Subset
+from gdl_jax.data.dataset import DataSet, Subset, first_examples
 
 DATASETS = {
     "digits": "5,000 of MNIST's digits, 28 x 28 (bundled)",
@@ -47,7 +47,7 @@ def load(
     *,
     data_dir: str | None = None,
     image_size: int | None = None,
-    train_examples: int | None = None,
+    train_examples: int = 0,
     validation_examples: int = 0,
     avatars: int = 10_000,
     seed: int = 0,
@@ -58,7 +58,7 @@ def load(
       name: one of DATASETS.
       data_dir: where the sets that aren't bundled lie.
       image_size: images are resized to this many pixels a side; None: as they are stored (lazily read files: 64).
-      train_examples: keep only the first so many training examples, in the set's order.
+      train_examples: as in `first_examples`.
       validation_examples: for a set without a validation split: hold out so many training examples as one.
       avatars: how many faces the set `avatars` has.
       seed: draws the avatars and the examples held out for validation; other than a run's seed, it decides the data.
@@ -70,11 +70,7 @@ def load(
     data = _load_whole(name, directory, image_size, avatars, seed)
     if validation_examples:
         data = _hold_out(data, validation_examples, seed)
-    if train_examples is not None:
-        if not 0 < train_examples <= len(data.train):
-            raise UserError(f"--train_examples={train_examples}: {name} has {len(data.train)} to train on")
-        data = dataclasses.replace(data, train=Subset(data.train, np.arange(train_examples)))
-    return data
+    return first_examples(data, train_examples)
 
 
 def _hold_out(data: DataSet, count: int, seed: int) -> DataSet:

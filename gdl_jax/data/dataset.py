@@ -124,6 +124,27 @@ class DataSet:
     digest: str = ""
 
 
+def first_rows(source: Source, count: int) -> Source:
+    """The first `count` rows of a source."""
+    return Subset(source, np.arange(count))
+
+
+def first_examples(data: DataSet, count: int, first: Callable[[Any, int], Source] = first_rows) -> DataSet:
+    """The first `count` training examples only, in the set's order; 0: all.
+
+    Args:
+      data: the whole set; its other splits stay as they are.
+      count: how many.
+      first: (training split, count) -> its first rows.
+
+    Raises:
+      UserError: it has fewer; names --train_examples.
+    """
+    if not 0 <= count <= len(data.train):
+        raise UserError(f"--train_examples={count}: {data.name} has {len(data.train)} to train on")
+    return dataclasses.replace(data, train=first(data.train, count)) if count else data
+
+
 def only_class(data: DataSet, name: str) -> DataSet:
     """The rows of one class, in all splits.
 

@@ -58,7 +58,8 @@ def make_adversarial_loss(name: str) -> AdversarialLoss:
     """
     loss = resolve("adversarial_loss", name, ADVERSARIAL_LOSSES)
     if not isinstance(loss, AdversarialLoss):
-        raise UserError(f"--adversarial_loss={name}: must be an AdversarialLoss, not {type(loss).__name__}")
+        wanted = "an AdversarialLoss, as gdl_jax/losses/adversarial.py has them"
+        raise UserError(f"--adversarial_loss={name}: must be {wanted}, not {type(loss).__name__}")
     if not isinstance(loss.boundary, numbers.Real | None):
         raise UserError(f"--adversarial_loss={name}: boundary: must be None or a number, not {loss.boundary!r}")
     scores = jax.ShapeDtypeStruct((2,), jnp.float32)

@@ -14,7 +14,8 @@ def dense(x: jax.Array, w: jax.Array) -> jax.Array:
     return x @ w
 
 
-def _kernel_gradient(x: jax.Array, g: jax.Array) -> jax.Array:
+def kernel_gradient(x: jax.Array, g: jax.Array) -> jax.Array:
+    """x^T g: the inputs (B, I) of a product, and what comes back to its outputs (B, F) -> (I, F)."""
     return lax.platform_dependent(
         x, g, cpu=lambda x, g: lax.optimization_barrier(x.T) @ g, default=lambda x, g: x.T @ g
     )
@@ -22,5 +23,5 @@ def _kernel_gradient(x: jax.Array, g: jax.Array) -> jax.Array:
 
 dense.defvjp(
     lambda x, w: (dense(x, w), (x, w)),
-    lambda saved, g: (dense(g, saved[1].T), _kernel_gradient(saved[0], g)),
+    lambda saved, g: (dense(g, saved[1].T), kernel_gradient(saved[0], g)),
 )

@@ -1,11 +1,12 @@
 """The layers that the book's models are made of, with Keras's defaults.
 
-Kernels start Glorot-uniform and biases at zero; "SAME" padding and transposed convolutions are aligned as in
-TensorFlow; batch normalisation has momentum 0.99 and epsilon 1e-3; leaky ReLU has slope 0.3. Convolutions are
-`nn.conv`'s. `dtype` is the type in which a layer computes (say, bfloat16); parameters are float32.
+Kernels start Glorot-uniform, embeddings uniform and biases at zero; "SAME" padding and transposed convolutions are
+aligned as in TensorFlow; batch normalisation has momentum 0.99 and epsilon 1e-3; leaky ReLU has slope 0.3. Convolutions
+are `nn.conv`'s. `dtype` is the type in which a layer computes (say, bfloat16); parameters are float32.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,8 +19,14 @@ from gdl_jax.nn.conv import conv, conv_transpose, upsample_conv
 from gdl_jax.nn.dense import dense
 
 SMALLEST_NORM = 1e-12
+EMBEDDING_LIMIT = 0.05
 Initializer = Callable[..., jax.Array]
 glorot_uniform = nn.initializers.glorot_uniform()
+
+
+def embedding_uniform(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+    """What the vectors of V tokens (V, E) start from: uniform in [-EMBEDDING_LIMIT, EMBEDDING_LIMIT)."""
+    return jax.random.uniform(key, shape, dtype, -EMBEDDING_LIMIT, EMBEDDING_LIMIT)
 
 
 def leaky_relu(x: jax.Array, negative_slope: float = 0.3) -> jax.Array:

@@ -3,9 +3,13 @@
 Kernels start Glorot-uniform, recurrent kernels orthogonal, biases at zero but for the forget gate's, which are 1.
 All gates are columns of one product. That of the inputs is taken for the whole sequence at once, before the loop over
 time; the loop is left with the product of the hidden state.
+
+A mask is (B, T), of numbers or booleans; where it is 0 a step is skipped: the carry stays what it was, and the output
+of the step is the hidden state of the one before.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -13,10 +17,11 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax import lax
 
-from gdl_jax.nn.dense import dense
+from gdl_jax.nn.dense import dense, kernel_gradient
 from gdl_jax.nn.layers import glorot_uniform
 
 LSTMCarry = tuple[jax.Array, jax.Array]  # hidden state h and cell state c, each (B, features), float32
+GRUCarry = jax.Array  # hidden state (B, features), float32
 
 
 def hard_sigmoid(x: jax.Array) -> jax.Array:
@@ -36,6 +41,95 @@ def _unit_forget_bias(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return jnp.zeros((4, shape[0] // 4)).at[1].set(1.0).reshape(shape)
 
 
+def _loop(
+    cell: Callable[[jax.Array, Any, Any], Any],
+    mix: Callable[[jax.Array, jax.Array], jax.Array],
+    hidden: Callable[[Any], jax.Array],
+    xs: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array,
+    recurrent_kernel: jax.Array,
+    more: Any,
+    carry: Any,
+    mask: jax.Array | None,
+    reverse: bool,
+) -> tuple[jax.Array, Any]:
+    """Runs a cell over time.
+
+    The way back is written out, for speed. It keeps of each step what the gates are made of and the carry, and makes
+    the gates again. And the gradient of U is one product, after the loop, of all hidden states and what came back to
+    them: added up in the loop, step by step, it would be most of the loop's memory traffic.
+
+    Args:
+      cell: (what `mix` makes of a step, carry, more) -> the new carry. Like the next two, it closes over no array.
+      mix: (x W + b, h U) -> what the cell is to see of the two (..., columns); linear.
+      hidden: carry -> hidden state (B, features).
+      xs, kernel, bias, recurrent_kernel: (B, T, F), W (F, columns), b (columns,), U (features, recurrent columns).
+      more: other parameters of the cell.
+      carry, mask, reverse: as in `LSTM`.
+    """
+
+    def advance(mixed, carry, more, kept):
+        new = cell(mixed, carry, more)
+        if kept is None:
+            return new
+        return jax.tree.map(lambda new, old: jnp.where(kept[:, None], new, old), new, carry)
+
+    def run(recurrent_kernel, more, projected, kept, carry, keep):
+        def step(carry, inputs):
+            projected, kept = inputs
+            mixed = mix(projected, hidden(carry).astype(recurrent_kernel.dtype) @ recurrent_kernel)
+            new = advance(mixed, carry, more, kept)
+            return new, ((mixed, carry) if keep else hidden(new))
+
+        return lax.scan(step, carry, (projected, kept), reverse=reverse)
+
+    @jax.custom_vjp
+    def scan(recurrent_kernel, more, projected, kept, carry):
+        last, hs = run(recurrent_kernel, more, projected, kept, carry, keep=False)
+        return hs, last
+
+    def forward(recurrent_kernel, more, projected, kept, carry):
+        last, (mixed, befores) = run(recurrent_kernel, more, projected, kept, carry, keep=True)
+        before, end = hidden(befores), hidden(last)[None]
+        hs = jnp.concatenate([end, before[:-1]] if reverse else [before[1:], end])
+        return (hs, last), (recurrent_kernel, more, projected, kept, (mixed, befores))
+
+    def backward(saved, cotangents):
+        recurrent_kernel, more, projected, kept, (mixed, befores) = saved
+        to_hs, to_carry = cotangents
+        product = jax.ShapeDtypeStruct((*projected.shape[:2], recurrent_kernel.shape[1]), recurrent_kernel.dtype)
+        turned = lax.optimization_barrier(recurrent_kernel.T)  # once: XLA:CPU takes longer to multiply by a transpose
+
+        def add_to_hidden(carry, h):
+            (carry_of_h,) = jax.linear_transpose(hidden, carry)(h)
+            return jax.tree.map(jnp.add, carry, carry_of_h)
+
+        def step(state, inputs):
+            to_carry, to_more = state
+            mixed, before, kept, to_h = inputs
+            _, pull_back = jax.vjp(lambda *inputs: advance(*inputs, kept), mixed, before, more)
+            to_mixed, to_before, to_more_here = pull_back(add_to_hidden(to_carry, to_h))
+            one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (projected, product))
+            _, to_product = jax.linear_transpose(mix, *one)(to_mixed)
+            to_before = add_to_hidden(to_before, (to_product @ turned).astype(to_h.dtype))
+            return (to_before, jax.tree.map(jnp.add, to_more, to_more_here)), to_mixed
+
+        first = to_carry, jax.tree.map(jnp.zeros_like, more)
+        (to_carry, to_more), to_mixed = lax.scan(step, first, (mixed, befores, kept, to_hs), reverse=not reverse)
+        to_projected, to_products = jax.linear_transpose(mix, projected, product)(to_mixed)
+        states = hidden(befores).astype(recurrent_kernel.dtype)
+        flat = (x.reshape(-1, x.shape[-1]) for x in (states, to_products))
+        return kernel_gradient(*flat), to_more, to_projected, None, to_carry
+
+    scan.defvjp(forward, backward)
+    kept = None if mask is None else mask.astype(bool).T  # (T, B)
+    xs = xs.swapaxes(0, 1)  # (T, B, F)
+    projected = (dense(xs.reshape(-1, xs.shape[-1]), kernel) + bias).reshape(*xs.shape[:2], -1)
+    hs, carry = scan(recurrent_kernel, more, projected, kept, carry)
+    return hs.swapaxes(0, 1), carry
+
+
 class LSTM(nn.Module):
     """Long short-term memory (Hochreiter & Schmidhuber 1997, with the forget gates of Gers et al. 2000).
 
@@ -53,13 +147,16 @@ class LSTM(nn.Module):
     dtype: jnp.dtype | None = None
 
     @nn.compact
-    def __call__(self, xs: jax.Array, carry: LSTMCarry, mask: jax.Array | None = None) -> tuple[jax.Array, LSTMCarry]:
+    def __call__(
+        self, xs: jax.Array, carry: LSTMCarry, mask: jax.Array | None = None, reverse: bool = False
+    ) -> tuple[jax.Array, LSTMCarry]:
         """A whole sequence.
 
         Args:
           xs: (B, T, F).
           carry: before the first step.
-          mask: (B, T), of numbers or booleans, or None; where it is 0 a step is skipped: the carry stays what it was.
+          mask: (B, T) or None.
+          reverse: whether time runs backwards, from the last step that the mask keeps to the first.
 
         Returns:
           hs: (B, T, features), the hidden state after each step.
@@ -71,19 +168,12 @@ class LSTM(nn.Module):
         bias = self.param("bias", _unit_forget_bias, (columns,))
         xs, kernel, recurrent_kernel = promote_dtype(xs, kernel, recurrent_kernel, dtype=self.dtype)
 
-        def step(carry, inputs):
-            projected, kept = inputs
-            gates = projected + dense(carry[0].astype(xs.dtype), recurrent_kernel)
-            new = self._cell(gates.astype(jnp.float32), carry[1])
-            if kept is not None:
-                new = jax.tree.map(lambda new, old: jnp.where(kept[:, None], new, old), new, carry)
-            return new, new[0]
+        def cell(gates, carry, _):
+            return self._cell(gates.astype(jnp.float32), carry[1])
 
-        kept = None if mask is None else mask.astype(bool).T  # (T, B)
-        xs = xs.swapaxes(0, 1)  # (T, B, F)
-        projected = (dense(xs.reshape(-1, xs.shape[-1]), kernel) + bias).reshape(*xs.shape[:2], columns)
-        carry, hs = lax.scan(step, carry, (projected, kept))
-        return hs.swapaxes(0, 1), carry
+        return _loop(
+            cell, jnp.add, lambda carry: carry[0], xs, kernel, bias, recurrent_kernel, None, carry, mask, reverse
+        )
 
     def step(self, x: jax.Array, carry: LSTMCarry) -> tuple[jax.Array, LSTMCarry]:
         """One step: x (B, F), carry -> the new hidden state (B, features), the new carry."""
@@ -100,3 +190,96 @@ class LSTM(nn.Module):
         i, f, g, o = jnp.split(gates, 4, axis=-1)
         c = activate(f) * c + activate(i) * jnp.tanh(g)
         return activate(o) * jnp.tanh(c), c
+
+
+class GRU(nn.Module):
+    """Gated recurrent unit (Cho et al. 2014), with Keras's order of the gates: update z, reset r, candidate.
+
+    With s the recurrent activation and [a_z, a_r, a_h] = x W + b,
+    z = s(a_z + (h U)_z), r = s(a_r + (h U)_r), h' = z h + (1 - z) tanh(a_h + g).
+    g is r (h U + c)_h where the reset comes after the product, which then has a bias c of its own for all three gates
+    (Keras's default since 2.3, cuDNN's form); and ((r h) U)_h where it comes before (Cho's form, and the book's).
+
+    Attributes:
+      features: of the hidden state.
+      recurrent_activation: of the two gates.
+      reset_after: whether the reset comes after the product.
+      dtype: the type of the products; None is that of the input and the parameters. Gates and carry are float32.
+    """
+
+    features: int
+    recurrent_activation: Callable[[jax.Array], jax.Array] = nn.sigmoid
+    reset_after: bool = True
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(
+        self, xs: jax.Array, carry: GRUCarry, mask: jax.Array | None = None, reverse: bool = False
+    ) -> tuple[jax.Array, GRUCarry]:
+        """A whole sequence: arguments and results are those of `LSTM`."""
+        columns = 3 * self.features
+        kernel = self.param("kernel", glorot_uniform, (xs.shape[-1], columns))
+        recurrent_kernel = self.param("recurrent_kernel", nn.initializers.orthogonal(), (self.features, columns))
+        bias = self.param("bias", nn.initializers.zeros, (columns,))
+        if self.reset_after:
+            recurrent_bias = self.param("recurrent_bias", nn.initializers.zeros, (columns,))
+        xs, kernel, recurrent_kernel = promote_dtype(xs, kernel, recurrent_kernel, dtype=self.dtype)
+
+        gates = 2 * self.features  # columns of the two
+
+        def mix(projected, product):
+            """The gates' sums, and apart from one another the candidate's two (its one, where the reset is before)."""
+            sums = projected[..., :gates] + product[..., :gates]
+            return jnp.concatenate([sums, projected[..., gates:], product[..., gates:]], axis=-1)
+
+        def reset_after(mixed, h, recurrent_bias):
+            z, r = self._gates(mixed[:, :gates] + recurrent_bias[:gates])
+            projected, product = jnp.split(mixed[:, gates:], 2, axis=-1)
+            return z * h + (1 - z) * jnp.tanh(projected + r * (product + recurrent_bias[gates:]))
+
+        def reset_before(mixed, h, candidate_kernel):
+            z, r = self._gates(mixed[:, :gates])
+            product = dense((r * h).astype(candidate_kernel.dtype), candidate_kernel)
+            return z * h + (1 - z) * jnp.tanh(mixed[:, gates:] + product.astype(jnp.float32))
+
+        def cell(mixed, h, more):
+            return (reset_after if self.reset_after else reset_before)(mixed.astype(jnp.float32), h, more)
+
+        if self.reset_after:
+            in_product, more = recurrent_kernel, recurrent_bias
+        else:
+            in_product, more = recurrent_kernel[:, :gates], recurrent_kernel[:, gates:]
+        return _loop(cell, mix, lambda h: h, xs, kernel, bias, in_product, more, carry, mask, reverse)
+
+    def step(self, x: jax.Array, carry: GRUCarry) -> tuple[jax.Array, GRUCarry]:
+        """One step: x (B, F), carry -> the new hidden state (B, features), the new carry (which it is)."""
+        hs, carry = self(x[:, None], carry)
+        return hs[:, 0], carry
+
+    def zero_carry(self, batch_size: int) -> GRUCarry:
+        """What a sequence starts from where nothing else is known."""
+        return jnp.zeros((batch_size, self.features))
+
+    def _gates(self, sums: jax.Array) -> list[jax.Array]:
+        """Update and reset gate, each (B, features)."""
+        return jnp.split(self.recurrent_activation(sums), 2, axis=-1)
+
+
+def bidirectional(
+    forward: LSTM | GRU, backward: LSTM | GRU, xs: jax.Array, mask: jax.Array | None = None
+) -> tuple[jax.Array, tuple[Any, Any]]:
+    """What comes before each step and what comes after it, side by side (Schuster & Paliwal 1997).
+
+    Args:
+      forward, backward: layers, each with parameters of its own; the second reads from each row's last step that the
+        mask keeps back to its first.
+      xs: (B, T, F).
+      mask: (B, T) or None.
+
+    Returns:
+      hs: (B, T, features of both together), at each step the hidden state of either after it has read that step.
+      carries: of the two after all they read.
+    """
+    before, last = forward(xs, forward.zero_carry(xs.shape[0]), mask)
+    after, first = backward(xs, backward.zero_carry(xs.shape[0]), mask, reverse=True)
+    return jnp.concatenate([before, after], axis=-1), (last, first)

@@ -1,4 +1,4 @@
-"""Trains a batch-normalised network for 20 steps on the devices of this process (or of several); saves what came out.
+"""Trains a small network for 20 steps on the devices of this process (or of several); saves what came out.
 
 python -m tests.core.parallel_worker OUT.npz --experiment=vae --parallel=jit|pmap [--processes=N --id=I --port=P]
 """
@@ -15,8 +15,12 @@ from experiments import registry
 from gdl_jax.core import loop
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.core.programs import make_evaluate
+from gdl_jax.data import chorales
 from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.data.images import to_float
+from gdl_jax.data.text import SEPARATOR, TextData
+from gdl_jax.data.vocabulary import Vocabulary
+from gdl_jax.data.windows import Windows
 
 # A bias before batch normalisation has no gradient but rounding noise, which Adam would blow up to full steps: SGD.
 SHRUNK = {
@@ -53,6 +57,37 @@ SHRUNK = {
             "critic_learning_rate": 0.015,
         },
     ),
+    "text_rnn": (
+        "aesop",
+        {
+            "embedding_size": 6,
+            "hidden_units": 8,
+            "layers": 2,
+            "embedding_dropout_rate": 0.2,
+            "optimizer": "sgd",
+            "learning_rate": 1.0,
+        },
+    ),
+    "musegan": (
+        "corpus",
+        {
+            "bars": 1,
+            "n_critic": 1,
+            "z_dim": 4,
+            "temporal_filters": 4,
+            "bar_filters": (4, 4),
+            "octave_filters": 4,
+            "critic_filters": 4,
+            "critic_step_filters": (4, 4),
+            "critic_step_kernel_sizes": (4, 4),
+            "critic_units": 4,
+            "initial_deviation": 0.3,
+            "generator_optimizer": "sgd",
+            "generator_learning_rate": 0.002,
+            "critic_optimizer": "sgd",
+            "critic_learning_rate": 0.004,
+        },
+    ),
 }
 
 
@@ -66,9 +101,40 @@ def blobs(count: int) -> ArraySource:
     return ArraySource({"image": images, "label": np.zeros(count, np.int32)})
 
 
+def square_data() -> DataSet:
+    return DataSet("blobs", blobs(100), blobs(21), transform=to_float)
+
+
+def text_data() -> TextData:
+    """Windows of five random tokens, of which the first are the commonest."""
+    rng = np.random.default_rng(0)
+
+    def windows(count):
+        tokens = np.minimum(rng.geometric(0.4, count + 4) + 1, 9).astype(np.int32)
+        return Windows({"tokens": tokens}, np.arange(count), 5)
+
+    words = Vocabulary(("unknown", SEPARATOR, *map(str, range(2, 10))))
+    return TextData("tokens", windows(100), windows(21), vocabulary=words, token_type="word")
+
+
+def bar_data() -> DataSet:
+    """Bars of four voices, each of one random pitch."""
+    rng = np.random.default_rng(0)
+
+    def bars(count):
+        pitches = rng.integers(40, 60, (count, 1, len(chorales.VOICES)), np.int8)
+        return ArraySource({"pitches": np.repeat(pitches, chorales.BAR, axis=1)})
+
+    return DataSet("bars", bars(100), bars(21), transform=chorales.to_roll)
+
+
+DATA = {"vae": square_data, "wgan_gp": square_data, "text_rnn": text_data, "musegan": bar_data}
+
+
 def environment(devices: int) -> dict[str, str]:
     """For a process that is to see so many devices."""
-    return os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    return os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
 def main():
@@ -86,7 +152,7 @@ def main():
     experiment = registry.find(options.experiment)
     preset, shrunk = SHRUNK[options.experiment]
     config = dataclasses.replace(experiment.presets[preset], **shrunk)
-    data = DataSet("blobs", blobs(100), blobs(21), transform=to_float)
+    data = DATA[options.experiment]()
     devices = make_devices(options.parallel)
     learner = experiment.build(config, data, devices.axis_name)
     evaluate = make_evaluate(learner, data, data.test, 8, devices)

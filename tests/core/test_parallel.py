@@ -29,7 +29,7 @@ def compare(path, other):
         np.testing.assert_allclose(array, other_arrays[name], rtol=2e-3, atol=2e-4, err_msg=name)
 
 
-@pytest.fixture(scope="module", params=["vae", "wgan_gp"])
+@pytest.fixture(scope="module")
 def one_device(request, tmp_path_factory):
     """(worker's command line for the experiment, what it saved on one device)."""
     out = tmp_path_factory.mktemp("one") / "out.npz"
@@ -38,6 +38,7 @@ def one_device(request, tmp_path_factory):
     return worker, out
 
 
+@pytest.mark.parametrize("one_device", ["vae", "wgan_gp", "text_rnn", "musegan"], indirect=True)
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
 def test_eight_devices_equal_one(one_device, tmp_path, parallel):
     worker, expected = one_device
@@ -46,6 +47,7 @@ def test_eight_devices_equal_one(one_device, tmp_path, parallel):
     compare(expected, out)
 
 
+@pytest.mark.parametrize("one_device", ["vae", "wgan_gp"], indirect=True)
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
 def test_two_processes_equal_one(one_device, tmp_path, parallel):
     worker, expected = one_device

@@ -102,7 +102,7 @@ def test_real_images_score_better_than_noise(judged):
     _, data, judge = judged
     real = np.asarray(data.transform(data.train.take(np.arange(400)))["image"])
     noise = np.random.default_rng(0).uniform(size=real.shape).astype(np.float32)
-    good, bad = (judge.of_images(images) for images in (real, noise))
+    good, bad = (judge.of_samples(images) for images in (real, noise))
     assert good["samples/fid"] < 0.2 * bad["samples/fid"]
     assert good["samples/kid"] < 0.2 * bad["samples/kid"]
     assert good["samples/coverage"] > 0.5 > bad["samples/coverage"]
@@ -115,7 +115,7 @@ def test_samples_are_compared_with_all_held_out_images_where_those_are_few(judge
     assert f"1,000 generated and {len(data.test)} test images" in judge.protocol
     assert '"real images": 1,000 training images' in judge.protocol
     noise = np.random.default_rng(0).uniform(size=(100, 28, 28, 1)).astype(np.float32)
-    assert judge.reference["real images/fid"] < 0.2 * judge.of_images(noise)["samples/fid"]
+    assert judge.reference["real images/fid"] < 0.2 * judge.of_samples(noise)["samples/fid"]
     assert judge.reference["real images/modes_covered"] == 10
 
 
@@ -134,7 +134,7 @@ def test_modes_are_those_of_the_real_images(judged):
     data = adversarial.load(config)
     judge = adversarial.make_judge(config, data)
     threes = np.asarray(data.transform(data.train.take(np.arange(100)))["image"])
-    numbers = judge.of_images(threes)
+    numbers = judge.of_samples(threes)
     assert numbers["samples/modes_covered"] >= 0.5 * numbers["samples/modes_of_real_images"]
     assert numbers["samples/kl_to_real"] < 0.3 < numbers["samples/kl_to_uniform"]
 

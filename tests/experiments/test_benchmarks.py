@@ -19,7 +19,7 @@ from gdl_jax.core.learner import Learner
 CASE = benchmarks.CASES["cnn-32"]
 
 
-@pytest.mark.parametrize("name", ["mlp-32", "cnn-32", "vae-32", "gan-64", "wgan_gp-64"])
+@pytest.mark.parametrize("name", ["mlp-32", "cnn-32", "vae-32", "gan-64", "wgan_gp-64", "text-32"])
 def test_multiplications_are_those_of_the_traced_step(name):
     case = benchmarks.CASES[name]
     experiment = registry.find(case.experiment)
@@ -31,11 +31,17 @@ def test_multiplications_are_those_of_the_traced_step(name):
 
 
 @pytest.mark.parametrize("case", benchmarks.CASES.values(), ids=list(benchmarks.CASES))
-def test_peers_get_as_many_images_of_the_same_shape(case):
+def test_peers_get_as_many_examples_of_the_same_shape(case):
     experiment = registry.find(case.experiment)
     config = experiment.presets[case.config]
     data = blank_data(experiment, config)
-    assert data.train.take(np.zeros(1, int))["image"].shape[1:] == timing.IMAGE_SHAPES[case.model]
+    row = data.train.take(np.zeros(1, int))
+    if case.model == "text_rnn":
+        tokens, following = timing.random_tokens(1)
+        assert row["tokens"].shape[1] == tokens.shape[1] + following.size
+        assert len(data.vocabulary) == timing.VOCABULARY
+    else:
+        assert row["image"].shape[1:] == timing.IMAGE_SHAPES[case.model]
     assert experiment.build(config, data, None).batches == timing.BATCHES.get(case.model, 1)
 
 
@@ -59,6 +65,24 @@ def test_a_step_of_ours_is_timed_in_the_real_loop():
     assert json.loads(done.stdout)["ms_per_step"] > 0
 
 
+def test_gates_are_those_of_the_peers(monkeypatch):
+    timed = []
+
+    def time_in_process(module, *flags, needs=()):
+        if module == "experiments.step_time":
+            step_time.main([module, *flags])
+        return 1.0
+
+    def seconds(experiment, config, steps, windows):
+        timed.append((config.recurrent_activation, config.batch_size))
+        return [1.0]
+
+    monkeypatch.setattr(benchmarks, "_time", time_in_process)
+    monkeypatch.setattr(step_time, "seconds_in_loop", seconds)
+    benchmarks.measure(benchmarks.CASES["text-32"], windows=1)
+    assert timed == [("sigmoid", 32)]
+
+
 def test_replicas_get_all_the_batches_of_a_step():
     seen = []
 
@@ -68,7 +92,8 @@ def test_replicas_get_all_the_batches_of_a_step():
 
     learner = Learner(lambda key, batch: jnp.zeros(()), step, evaluate=None, sample=None, batches=5)
     config = dataclasses.replace(registry.find("wgan_gp").presets["digits"], batch_size=2, seeds=2)
-    experiment = types.SimpleNamespace(build=lambda config, data, axis_name: learner)
+    shapes = registry.find("wgan_gp").blank
+    experiment = types.SimpleNamespace(build=lambda config, data, axis_name: learner, blank=shapes)
     for kind in ("vmap", "map"):
         assert len(step_time.seconds_of_replicas(experiment, config, steps=3, windows=1, kind=kind)) == 1
     assert set(seen) == {10}

@@ -11,7 +11,7 @@ from experiments.run import main
 from gdl_jax.core import flags as config_flags
 from tests.experiments import worlds
 
-SHRUNK = {"steps": 4, "log_every": 2, "eval_every": 2, "checkpoint_every": 2, "avatars": 60}
+SHRUNK = {"steps": 4, "log_every": 2, "eval_every": 2, "checkpoint_every": 2}
 SMALL = {  # hyperparameters that make a first preset quick, where it has them
     "encoder_filters": (4, 4, 4, 4),
     "likelihood_samples": 2,
@@ -23,6 +23,24 @@ SMALL = {  # hyperparameters that make a first preset quick, where it has them
     "critic_filters": (4, 4, 4),
     "batch_size": 8,
 }
+RECURRENT = {"embedding_size": 4, "hidden_units": 8}
+OWN = {  # the same for hyperparameters that mean something else to other experiments
+    "text_rnn": RECURRENT | {"sequence_length": 8},
+    "qa": {"reader_units": 4, "decoder_units": 8},
+    "music_rnn": RECURRENT | {"sequence_length": 8},
+    "phrase_rnn": RECURRENT | {"attention_units": 4, "phrase_length": 8, "continuation_length": 4},
+    "musegan": {
+        "n_critic": 1,
+        "temporal_filters": 8,
+        "bar_filters": (8, 4),
+        "octave_filters": 4,
+        "critic_filters": 4,
+        "critic_step_filters": (4, 4),
+        "critic_step_kernel_sizes": (4, 3),
+        "critic_units": 8,
+    },
+}
+COUNTED_FROM_DATA = [("qa", "squad")]  # not bundled, and its vocabulary is part of the network
 PRESETS = [(name, preset) for name in registry.NAMES for preset in registry.find(name).presets]
 
 
@@ -39,7 +57,8 @@ def finished(request, tmp_path_factory):
     if request.param in worlds.FLAGS:
         flags = [*worlds.FLAGS[request.param](request.getfixturevalue("world")), "--steps=4"]
     else:
-        flags = as_flags({k: v for k, v in (SHRUNK | SMALL).items() if k in fields})
+        small = SHRUNK | SMALL | OWN.get(request.param, {})
+        flags = as_flags({k: v for k, v in small.items() if k in fields})
     main(experiment, "about", ["program", f"--workdir={workdir}", *flags])
     return experiment, workdir
 
@@ -112,8 +131,9 @@ def test_a_dry_run_writes_nothing(tmp_path, monkeypatch, capsys, finished):
 
 
 @pytest.mark.parametrize(("name", "preset"), PRESETS)
-def test_the_summary_ends_with_the_total(name, preset, capsys):
-    summary.main(["program", f"--experiment={name}", f"--config={preset}"])
+def test_the_summary_ends_with_the_total(name, preset, capsys, request):
+    more = [f"--data_dir={request.getfixturevalue('data_dir')}"] if (name, preset) in COUNTED_FROM_DATA else []
+    summary.main(["program", f"--experiment={name}", f"--config={preset}", *more])
     last = capsys.readouterr().out.splitlines()[-1]
     assert re.fullmatch(r"total parameters: \d+", last)
 

@@ -97,6 +97,18 @@ def test_every_number_is_there_however_many(tmp_path):
     assert all(f"Metric {i}" in page for i in range(40))
 
 
+def test_what_is_told_of_several_kinds_is_a_table(tmp_path):
+    results = {f"{kind}/pitch_range": float(i) for i, kind in enumerate(("samples", "real pieces", "shuffled pieces"))}
+    results |= {"test/loss": 5.5, "validation/loss": 6.5, "samples/polyphony": 7.5, "steps": 8.5}
+    page = Page(write_report(_run(tmp_path, results=results)))
+    cells = [text for text in page.text if text.strip()]
+    first = cells.index("Real pieces")
+    assert cells[first : first + 7] == ["Real pieces", "Samples", "Shuffled pieces", "Pitch range", "1", "0", "2"]
+    second = cells.index("Validation")
+    assert cells[second - 1 : second + 4] == ["Test", "Validation", "Loss", "5.5", "6.5"]
+    assert cells.count("7.5") == cells.count("8.5") == 1  # of one kind only
+
+
 def test_changed_flags_are_marked_beside_the_presets_value(tmp_path):
     page = Page(write_report(_run(tmp_path)))
     assert page.marked == ["5"]
@@ -115,8 +127,34 @@ def test_images_are_embedded_byte_for_byte(tmp_path):
     assert (page.images["Walk"]["width"], page.images["Walk"]["height"]) == ("5", "7")
 
 
+def test_what_is_heard_is_embedded_with_its_midi_files(tmp_path):
+    _picture(tmp_path / "figures" / "piece_score.png")
+    files = {name: f"of {name}".encode() for name in ("piece.mp3", "piece_1.mid", "piece_2.mid", "other_1.mid")}
+    for name, content in files.items():
+        (tmp_path / "figures" / name).write_bytes(content)
+    page = Page(write_report(_run(tmp_path)))
+    held = [value.partition(",") for name, value in page.attributes if name in ("src", "href")]
+    kinds = {base64.b64decode(data): head for head, _, data in held}
+    assert kinds[files.pop("piece.mp3")] == "data:audio/mpeg;base64"
+    assert files.pop("other_1.mid") not in kinds  # which no sound is of
+    assert {kinds[content] for content in files.values()} == {"data:audio/midi;base64"}
+    assert {value for name, value in page.attributes if name == "download"} == set(files)
+    assert set(page.images) == {"Piece score"}
+
+
+def test_texts_are_shown_as_they_are(tmp_path):
+    text = f"<b>a fox</b>\n\n  and the grapes {ATTACK}\n"
+    _picture(tmp_path / "figures" / "a.png")
+    (tmp_path / "figures" / "written_stories.txt").write_text(text, encoding="utf-8")
+    page = Page(write_report(_run(tmp_path)))
+    assert text in page.text and "Written stories" in page.text
+    assert page.tags.isdisjoint({"b", "script"})
+
+
 def test_needs_no_script_and_nothing_from_elsewhere(tmp_path):
     _picture(tmp_path / "figures" / "samples.png")
+    for name in ("samples.mp3", "samples_1.mid", "samples.txt"):
+        (tmp_path / "figures" / name).write_bytes(b"a")
     path = write_report(_run(tmp_path, rows=[{"step": 1, "train/loss": 2.0}]))
     page = Page(path)
     assert page.tags.isdisjoint({"script", "link", "iframe", "object"})

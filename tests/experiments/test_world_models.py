@@ -158,7 +158,7 @@ def test_an_agent_is_not_shown_frames_of_another_kind(world, capsys):
     assert "--frames=book" in line and "gymnasium" in line
 
 
-@pytest.mark.parametrize("flag", ["--precision=bf16", "--image_size=32", "--train_examples=5", "--action_dim=4"])
+@pytest.mark.parametrize("flag", ["--precision=bf16", "--train_examples=5", "--action_dim=4"])
 def test_flags_that_a_controller_has_no_use_for_are_refused(world, flag, capsys):
     flags = ["program", *worlds.controller(world), flag]
     assert flag in refused(capsys, lambda: main(world_controller.EXPERIMENT, "about", flags))

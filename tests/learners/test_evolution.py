@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 
@@ -13,6 +12,7 @@ from gdl_jax.core.errors import UserError
 from gdl_jax.core.prng import example_keys
 from gdl_jax.learners.evolution import evolution, mean_parameters
 from gdl_jax.learners.strategies import STRATEGIES, Strategy, make_strategy
+from tests.core.parallel_worker import environment
 
 TARGET = {"bias": jnp.array([0.5, -0.5]), "kernel": jnp.array([[1.0, -1.0, 0.0], [0.5, 0.2, -0.7]])}
 ORIGIN = jax.tree.map(jnp.zeros_like, TARGET)
@@ -267,12 +267,8 @@ def test_what_cannot_be_is_one_line_with_the_flag(name, population_size, sigma, 
 
 
 def run_worker(out, devices, *flags):
-    environment = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "JAX_PLATFORMS": "cpu",
-    }
     worker = [sys.executable, "-m", "tests.learners.evolution_worker", str(out), *flags]
-    return subprocess.run(worker, env=environment, capture_output=True, text=True)
+    return subprocess.run(worker, env=environment(devices), capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -320,6 +316,5 @@ print(sorted(set(re.findall(r"f32\\[(\\d+),2\\]\\S* (?:sinh|exponential|exponent
 
 
 def test_under_jit_every_device_evaluates_its_share():
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
-    finished = subprocess.run([sys.executable, "-c", SHARES], env=environment, capture_output=True, text=True)
+    finished = subprocess.run([sys.executable, "-c", SHARES], env=environment(8), capture_output=True, text=True)
     assert finished.stdout.strip() == "['2']", finished.stderr

@@ -6,7 +6,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdl_jax.nn.layers import ACTIVATIONS, BatchNorm, Conv, ConvTranspose, Dense, Dropout, leaky_relu
+from gdl_jax.nn.layers import (
+    ACTIVATIONS,
+    BatchNorm,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Dropout,
+    embedding_uniform,
+    leaky_relu,
+)
 
 
 def normal(seed, shape):
@@ -210,3 +219,10 @@ def test_the_gradient_of_a_spectrally_normalised_kernel_ignores_its_size():
     kernel = variables["params"]["kernel"]
     # f(c w) = f(w) for any c > 0, so the gradient is orthogonal to w
     assert abs(float((jax.grad(loss)(kernel) * kernel).sum())) < 1e-4
+
+
+def test_embeddings_start_as_in_keras():
+    vectors = np.asarray(embedding_uniform(jax.random.key(0), (500, 400)))
+    shares = np.linspace(0, 1, 11)
+    np.testing.assert_allclose(np.quantile(vectors, shares), 0.1 * shares - 0.05, atol=1e-3)
+    assert vectors.dtype == np.float32

@@ -1,11 +1,11 @@
-"""The LSTM against one written out gate by gate, in float64, one example and one step at a time."""
+"""LSTM and GRU against layers written out gate by gate, in float64, one example and one step at a time."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdl_jax.nn.recurrent import LSTM, RECURRENT_ACTIVATIONS
+from gdl_jax.nn.recurrent import GRU, LSTM, RECURRENT_ACTIVATIONS, bidirectional
 
 B, T, F, H = 3, 7, 5, 4
 
@@ -72,16 +72,17 @@ def test_steps_make_the_sequence_and_a_mask_of_numbers_is_one_of_truths():
         assert changed == (MASK[b, 3], MASK[b, 3])
 
 
-@pytest.mark.parametrize("masked", [False, True])
-def test_gradients_are_differences_of_the_one_written_out(masked):
+@pytest.mark.parametrize(("masked", "gate"), [(False, "sigmoid"), (True, "sigmoid"), (True, "hard_sigmoid")])
+def test_gradients_are_differences_of_the_one_written_out(masked, gate):
     mask = MASK if masked else np.ones_like(MASK)
     weights = normal(6, (B, T, H))
 
     def loss(params, xs, h, c):
-        return jnp.sum(weights * LSTM(H).apply({"params": params}, xs, (h, c), mask)[0])
+        layer = LSTM(H, RECURRENT_ACTIVATIONS[gate])
+        return jnp.sum(weights * layer.apply({"params": params}, xs, (h, c), mask)[0])
 
     def reference(params, xs, h, c):
-        return np.sum(weights * written_out(params, xs, (h, c), GATES["sigmoid"], mask)[0])
+        return np.sum(weights * written_out(params, xs, (h, c), GATES[gate], mask)[0])
 
     arguments = (PARAMS, XS, *CARRY)
     gradients = jax.jit(jax.grad(loss, (0, 1, 2, 3)))(*arguments)
@@ -129,3 +130,162 @@ def test_many_single_steps_share_their_products():
     np.testing.assert_allclose(
         jax.vmap(one)(XS[:, 0], *CARRY), layer.apply({"params": PARAMS}, XS, CARRY)[0][:, 0], rtol=1e-5, atol=1e-6
     )
+
+
+RESETS = {"reset after": True, "reset before": False}
+
+
+def gru_params(reset_after, seed=10):
+    """Biases are far from 0, so that one in the wrong place shows."""
+    params = {"kernel": normal(seed, (F, 3 * H)), "recurrent_kernel": normal(seed + 1, (H, 3 * H))}
+    params["bias"] = normal(seed + 2, (3 * H,))
+    return params | ({"recurrent_bias": normal(seed + 3, (3 * H,))} if reset_after else {})
+
+
+def gru_written_out(params, xs, carry, gate, mask, reset_after):
+    """Keras's GRU: hs (B, T, H), h."""
+    recurrent_bias = params.get("recurrent_bias", np.zeros(3 * H))
+    hs, hidden = np.zeros((B, T, H)), carry.astype(float)
+    for b in range(B):
+        for t in range(T):
+            h = hidden[b].copy()
+
+            def column(place, unit, seen, b=b, t=t):
+                """The part of the inputs, and the part of a hidden state."""
+                at = place * H + unit
+                inputs = sum(xs[b, t, k] * params["kernel"][k, at] for k in range(F)) + params["bias"][at]
+                return inputs, sum(seen[k] * params["recurrent_kernel"][k, at] for k in range(H)) + recurrent_bias[at]
+
+            z, r = (np.array([gate(sum(column(place, unit, h))) for unit in range(H)]) for place in (0, 1))
+            for unit in range(H):
+                if reset_after:
+                    inputs, product = column(2, unit, h)
+                    candidate = np.tanh(inputs + r[unit] * product)
+                else:
+                    candidate = np.tanh(sum(column(2, unit, r * h)))
+                if mask[b, t]:
+                    hidden[b, unit] = z[unit] * h[unit] + (1 - z[unit]) * candidate
+            hs[b, t] = hidden[b]
+    return hs, hidden
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("reset", RESETS)
+@pytest.mark.parametrize("name", GATES)
+def test_a_gru_is_the_one_written_out(name, reset, masked):
+    params, mask = gru_params(RESETS[reset]), MASK if masked else np.ones_like(MASK)
+    layer = GRU(H, RECURRENT_ACTIVATIONS[name], RESETS[reset])
+    expected = gru_written_out(params, XS, CARRY[0], np.vectorize(GATES[name]), mask, RESETS[reset])
+    hs, h = jax.jit(layer.apply)({"params": params}, XS, CARRY[0], mask if masked else None)
+    np.testing.assert_allclose(hs, expected[0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(h, expected[1], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("reset", RESETS)
+def test_steps_of_a_gru_make_its_sequence_and_share_their_products(reset):
+    layer, variables = GRU(H, reset_after=RESETS[reset]), {"params": gru_params(RESETS[reset])}
+    hs, end = layer.apply(variables, XS, CARRY[0])
+    carry = CARRY[0]
+    for t in range(T):
+        h, carry = layer.apply(variables, XS[:, t], carry, method="step")
+        np.testing.assert_allclose(h, hs[:, t], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(carry, end, rtol=1e-5, atol=1e-6)
+    text = jax.jit(lambda x, h: layer.apply(variables, x, h, method="step")).lower(XS[:, 0], CARRY[0]).as_text()
+    assert sum("dot_general" in line for line in text.splitlines()) == (2 if RESETS[reset] else 3)
+
+
+@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("reset", RESETS)
+def test_gradients_of_a_gru_are_differences_of_the_one_written_out(reset, gate):
+    params, weights, reset_after = gru_params(RESETS[reset]), normal(20, (B, T, H)), RESETS[reset]
+
+    def loss(params, xs, h):
+        layer = GRU(H, RECURRENT_ACTIVATIONS[gate], reset_after=reset_after)
+        return jnp.sum(weights * layer.apply({"params": params}, xs, h, MASK)[0])
+
+    def reference(params, xs, h):
+        return np.sum(weights * gru_written_out(params, xs, h, GATES[gate], MASK, reset_after)[0])
+
+    gradients = jax.jit(jax.grad(loss, (0, 1, 2)))(params, XS, CARRY[0])
+    arguments = jax.tree.map(lambda x: x.astype(float), (params, XS, CARRY[0]))
+    rng = np.random.default_rng(21)
+    directions = jax.tree.map(lambda x: rng.normal(size=x.shape), arguments)
+    ends = [reference(*jax.tree.map(lambda x, d, s=s: x + s * d, arguments, directions)) for s in (1e-5, -1e-5)]
+    slopes = jax.tree.map(lambda g, d: np.sum(np.asarray(g, float) * d), gradients, directions)
+    assert sum(jax.tree.leaves(slopes)) == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize(("reset", "count"), [("reset after", 121_200), ("reset before", 120_600)])
+def test_a_gru_starts_as_in_keras(reset, count):
+    """Counts are those of the book's bidirectional layer, 100 units each way on vectors of 100."""
+    layer = GRU(100, reset_after=RESETS[reset])
+    init = jax.jit(lambda key: layer.init(key, jnp.zeros((1, 1, 100)), layer.zero_carry(1))["params"])
+    params = {name: np.asarray(leaf) for name, leaf in init(jax.random.key(0, impl="unsafe_rbg")).items()}
+    assert 2 * sum(leaf.size for leaf in params.values()) == count
+    assert all((leaf == 0).all() for name, leaf in params.items() if "bias" in name)
+    np.testing.assert_allclose(params["recurrent_kernel"] @ params["recurrent_kernel"].T, np.eye(100), atol=1e-5)
+    limit = np.sqrt(6 / 400)
+    assert 0.99 * limit < np.abs(params["kernel"]).max() <= limit
+
+
+@pytest.mark.parametrize("cell", [LSTM, GRU])
+def test_backwards_gradients_are_those_of_the_row_turned_round(cell):
+    params, carry = (PARAMS, CARRY) if cell is LSTM else (gru_params(True), CARRY[0])
+    weights = normal(20, (B, T, H))
+
+    def loss(params, xs, carry, turn):
+        xs, mask = xs[:, ::turn], MASK[:, ::turn]
+        hs, last = cell(H).apply({"params": params}, xs, carry, mask, reverse=turn == -1)
+        return jnp.sum(weights[:, ::turn] * hs**2) + sum(jnp.sum(x**2) for x in jax.tree.leaves(last))
+
+    differentiated = jax.jit(jax.value_and_grad(loss, (0, 1, 2)), static_argnums=3)
+    (value, gradients), (turned, of_turned) = (differentiated(params, XS, carry, turn) for turn in (1, -1))
+    assert float(value) == pytest.approx(float(loss(params, XS, carry, 1)), rel=1e-5)
+    assert float(turned) == pytest.approx(float(value), rel=1e-5)
+    for one, other in zip(*map(jax.tree.leaves, (gradients, of_turned)), strict=True):
+        assert np.abs(one).max() > 0
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_of_a_gru_computes_coarser_and_keeps_a_float32_carry():
+    params = gru_params(True)
+    exact, _ = GRU(H).apply({"params": params}, XS, CARRY[0])
+    coarse, carry = GRU(H, dtype=jnp.bfloat16).apply({"params": params}, XS, CARRY[0])
+    assert coarse.dtype == carry.dtype == jnp.float32
+    assert 1e-4 < float(jnp.abs(exact - coarse).max()) < 0.1
+
+
+@pytest.mark.parametrize("kind", ["lstm", *RESETS])
+def test_bfloat16_gradients_are_near_the_exact_ones(kind):
+    params, carry = (PARAMS, CARRY) if kind == "lstm" else (gru_params(RESETS[kind]), CARRY[0])
+    params = jax.tree.map(lambda leaf: 0.3 * leaf, params)
+
+    def loss(params, dtype):
+        layer = LSTM(H, dtype=dtype) if kind == "lstm" else GRU(H, reset_after=RESETS[kind], dtype=dtype)
+        return jnp.sum(layer.apply({"params": params}, XS, carry, MASK)[0] ** 2)
+
+    exact, coarse = (jax.grad(loss)(params, dtype) for dtype in (jnp.float32, jnp.bfloat16))
+    for one, other in zip(*map(jax.tree.leaves, (exact, coarse)), strict=True):
+        assert other.dtype == jnp.float32
+        assert 0 < jnp.linalg.norm(one - other) < 0.05 * jnp.linalg.norm(one)
+
+
+@pytest.mark.parametrize("cell", [LSTM, GRU])
+def test_both_directions_read_each_row_from_its_own_ends(cell):
+    """With padding after it, and before it, a row gives what it gives alone."""
+    lengths, params = (7, 4, 2), [PARAMS, {**PARAMS, "bias": -PARAMS["bias"]}]
+    if cell is GRU:
+        params = [gru_params(True), gru_params(True, seed=30)]
+    forward, backward = (cell(H).bind({"params": p}) for p in params)
+    for pad in (np.s_[::1], np.s_[::-1]):
+        mask = (np.arange(T) < np.array(lengths)[:, None])[:, pad]
+        hs, carries = bidirectional(forward, backward, XS, mask)
+        assert hs.shape == (B, T, 2 * H)
+        for b in range(B):
+            row = XS[b : b + 1, mask[b]]
+            alone, end = forward(row, forward.zero_carry(1))
+            turned, start = backward(row[:, ::-1], backward.zero_carry(1))
+            expected = np.concatenate([alone, turned[:, ::-1]], axis=-1)[0]
+            np.testing.assert_allclose(hs[b, mask[b]], expected, rtol=1e-5, atol=1e-6)
+            for actual, e in zip(jax.tree.leaves(carries), jax.tree.leaves((end, start)), strict=True):
+                np.testing.assert_allclose(actual[b], e[0], rtol=1e-5, atol=1e-6)

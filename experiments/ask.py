@@ -1,0 +1,75 @@
+"""Answers and questions from a text of one's own, by a run of experiments.qa.
+
+python -m experiments.ask --workdir=runs/qa-small --file=story.txt
+python -m experiments.ask --workdir=runs/qa-small --file=story.txt --beams=5 --figure=story.png
+echo "Anna Brown founded a bakery in Oslo in 1999 ." | python -m experiments.ask --workdir=runs/qa-small
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from experiments import asking, command, qa
+from experiments.restore import restore
+from gdl_jax.core.errors import UserError
+from gdl_jax.data.passages import words_of
+from gdl_jax.data.text_files import decode, read
+
+
+def read_words(file: str | None) -> tuple[str, ...]:
+    """The words of a file, or of standard input.
+
+    Raises:
+      UserError: it can't be read, is no text in UTF-8, or has no words.
+    """
+    if file:
+        return words_of(read(Path(file).expanduser()))
+    return words_of(decode(sys.stdin.buffer.read(), "standard input"))
+
+
+def with_beams(run, beams: int):
+    """The run, whose questions are put together with so many beams."""
+    config = dataclasses.replace(run.config, beams=beams)
+    return dataclasses.replace(run, config=config, learner=qa.build(config, run.data, None))
+
+
+def _main(values: flags.FlagValues) -> None:
+    workdir = command.workdir(values)
+    if values.figure and not values.figure.endswith(".png"):
+        raise UserError(f"--figure={values.figure}: must end in .png")
+    words = read_words(values.file)
+    experiment, run, _ = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"))
+    if experiment.name != "qa":
+        raise UserError(f"--workdir={workdir} holds a run of {experiment.name}, not of qa")
+    if values.beams is not None:
+        run = with_beams(run, values.beams)
+    length = run.config.document_length
+    if len(words) > length:
+        sys.stderr.write(f"{len(words)} words; the first {length} are read\n")
+        words = words[:length]
+    if not any(word.lower() in run.data.vocabulary.index for word in words):
+        sys.stderr.write("the model knows none of these words\n")
+    least = asking.threshold(run)
+    (reading,) = asking.set_questions(run, [words], least)
+    sys.stdout.write(asking.shown(words, reading.asked))
+    if values.figure:
+        try:
+            qa.draw_reading(words, reading, None, least, Path(values.figure).expanduser())
+        except OSError as error:
+            raise UserError(f"--figure={values.figure}: cannot be written: {error.strerror}") from error
+
+
+def main(argv=None) -> None:
+    """What `python -m experiments.ask` does."""
+    values = command.new_flags()
+    flags.DEFINE_string("workdir", None, "the run's directory", flag_values=values)
+    flags.DEFINE_string("file", None, "a text in UTF-8 [standard input]", flag_values=values)
+    flags.DEFINE_integer("beams", None, "beginnings kept while asking; 1: greedy [the run's own]", flag_values=values)
+    flags.DEFINE_string("figure", None, "a PNG for the answers' probabilities and the questions", flag_values=values)
+    command.run(_main, __doc__, values, sys.argv if argv is None else argv)
+
+
+if __name__ == "__main__":
+    main()

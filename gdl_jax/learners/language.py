@@ -1,0 +1,66 @@
+"""Learning a language: what comes next, given what came before (book 06_01)."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gdl_jax.core.learner import Learner
+from gdl_jax.learners.gradient import TrainState, apply_eval, apply_train, init_variables, update
+from gdl_jax.losses.sequences import token_cross_entropy
+from gdl_jax.models.text_rnn import TextRNN, write_on
+
+
+def language_model(
+    module: TextRNN,
+    optimizer: optax.GradientTransformation,
+    *,
+    unknown: int,
+    separator: int,
+    reread: bool = False,
+    axis_name: str | None = None,
+) -> Learner:
+    """Minimises the cross-entropy of the last token of a window or, where the network tells it, of each but the first.
+
+    Args:
+      module: the network.
+      optimizer: from `optimizers.make_optimizer`.
+      unknown: the token that is never written.
+      separator: the token between two texts, which begins none.
+      reread: how text is written; see `models.text_rnn.write_on`.
+      axis_name: the pmapped axis, or None.
+
+    A batch has "tokens" (B, C + 1). Metrics: loss, in nats a token. `evaluate`'s is that of the last token given the C
+    before it, whatever was trained; exp of its mean is the perplexity.
+
+    `sample(state, key, num, context, steps, boldness)` writes `num` texts of `steps` tokens, both static, after the
+    context (num, C), or (C,), the same for all. One compiled program serves all contexts and degrees of boldness.
+    """
+
+    def losses(logits, tokens):
+        return token_cross_entropy(logits, tokens[:, -logits.shape[1] :])  # (B, 1) or (B, C)
+
+    def init(key, batch):
+        params, _ = init_variables(module, key, batch["tokens"][:, :-1])
+        params = {"network": params}
+        return TrainState(params, {}, optimizer.init(params))
+
+    def step(state, batch, key):
+        def loss_function(params):
+            logits, _ = apply_train(module, params["network"], {}, key, batch["tokens"][:, :-1])
+            return losses(logits, batch["tokens"]).mean(), ({}, {})
+
+        return update(state, loss_function, optimizer, axis_name)
+
+    def evaluate(state, batch, key):
+        del key
+        logits = apply_eval(module, state.params["network"], {}, batch["tokens"][:, :-1])
+        return {"loss": losses(logits, batch["tokens"])[:, 0]}
+
+    def sample(state, key, num, context, steps, boldness):
+        context = jnp.broadcast_to(context, (num, context.shape[-1]))
+        variables = {"params": state.params["network"]}
+        return write_on(
+            module, variables, key, context, steps, boldness, never=unknown, separator=separator, reread=reread
+        )
+
+    return Learner(init, step, evaluate, jax.jit(sample, static_argnums=(2, 4)))

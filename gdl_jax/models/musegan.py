@@ -1,0 +1,287 @@
+"""MuseGAN (book chapter 7, 07_04; Dong et al. 2018): bars of several tracks from chords, style, melody and groove.
+
+A piece is (bars, steps, pitches, tracks) of -1 and 1: in each step of a bar, each track has at most one pitch at 1.
+Chords and style are one noise vector each that all tracks share; melody and groove are one for each track. A temporal
+network turns chords and each melody into one vector a bar; style and groove are the same in every bar. Each track has a
+generator of bars of its own, which gets these four.
+
+The book's code means this, but trains something else: the slices of its loops over tracks and bars are taken when the
+loops are over, so that all tracks hear the last one's melody and groove, and both bars of a piece are the same. Nor
+does it apply the tanh that its text describes. Here both are as the text has them. Batch normalisation sees all bars
+of a track at once (the book's: bar by bar, into common averages).
+
+Conditioned on the bars before (the book's suggestion for pieces of any length), each track's generator also gets what
+an encoder of its own makes of them, and the critic sees the piece from these bars on.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.nn.axis_conv import AxisConv, AxisConvTranspose, AxisRepeat
+from gdl_jax.nn.layers import BatchNorm, Dense, Initializer, leaky_relu
+
+OCTAVE = 12
+BARS, STEPS, PITCHES = 1, 2, 3  # axes of a batch of pieces (B, bars, steps, pitches, tracks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    z_dim: int = 32  # dimensions of each noise vector, N(0, 1): chords, style, a melody and a groove for each track
+    temporal_filters: int = 1024  # channels between the two layers of a temporal network
+    bar_filters: tuple[int, ...] = (512, 512, 256, 256)  # channels of a bar as its steps double, up to all of them
+    octave_filters: int = 256  # channels of a bar's octaves, of which the last layer makes pitches
+    batch_norm_momentum: float = 0.9  # of the generator's batch normalisation
+    critic_filters: int = 128  # channels of the critic's convolutions along bars and along pitches
+    critic_step_filters: tuple[int, ...] = (128, 128, 256, 512)  # channels of those along steps, each of stride 2
+    critic_step_kernel_sizes: tuple[int, ...] = (2, 2, 4, 3)  # of those along steps
+    critic_units: int = 1024  # units of the critic's dense layer
+    initial_deviation: float = 0.02  # of kernels, N(0, s^2), but those of the generator's dense layers (Glorot)
+    condition_bars: int = 0  # bars before those that are generated which the players see; 0: none, as in the book
+    condition_filters: int = 16  # channels of the encoders of these bars
+
+
+class Shape(NamedTuple):
+    """Of the pieces that are generated."""
+
+    bars: int
+    steps: int
+    pitches: int
+    tracks: int
+
+
+def _normal(config: Config) -> Initializer:
+    """Narrow networks need more than the book's 0.02: a gradient falls from layer to layer by the root of the width."""
+    return nn.initializers.normal(config.initial_deviation)
+
+
+class Noise(NamedTuple):
+    """What a piece is made of: chords (B, z), style (B, z), melody (B, tracks, z), groove (B, tracks, z)."""
+
+    chords: jax.Array
+    style: jax.Array
+    melody: jax.Array
+    groove: jax.Array
+
+
+def draw_noise(config: Config, tracks: int, keys: jax.Array) -> Noise:
+    """N(0, 1) for each of the keys (B,)."""
+    shapes = Noise((config.z_dim,), (config.z_dim,), (tracks, config.z_dim), (tracks, config.z_dim))
+
+    def draw(key):
+        return Noise(*map(jax.random.normal, jax.random.split(key, len(shapes)), shapes))
+
+    return jax.vmap(draw)(keys)
+
+
+def _for_each_track(module: type[nn.Module], tracks: int, in_axis: int | None, out_axis: int) -> type[nn.Module]:
+    """The module with parameters and statistics of its own for each track, along a first axis."""
+    own = {"params": 0, "batch_stats": 0}
+    in_axes = (in_axis, None)
+    return nn.vmap(module, own, split_rngs={"params": True}, in_axes=in_axes, out_axes=out_axis, axis_size=tracks)
+
+
+def _bar_kernels(bars: int) -> tuple[int, int]:
+    """Lengths of two kernels that lead from one place to `bars` of them, or back; the book's: 2 and bars - 1."""
+    first = min(2, bars)
+    return first, bars + 1 - first
+
+
+class _Normalised(nn.Module):
+    """Batch normalisation and ReLU."""
+
+    config: Config
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        norm = BatchNorm(self.config.batch_norm_momentum, axis_name=self.axis_name)
+        return nn.relu(norm(x, use_running_average=not train))
+
+
+class TemporalNetwork(nn.Module):
+    """Noise (B, z) -> one vector for each bar (B, bars, z)."""
+
+    config: Config
+    bars: int
+    dtype: jnp.dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, z: jax.Array, train: bool) -> jax.Array:
+        config = self.config
+        x = z[:, None]  # (B, 1, z)
+        filters = (config.temporal_filters, config.z_dim)
+        for features, size in zip(filters, _bar_kernels(self.bars), strict=True):
+            layer = AxisConvTranspose(features, size, BARS, kernel_init=_normal(config), dtype=self.dtype)
+            x = _Normalised(config, self.axis_name)(layer(x), train)  # (B, 2, filters), then (B, bars, z)
+        return x
+
+
+class BarGenerator(nn.Module):
+    """Vectors (B, bars, D) -> one track's bars before their tanh, (B, bars, steps, pitches)."""
+
+    config: Config
+    shape: Shape
+    dtype: jnp.dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, z: jax.Array, train: bool) -> jax.Array:
+        config, (bars, steps, pitches, _) = self.config, self.shape
+        first, *others = config.bar_filters
+        steps_at_first = steps // 2 ** len(others)
+
+        def normalised(x):
+            return _Normalised(config, self.axis_name)(x, train)
+
+        def repeat(features, times, axis):
+            return AxisRepeat(features, times, axis, kernel_init=_normal(config), dtype=self.dtype)
+
+        x = z.reshape(-1, z.shape[-1])  # (B * bars, D)
+        x = normalised(Dense(steps_at_first * first, dtype=self.dtype)(x))
+        x = x.reshape(-1, bars, steps_at_first, 1, first)
+        for features in others:
+            x = normalised(repeat(features, 2, STEPS)(x))  # (B, bars, 2 * steps so far, 1, features)
+        x = normalised(repeat(config.octave_filters, pitches // OCTAVE, PITCHES)(x))  # (B, bars, steps, octaves, ...)
+        return repeat(1, OCTAVE, PITCHES)(x)[..., 0]  # (B, bars, steps, pitches)
+
+
+class Encoder(nn.Module):
+    """The bars before, all tracks of them (B, bars, steps, pitches, tracks) -> what one track needs of them (B, z)."""
+
+    config: Config
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        del train
+        config, filters = self.config, self.config.condition_filters
+        for size in (OCTAVE, x.shape[PITCHES] // OCTAVE):
+            layer = AxisConv(filters, size, PITCHES, strides=size, kernel_init=_normal(config), dtype=self.dtype)
+            x = leaky_relu(layer(x))  # (B, bars, steps, octaves, filters), then (B, bars, steps, 1, filters)
+        return Dense(config.z_dim, dtype=self.dtype)(x.reshape(len(x), -1))
+
+
+class Generator(nn.Module):
+    """Noise, perhaps the bars before (B, condition_bars, steps, pitches, tracks) -> pieces of `shape` in (-1, 1)."""
+
+    config: Config
+    shape: Shape
+    dtype: jnp.dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, noise: Noise, *previous_and_train) -> jax.Array:
+        *previous, train = previous_and_train
+        _check_shape(self.config, self.shape)
+        bars, tracks = self.shape.bars, self.shape.tracks
+        common = {"dtype": self.dtype, "axis_name": self.axis_name}
+        chords = TemporalNetwork(self.config, bars, **common, name="chords")(noise.chords, train)  # (B, bars, z)
+        melodies = _for_each_track(TemporalNetwork, tracks, in_axis=1, out_axis=1)
+        melody = melodies(self.config, bars, **common, name="melody")(noise.melody, train)  # (B, tracks, bars, z)
+        vectors = [chords[:, None], noise.style[:, None, None], melody, noise.groove[:, :, None]]
+        if previous:
+            encoders = _for_each_track(Encoder, tracks, in_axis=None, out_axis=1)
+            encoded = encoders(self.config, self.dtype, name="encoder")(*previous, train)  # (B, tracks, z)
+            vectors.append(encoded[:, :, None])
+        lengths = [(len(noise.style), tracks, bars, vector.shape[-1]) for vector in vectors]
+        x = jnp.concatenate(list(map(jnp.broadcast_to, vectors, lengths)), axis=-1)  # (B, tracks, bars, 4 z or 5 z)
+        generators = _for_each_track(BarGenerator, tracks, in_axis=1, out_axis=-1)
+        x = generators(self.config, self.shape, **common, name="bar")(x, train)  # (B, bars, steps, pitches, tracks)
+        return jnp.tanh(x.astype(jnp.float32))
+
+
+def _check_shape(config: Config, shape: Shape) -> None:
+    doublings = 2 ** (len(config.bar_filters) - 1)
+    if shape.steps % doublings:
+        filters = ",".join(map(str, config.bar_filters))
+        raise UserError(f"--bar_filters={filters}: bars of {shape.steps} steps are no multiple of {doublings}")
+    if shape.pitches % OCTAVE:
+        raise UserError(f"a generator of bars makes whole octaves of {OCTAVE} pitches; the data have {shape.pitches}")
+
+
+def _step_convolutions(config: Config) -> Iterator[tuple[int, int]]:
+    """(channels, kernel size) of the critic's convolutions along steps."""
+    filters, sizes = config.critic_step_filters, config.critic_step_kernel_sizes
+    if len(filters) != len(sizes):
+        raise UserError(
+            f"--critic_step_kernel_sizes has {len(sizes)} numbers, --critic_step_filters has {len(filters)}"
+        )
+    return zip(filters, sizes, strict=True)
+
+
+class Critic(nn.Module):
+    """Pieces (B, bars, steps, pitches, tracks) in [-1, 1], perhaps the bars before them -> scores (B,)."""
+
+    config: Config
+    dtype: jnp.dtype = jnp.float32
+    axis_name: str | None = None  # unused: it has no batch normalisation
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *previous_and_train) -> jax.Array:
+        *previous, _ = previous_and_train
+        config = self.config
+        x = jnp.concatenate([*previous, x], axis=BARS)
+
+        def convolved(x, features, size, axis, stride, padding="SAME"):
+            layer = AxisConv(features, size, axis, _normal(config), self.dtype, strides=stride, padding=padding)
+            return leaky_relu(layer(x))
+
+        for size in _bar_kernels(x.shape[BARS]):
+            x = convolved(x, config.critic_filters, size, BARS, 1, "VALID")  # at last (B, 1, steps, pitches, filters)
+        for size in (OCTAVE, x.shape[PITCHES] // OCTAVE):
+            x = convolved(x, config.critic_filters, size, PITCHES, size)  # at last (B, 1, steps, 1, filters)
+        for features, size in _step_convolutions(config):
+            x = convolved(x, features, size, STEPS, 2)  # (B, 1, steps / 2, 1, features)
+        x = x.reshape(len(x), -1)
+        x = leaky_relu(Dense(config.critic_units, kernel_init=_normal(config), dtype=self.dtype)(x))
+        # Scores are compared with one another: bfloat16's 8 bits of mantissa are too few.
+        return Dense(1, kernel_init=_normal(config), dtype=jnp.float32)(x.astype(jnp.float32))[:, 0]
+
+
+def pitches_of(roll: jax.Array) -> jax.Array:
+    """What each track plays in each step: its highest value's pitch where that is positive, and -1 elsewhere.
+
+    That is the roll of at most one pitch a step and track to which this one is nearest. (The book's is never silent.)
+
+    Args:
+      roll: (..., pitches, tracks), as generated or of -1 and 1.
+
+    Returns:
+      (..., tracks) int32.
+    """
+    return jnp.where(roll.max(axis=-2) > 0, roll.argmax(axis=-2), -1)
+
+
+def sounding(roll: jax.Array) -> jax.Array:
+    """What is heard of a generated roll (..., pitches, tracks): 1 at `pitches_of` it, -1 elsewhere."""
+    return 2 * jax.nn.one_hot(pitches_of(roll), roll.shape[-2], axis=-2) - 1
+
+
+def continue_pieces(generate: Callable[[Noise, jax.Array], jax.Array], noises: Noise, previous: jax.Array) -> jax.Array:
+    """Pieces of any length: what is generated is fed back as the bars before the next.
+
+    Args:
+      generate: (noise, previous) -> pieces (B, bars, steps, pitches, tracks), of a generator with condition_bars.
+      noises: as many of `Noise` as there are to be rounds, along a first axis.
+      previous: the bars to start from, (B, condition_bars, steps, pitches, tracks) of -1 and 1.
+
+    Returns:
+      (B, rounds * bars, steps, pitches, tracks) of -1 and 1.
+    """
+    count = previous.shape[BARS]
+
+    def one_round(previous, noise):
+        new = sounding(generate(noise, previous))
+        return jnp.concatenate([previous, new], axis=BARS)[:, -count:], new
+
+    _, rounds = lax.scan(one_round, previous, noises)  # (rounds, B, bars, ...)
+    rounds = jnp.moveaxis(rounds, 0, BARS)
+    return rounds.reshape(len(previous), -1, *previous.shape[2:])

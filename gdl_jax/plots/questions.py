@@ -1,0 +1,61 @@
+"""What a model finds worth asking in a text, and what it asks (the book's figure 6-16)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gdl_jax.plots.figure import COLORS, QUIET, drawing
+
+WIDTH, CHART_HEIGHT, LINE = 12.0, 3.2, 0.24  # inches
+WORD_WIDTH, WORD_SIZE = 0.11, 6.5  # inches, points
+MOST_LINES = 16
+LINE_LENGTH = 130  # characters
+
+
+def answers_and_questions(
+    words: Sequence[str],
+    probabilities: np.ndarray,
+    actual: np.ndarray | None,
+    least: float,
+    found: Sequence[tuple[int, str, str]],
+    path: Path,
+) -> None:
+    """How probably each word belongs to an answer; below, the answers that were found and the questions about them.
+
+    Args:
+      words: D of them, the text.
+      probabilities: (D,) in [0, 1].
+      actual: (D,), 1 where a word belongs to an answer that people had in mind; None where nobody was asked.
+      least: the probability from which on a word is taken for an answer's.
+      found: place of its first word, answer and question of each; numbered in this order.
+      path: of the PNG.
+    """
+    shown = list(found)[:MOST_LINES]
+    text_height = LINE * (len(shown) + 1) + 0.2
+    ratios = {"height_ratios": [CHART_HEIGHT, text_height]}
+    width = max(WIDTH, WORD_WIDTH * len(words))
+    with drawing(path, width, CHART_HEIGHT + text_height, 2, 1, gridspec_kw=ratios) as (_, axes):
+        chart, lines = axes[:, 0]
+        places = np.arange(len(probabilities))
+        if actual is not None:
+            chart.bar(places, actual, width=1.0, color=COLORS[1], alpha=0.35, label="answers of people")
+        chart.bar(places, probabilities, width=0.9, color=COLORS[0], label="probability")
+        chart.axhline(least, color=QUIET, linewidth=0.8, linestyle="--", label="taken for an answer's")
+        for number, (place, _, _) in enumerate(shown, start=1):
+            chart.annotate(
+                str(number), (place, probabilities[place]), (0, 2), textcoords="offset points", ha="center", color=QUIET
+            )
+        chart.set_xlim(-1, max(len(probabilities), 1))
+        chart.set_ylim(0, 1.12)
+        chart.set_xticks(places, words, rotation=90, fontsize=WORD_SIZE, parse_math=False)
+        chart.set_title("How probably each word belongs to an answer")
+        chart.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
+        lines.axis("off")
+        lines.set_ylim(len(shown) + 0.5, -0.5)
+        lines.set_xlim(0, 1)
+        for number, (_, answer, question) in enumerate(shown, start=1):
+            text = f"{number}.  {answer}:  {question}"
+            if len(text) > LINE_LENGTH:
+                text = text[: LINE_LENGTH - 1] + "…"
+            lines.text(0, number - 0.5, text, va="center", parse_math=False)

@@ -1,0 +1,55 @@
+"""Texts as pictures: passages to read, and how probable each next token is."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gdl_jax.plots.bars import probability_bars
+from gdl_jax.plots.figure import COLORS, Text, save_picture, text_width
+
+COLUMNS = 110  # characters a line
+LINE, MARGIN = 24, 24  # pixels
+
+
+def passages(texts: Mapping[str, Sequence[str]], path: Path) -> None:
+    """Headings, and below each its texts, which begin on new lines.
+
+    Args:
+      texts: heading -> texts.
+      path: of the PNG.
+    """
+    lines = []
+    for heading, members in texts.items():
+        lines += [(heading, COLORS[0])] if not lines else [("", ""), (heading, COLORS[0])]
+        for member in members:
+            lines += [(line, None) for line in textwrap.wrap(member, COLUMNS) or ["(nothing)"]]
+    width = max(text_width(line) for line, _ in lines) + 2 * MARGIN
+    picture = np.full((LINE * len(lines) + 2 * MARGIN, int(width), 3), 255, np.uint8)
+    drawn = []
+    for number, (line, color) in enumerate(lines):
+        at = (MARGIN, MARGIN + LINE * (number + 0.5), line.replace("$", r"\$"), "left")
+        drawn.append(Text(*at) if color is None else Text(*at, color))
+    save_picture(picture, path, [text for text in drawn if text.text])
+
+
+def next_tokens(panels: Mapping[str, Mapping[str, Sequence[float]]], series: Sequence[str], path: Path) -> None:
+    """How probable each of a few tokens is after some contexts: one panel a context, one bar a series.
+
+    Args:
+      panels: context -> token -> its probability in each series.
+      series: their names.
+      path: of the PNG.
+    """
+    shares = {
+        name: [np.array([probabilities[i] for probabilities in panel.values()]) for panel in panels.values()]
+        for i, name in enumerate(series)
+    }
+    features = {_plain(context): [_plain(token) for token in panel] for context, panel in panels.items()}
+    probability_bars(features, shares, path)
+
+
+def _plain(text: str) -> str:
+    """As a label: a space can be seen, and a dollar is no formula."""
+    return "(space)" if text == " " else text.replace("$", r"\$")

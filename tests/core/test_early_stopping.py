@@ -1,0 +1,162 @@
+"""Runs that end before their last step, by losses written down beforehand: where they end, and with what state."""
+
+import json
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from gdl_jax.core import early_stopping, loop
+from gdl_jax.core.checkpoint import Checkpoints
+from gdl_jax.core.errors import UserError
+from gdl_jax.core.logging import read_rows
+from gdl_jax.core.parallel import make_devices
+from tests.core import toy
+
+EVERY, PATIENCE = 4, 3
+# Step -> held-out loss. An equal loss is no lower one, and neither is none: the run ends at 24, with the state of 12.
+LOSSES = {0: 5.0, 4: 3.0, 8: 4.0, 12: 2.0, 16: np.nan, 20: 2.0, 24: 2.5, 28: 1.0}
+# Another replica's ends at 12, with the state of 0; what it loses later counts for nothing.
+SOONER = {0: 1.0, 4: 3.0, 8: 4.0, 12: 2.0, 16: 0.5, 20: 0.1, 24: 0.1, 28: 0.1}
+
+
+def scripted(state):
+    updates = np.asarray(state["updates"])
+    if updates.ndim == 0:
+        return {"validation/loss": np.float64(LOSSES[int(updates)])}
+    pairs = zip((LOSSES, SOONER), updates, strict=True)
+    return {"validation/loss": np.array([losses[int(step)] for losses, step in pairs])}
+
+
+def train(workdir, kind="jit", evaluate=scripted, **options):
+    devices = make_devices(kind)
+    learner = toy.make_learner(devices.axis_name)
+    default = {"steps": 40, "batch_size": 8, "log_every": EVERY, "eval_every": EVERY, "patience": PATIENCE}
+    return loop.train(learner, toy.make_data(), devices, workdir, evaluate=evaluate, **(default | options))
+
+
+def plain(workdir, steps, **options):
+    """The weights of a run that knows of no early stopping."""
+    outcome = train(workdir, steps=steps, patience=0, eval_every=0, evaluate=None, **options)
+    assert (outcome.step, outcome.finished, outcome.best_step) == (steps, True, None)
+    return np.asarray(outcome.state["w"])
+
+
+def checksums(workdir):
+    newest = max((workdir / "checkpoints").iterdir(), key=lambda path: int(path.name))
+    return newest.name, json.loads((newest / "meta" / "metadata").read_text())["checksums"]
+
+
+@pytest.mark.parametrize("kind", ["jit", "pmap"])
+def test_it_ends_when_patience_does_with_the_state_of_the_lowest_loss(tmp_path, kind):
+    outcome = train(tmp_path / "run", kind)
+    assert (outcome.step, outcome.finished, int(outcome.best_step), outcome.evaluated) == (24, True, 12, None)
+    np.testing.assert_array_equal(outcome.state["w"], plain(tmp_path / "plain", 12, kind=kind))
+    rows = read_rows(tmp_path / "run" / "metrics.jsonl")
+    assert [row["step"] for row in rows if "validation/loss" in row] == list(range(0, 25, EVERY))
+
+
+def test_with_patience_left_it_ends_at_its_last_step(tmp_path):
+    outcome = train(tmp_path / "run", steps=20)
+    assert (outcome.step, outcome.finished, int(outcome.best_step)) == (20, True, 12)
+    np.testing.assert_array_equal(outcome.state["w"], plain(tmp_path / "plain", 12))
+
+
+@pytest.mark.parametrize("end", [18, 22])
+def test_an_end_between_two_evaluations_is_no_waiting(tmp_path, end):
+    """The run that ended there goes on to where it would have ended anyway."""
+
+    def evaluate(state):
+        return {"validation/loss": np.float64(LOSSES.get(int(np.asarray(state["updates"])), 9.0))}
+
+    assert train(tmp_path, steps=end, evaluate=evaluate).step == end
+    outcome = train(tmp_path, evaluate=evaluate)
+    assert (outcome.step, int(outcome.best_step)) == (24, 12)
+
+
+def test_an_end_between_two_evaluations_may_be_the_best(tmp_path):
+    losses = LOSSES | {18: 0.5}
+    outcome = train(
+        tmp_path, steps=18, evaluate=lambda state: {"validation/loss": np.float64(losses[int(state["updates"])])}
+    )
+    assert (outcome.step, int(outcome.best_step), int(outcome.state["updates"])) == (18, 18, 18)
+
+
+def test_where_no_loss_is_a_number_the_first_state_is_the_best(tmp_path):
+    outcome = train(tmp_path / "run", evaluate=lambda state: {"validation/loss": np.float64("nan")})
+    assert (outcome.step, outcome.finished, int(outcome.best_step)) == (8, True, 0)
+    assert int(outcome.state["updates"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("killed_at", "checkpoint_every", "seeds"),
+    [(0, EVERY, 1), (12, EVERY, 1), (20, EVERY, 1), (24, EVERY, 1), (20, 6, 1), (16, 6, 2)],
+)
+def test_killed_and_resumed_it_ends_bit_for_bit_the_same(tmp_path, killed_at, checkpoint_every, seeds):
+    options = {"checkpoint_every": checkpoint_every, "seeds": seeds}
+
+    def killed(state, step):
+        if step == killed_at:
+            raise RuntimeError("killed")
+
+    whole = train(tmp_path / "whole", **options)
+    with pytest.raises(RuntimeError):
+        train(tmp_path / "cut", preview=killed, **options)
+    for _ in range(2):  # the second time it is finished, and does nothing
+        cut = train(tmp_path / "cut", **options)
+        assert (cut.step, cut.finished, cut.best_step.tolist()) == (24, True, 12 if seeds == 1 else [12, 0])
+        np.testing.assert_array_equal(cut.state["w"], whole.state["w"])
+        assert checksums(tmp_path / "cut") == checksums(tmp_path / "whole")
+    steps = [[row["step"] for row in read_rows(tmp_path / name / "metrics.jsonl")] for name in ("whole", "cut")]
+    assert steps[0] == steps[1]
+
+
+def test_each_replica_has_its_own_best_and_the_run_ends_when_all_have_waited(tmp_path):
+    outcome = train(tmp_path / "run", seeds=2, seed=5)
+    assert (outcome.step, outcome.finished, outcome.best_step.tolist()) == (24, True, [12, 0])
+    for replica, steps in enumerate((12, 1)):
+        alone = plain(tmp_path / f"plain{replica}", steps, seed=5 + replica)
+        same = np.allclose(outcome.state["w"][replica], alone, rtol=1e-5, atol=1e-6)
+        assert same == (steps == 12)  # that of step 0 has seen no update
+    updates = np.asarray(outcome.state["updates"])
+    assert updates.tolist() == [12, 0]
+
+
+def test_asked_to_stop_it_is_not_finished_and_hands_out_the_best_so_far(tmp_path):
+    def preview(state, step):
+        if step == 16:
+            signal.raise_signal(signal.SIGTERM)
+
+    outcome = train(tmp_path, preview=preview)
+    assert (outcome.step, outcome.finished, int(outcome.best_step)) == (16, False, 12)
+    assert train(tmp_path).step == 24
+
+
+def test_checkpoints_hold_the_best_state_only_where_there_is_patience(tmp_path):
+    outcome = train(tmp_path / "run")
+    plain(tmp_path / "plain", 12)
+    state = jax.tree.map(np.zeros_like, jax.device_get(outcome.state))
+    for name, like in (
+        ("plain", state),
+        ("run", {"state": state, "best": early_stopping.none_yet(state, 1)}),
+    ):
+        checkpoints = Checkpoints(tmp_path / name / "checkpoints", warn=pytest.fail)
+        restored = checkpoints.restore(like).state
+        checkpoints.close()
+        held = restored["best"].state if name == "run" else restored
+        np.testing.assert_array_equal(held["w"], outcome.state["w"])
+    assert int(restored["state"]["updates"]) == 24 and float(restored["best"].loss) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"eval_every": 0}, "--patience=3: needs --eval_every"),
+        ({"evaluate": None}, "--patience=3: needs a validation split"),
+        ({"evaluate": lambda state: {"test/loss": 1.0}}, "--patience=3: needs a validation split"),
+    ],
+)
+def test_where_nothing_can_decide_it_says_so(tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        train(tmp_path, **options)

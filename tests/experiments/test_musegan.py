@@ -1,0 +1,276 @@
+"""MuseGAN through the command line, tiny: what it writes, what conditions it, and what it refuses."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import mido
+import numpy as np
+import pytest
+
+from experiments import listening, musegan, pieces, sample
+from experiments.experiment import Run
+from experiments.run import main
+from experiments.summary import count_parameters
+from gdl_jax.core.learner import Learner
+from gdl_jax.core.parallel import UNOPTIMISED
+from gdl_jax.data.chorales import VOICES
+from gdl_jax.models.musegan import Noise
+
+TINY = [
+    "--steps=2",
+    "--batch_size=8",
+    "--log_every=1",
+    "--eval_every=1",
+    "--checkpoint_every=1",
+    "--n_critic=2",
+    "--z_dim=4",
+    "--temporal_filters=8",
+    "--bar_filters=8,4",
+    "--octave_filters=4",
+    "--critic_filters=4",
+    "--critic_step_filters=4,8",
+    "--critic_step_kernel_sizes=4,3",
+    "--critic_units=8",
+    "--initial_deviation=0.3",
+]
+
+
+def train(workdir, experiment=musegan.EXPERIMENT):
+    """A short run whose players see a bar before; test_contract.py has one without."""
+    main(experiment, "about", ["program", f"--workdir={workdir}", *TINY, "--condition_bars=1"])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The workdir of such a run."""
+    workdir = tmp_path_factory.mktemp("musegan") / "run"
+    train(workdir)
+    return workdir
+
+
+def pitches_in(path):
+    """{track: set of pitches} of a MIDI file."""
+    file = mido.MidiFile(path)
+    names = {i: track.name for i, track in enumerate(file.tracks)}
+    return {names[i]: {m.note for m in track if m.type == "note_on"} for i, track in enumerate(file.tracks) if i}
+
+
+def test_a_run_shows_what_each_noise_changes_and_lets_one_hear_it(finished):
+    results = json.loads((finished / "results.json").read_text())
+    for name in ("melody", "groove"):
+        assert results[f"cells changed by another {name}, in its own voice"] > 0
+        assert results[f"cells changed by another {name}, in other voices"] == 0
+    assert all(0 < results[f"cells changed by another {name}"] < 1 for name in ("chords", "style"))
+    numbers = {name.partition("/")[2] for name in results if name.startswith("real pieces/")}
+    for kind in ("samples", "real pieces", "shuffled pieces"):
+        assert {f"{kind}/{name}" for name in numbers} <= set(results)
+    # shuffling keeps what is played, and tears notes apart
+    assert results["real pieces/pitch_range"] == pytest.approx(results["shuffled pieces/pitch_range"])
+    assert results["real pieces/steps_a_note"] > 2 * results["shuffled pieces/steps_a_note"]
+    figures = finished / "figures"
+    made = {path.name for path in figures.iterdir()}
+    assert {"samples.mp3", "samples_1.mid", "what_each_noise_changes.png", "one_noise_changed.png"} <= made
+    assert {"real_generated_shuffled.png", "distributions.png", "nearest_training_piece.png"} <= made
+    assert {"long_piece.mp3", "continued_1.mid"} <= made
+    voices = pitches_in(figures / "samples_1.mid")
+    assert set(voices) == set(VOICES) and all(voices.values())
+
+
+def test_killed_it_goes_on_to_the_same_end(finished, tmp_path, capsys):
+    def killed(run):
+        if run.step == 2:
+            raise RuntimeError("killed")
+
+    nothing_shown = musegan.EXPERIMENT._replace(preview=lambda run: None, analyse=lambda run: {}, judge=no_judge)
+    with pytest.raises(RuntimeError, match="killed"):
+        train(tmp_path, nothing_shown._replace(preview=killed))
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["1"]
+    train(tmp_path, nothing_shown)
+    assert "resuming from step 1" in capsys.readouterr().err
+    of_end = [
+        json.loads((workdir / "checkpoints" / "2" / "meta" / "metadata").read_text())["checksums"]
+        for workdir in (finished, tmp_path)
+    ]
+    assert of_end[0] and of_end[0] == of_end[1]
+
+
+def no_judge(config, data):
+    return None
+
+
+def test_samples_of_a_conditioned_run_are_long_pieces(finished, capsys):
+    sample.main(["program", f"--workdir={finished}", "--num=3"])
+    written = [path.rpartition("/")[2] for path in capsys.readouterr().out.split()]
+    assert written[:3] == [f"long_piece_{i}.mid" for i in (1, 2, 3)] and "long_piece.mp3" in written
+    seconds = mido.MidiFile(finished / "samples" / "long_piece_2.mid").length
+    assert seconds * pieces.TEMPO / 60 / 4 == pytest.approx(pieces.LONG_BARS, abs=0.5)
+
+
+def tiny(**changes):
+    """The config of the runs above."""
+    values = {
+        "z_dim": 4,
+        "temporal_filters": 8,
+        "bar_filters": (8, 4),
+        "octave_filters": 4,
+        "critic_filters": 4,
+        "critic_step_filters": (4, 8),
+        "critic_step_kernel_sizes": (4, 3),
+        "critic_units": 8,
+        "initial_deviation": 0.3,
+        "n_critic": 1,
+    }
+    return dataclasses.replace(musegan.PRESETS["corpus"], **values | changes)
+
+
+def built(config) -> tuple[Learner, dict]:
+    """The learner, and 4 training pieces as it gets them."""
+    data = musegan.load(config)
+    return musegan.build(config, data, None), {"roll": musegan.rolls(data, data.train, np.arange(4))}
+
+
+def test_samples_go_on_from_the_held_out_pieces_that_they_are_compared_with(monkeypatch):
+    config = tiny(condition_bars=1)
+    data, asked = musegan.load(config), []
+
+    def draw_outputs(run, key, num, conditions):
+        asked.append(conditions(key, np.arange(num + 2))["roll"])
+
+    monkeypatch.setattr(musegan.game, "draw_outputs", draw_outputs)
+    for split in ("test", "validation"):
+        musegan.draw(Run(config, data, None, None, None, 0, None, split), None, musegan.JUDGED)
+    of_test, of_validation = (np.asarray(rolls) for rolls in asked)
+    assert len(data.test) > musegan.JUDGED
+    np.testing.assert_array_equal(of_test[: musegan.JUDGED], musegan.test_pieces(data))
+    np.testing.assert_array_equal(of_test[musegan.JUDGED :], of_test[:2])  # what goes beyond is of the first again
+    held_out = data.validation.take(np.arange(len(data.validation)))["pitches"]
+    known = {row.tobytes() for row in np.asarray(musegan.networks.pitches_of(of_validation), np.int8)}
+    assert known <= {row.tobytes() for row in held_out.reshape(len(held_out), -1, 16, 4)}
+
+
+def test_numbers_without_a_meaning_are_left_out():
+    numbers = musegan.describe(np.full((3, 2, 16, 84, 4), -1.0, np.float32))
+    assert numbers == {"pitch_classes_a_bar": 0.0, "silent_share": 1.0}
+
+
+def test_the_players_see_the_bars_before_and_the_generator_never_the_answer():
+    learner, batch = built(tiny(condition_bars=1))
+    assert batch["roll"].shape == (4, 3, 16, 84, 4)
+    state = jax.jit(learner.init, compiler_options=UNOPTIMISED)(jax.random.key(0), batch)
+
+    @jax.jit
+    def play(state, roll):
+        return learner.sample(state, jax.random.key(1), 4, {"roll": roll})
+
+    plain = play(state, batch["roll"])
+    assert plain.shape == (4, 2, 16, 84, 4)
+    np.testing.assert_array_equal(play(state, batch["roll"].at[:, 1:].set(jnp.nan)), plain)
+    assert np.isnan(play(state, batch["roll"].at[:, :1].set(jnp.nan))).all()
+
+    @jax.jit
+    def losses(roll):
+        return learner.evaluate(state, {"roll": roll}, jax.random.key(1))
+
+    before, after = (batch["roll"].at[:, bars].multiply(-1) for bars in (slice(0, 1), slice(2, 3)))
+    plain, other_condition, other_answer = map(losses, (batch["roll"], before, after))
+    for name, changed in (("critic_loss_real", True), ("critic_loss_fake", False)):
+        assert not np.allclose(plain[name], other_condition[name], rtol=1e-3)
+        assert np.allclose(plain[name], other_answer[name], rtol=1e-5) != changed
+
+
+def test_continuations_are_all_bars_of_a_chorale_and_silence_before_it():
+    def bar(number):
+        return np.full((16, 4), number, np.int8)
+
+    upbeat = np.full((4, 4), 50, np.int8)
+    upbeat[:, 2] = -1  # a beat in which a voice is silent is skipped
+    chorale = np.concatenate([upbeat, bar(60), bar(61), bar(62), bar(63)[:5]])
+    rows = pieces.continuations([chorale, np.concatenate([bar(70), bar(71)])], before=2, bars=1)
+    expected = [(-1, -1, 60), (-1, 60, 61), (60, 61, 62), (-1, -1, 70), (-1, 70, 71)]
+    np.testing.assert_array_equal(rows, [np.concatenate(list(map(bar, numbers))) for numbers in expected])
+
+
+def test_variations_change_one_vector_each():
+    def noise(value):
+        return Noise(*(jnp.full(shape, value) for shape in ((2, 3), (2, 3), (2, 4, 3), (2, 4, 3))))
+
+    varied = pieces.variations(noise(0.0), noise(1.0))
+    assert len(varied) == 2 + 2 * len(VOICES)
+    for name, values in varied.items():
+        kind, _, voice = name.partition(", ")
+        for field, array in values._asdict().items():
+            expected = np.zeros(array.shape)
+            if field == kind:
+                expected[:, VOICES.index(voice) if voice else slice(None)] = 1
+            np.testing.assert_array_equal(array, expected)
+
+
+def test_pieces_follow_one_another_after_a_bar_and_begin_with_one():
+    first = np.array([[0, 24, 60, 0], [24, 24, 62, 0]], np.int32)
+    joined = listening.one_after_the_other([first, first[:0], first])
+    # of bars 0, 1, ...: the first piece is in 0, the one without notes where 2 begins, the third where 3 does
+    np.testing.assert_array_equal(joined[2:, 0] - joined[:2, 0], 3 * 4 * 24)
+    np.testing.assert_array_equal(joined[2:, 1:], first[:, 1:])
+
+
+def test_a_piece_without_notes_is_only_a_midi_file(tmp_path):
+    paths = pieces.write_pieces(np.full((2, 1, 16, 84, 4), -0.5, np.float32), tmp_path, "silent")
+    assert [path.name for path in paths] == ["silent_1.mid", "silent_2.mid"]
+    assert not pitches_in(paths[0])
+
+
+def test_adam_has_the_book_s_decays():
+    """Two steps with gradients 1 and 3: m = 1.75 / (1 - 0.25), v = 0.99 / (1 - 0.81)."""
+    optimizer = musegan.adam(0.001)
+    state = optimizer.init(jnp.zeros(()))
+    for gradient in (1.0, 3.0):
+        change, state = optimizer.update(jnp.asarray(gradient), state)
+    np.testing.assert_allclose(change, -0.001 * (1.75 / 0.75) / np.sqrt(0.99 / 0.19), rtol=1e-5)
+
+
+def test_the_book_s_parameters_are_counted_without_its_pieces():
+    config = musegan.PRESETS["chorales"]
+    count = count_parameters(musegan.parts(config, musegan.blank(config)))
+    assert (count.total, count.trainable) == (6_605_604 + 1_446_401, 6_576_612 + 1_446_401)
+
+
+@pytest.mark.parametrize("condition_bars", [0, 1])
+def test_a_blank_row_has_the_shape_of_the_data(condition_bars):
+    config = tiny(condition_bars=condition_bars)
+    for data in (musegan.load(config), musegan.blank(config)):
+        assert musegan.rolls(data, data.train, np.zeros(1, int)).shape == (1, 2 + condition_bars, 16, 84, 4)
+
+
+def test_the_book_s_run_has_its_pieces(data_dir):
+    config = dataclasses.replace(musegan.PRESETS["chorales"], data_dir=str(data_dir))
+    assert len(musegan.load(config).train) == 229
+    assert (config.steps, config.batch_size, config.n_critic, config.gradient_penalty) == (6000, 64, 5, 10)
+    assert (config.generator_learning_rate, config.critic_learning_rate) == (1e-3, 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("flags", "texts"),
+    [
+        (["--dataset=chorales"], ["--dataset=chorales", "--data_dir"]),
+        (["--dataset=digits"], ["--dataset=digits", "corpus_chorales"]),
+        (["--bars=0"], ["--bars=0"]),
+        (["--bars=900"], ["--bars=900"]),
+        (["--bar_filters=8,8,8,8,8,8"], ["--bar_filters=8,8,8,8,8,8", "16", "32"]),
+        (["--bar_filters=8,0"], ["--bar_filters=8,0"]),
+        (["--critic_step_filters=4,4,4"], ["--critic_step_kernel_sizes", "--critic_step_filters"]),
+        (["--train_examples=9999"], ["--train_examples=9999"]),
+        (["--train_examples=7"], ["--batch_size=8", "7"]),
+        (["--batch_norm_momentum=1"], ["--batch_norm_momentum=1"]),
+        (["--clip_biases=false"], ["no effect without --clip"]),
+        (["--condition_filters=8"], ["no effect without --condition_bars"]),
+        (["--critic_learning_rate=0"], ["--critic_learning_rate=0"]),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, capsys, flags, texts):
+    with pytest.raises(SystemExit, match="2"):
+        main(musegan.EXPERIMENT, "about", ["program", f"--workdir={tmp_path}/run", *TINY, *flags])
+    (line,) = (text for text in capsys.readouterr().err.splitlines() if text.startswith("error: "))
+    assert all(text in line for text in texts), line
+    assert not (tmp_path / "run" / "flags.json").exists()

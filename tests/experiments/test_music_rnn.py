@@ -1,0 +1,263 @@
+"""The networks that write music through the command line, tiny: what they write, and what is measured of it."""
+
+import contextlib
+import dataclasses
+import io
+import json
+from fractions import Fraction
+
+import mido
+import numpy as np
+import pytest
+
+from experiments import composing, music_rnn, phrase_rnn, sample
+from experiments.run import main
+from experiments.summary import count_parameters
+from gdl_jax.data import midi
+from gdl_jax.data.dataset import ArraySource
+from gdl_jax.data.music import Music
+from gdl_jax.data.notes import TICKS, as_notes
+from gdl_jax.data.windows import Windows
+from gdl_jax.models.events import Events, Passage
+
+EXPERIMENTS = {"music_rnn": music_rnn.EXPERIMENT, "phrase_rnn": phrase_rnn.EXPERIMENT}
+TINY = ["--steps=2", "--log_every=1", "--eval_every=1", "--batch_size=8", "--embedding_size=4", "--hidden_units=8"]
+LENGTHS = {
+    "music_rnn": ["--sequence_length=8"],
+    "phrase_rnn": ["--phrase_length=8", "--continuation_length=6", "--attention_units=4"],
+}
+MAJOR = (0, 2, 4, 5, 7, 9, 11)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Twelve MIDI files, each of 60 notes of another major scale in an order of its own, and one that is broken."""
+    root, rng = tmp_path_factory.mktemp("midi"), np.random.default_rng(0)
+    for tonic in range(12):
+        pitches = 48 + tonic + rng.choice(MAJOR, 60)
+        rows = [(step * TICKS // 2, TICKS // 2, int(pitch), 0) for step, pitch in enumerate(pitches)]
+        midi.write_notes(as_notes(rows), root / f"piece{tonic:02}.mid")
+    (root / "broken.mid").write_bytes((root / "piece00.mid").read_bytes()[:40])
+    return root
+
+
+@pytest.fixture(scope="module")
+def own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GDL_JAX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module", params=[("music_rnn", True), ("phrase_rnn", False)], ids=str)
+def finished(request, folder, own_cache, tmp_path_factory):
+    """(name, attention, workdir, standard error) of a short run."""
+    name, attention = request.param
+    workdir, said = tmp_path_factory.mktemp(name) / "run", io.StringIO()
+    flags = [*TINY, *LENGTHS[name], f"--dataset=midi:{folder}", f"--attention={attention}"]
+    with contextlib.redirect_stderr(said):
+        main(EXPERIMENTS[name], "about", ["program", f"--workdir={workdir}", *flags])
+    return name, attention, workdir, said.getvalue()
+
+
+def test_a_run_is_heard_and_read_and_measured(finished):
+    name, attention, workdir, _ = finished
+    made = {path.name for path in (workdir / "figures").iterdir()}
+    assert {f"passages{end}" for end in ("_1.mid", "_3.mid", ".mp3", "_roll.png", "_score.png")} <= made
+    thought = "passage" if name == "music_rnn" else "continuation"
+    assert f"{thought}_probabilities.png" in made and (f"{thought}_attention.png" in made) == attention
+    results = json.loads((workdir / "results.json").read_text())
+    assert results["share in key, training pieces"] == pytest.approx(1.0)
+    for kind in ("written", "training notes in random order"):
+        assert 7 / 12 <= results[f"share in key, {kind}"] < 0.95
+    assert 1 < results["events a passage"] <= composing.NOTES
+    if name == "phrase_rnn":
+        shares = [results[f"share of a continuation in its phrase's key, {kind}"] for kind in ("real", "written")]
+        assert shares[1] < shares[0] and shares[0] > 0.85  # a short phrase may leave its key open
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").open()]
+    held_out = [row for row in rows if "validation/loss" in row]
+    assert len(held_out) >= 3
+    for metric in ("loss", "note_loss", "duration_loss"):
+        logged = [row[f"validation/{metric}"] for row in held_out]
+        assert any(results[f"validation/{metric}"] == pytest.approx(value, rel=1e-4) for value in logged)
+    total = results["test/note_loss"] + results["test/duration_loss"]
+    assert results["test/loss"] == pytest.approx(total, rel=1e-5)
+
+
+def test_a_broken_file_among_good_ones_is_one_line(finished):
+    _, _, _, said = finished
+    lines = [line for line in said.splitlines() if "broken.mid" in line]
+    assert len(lines) == 1 and "1 of 13 MIDI files left out" in lines[0] and "Traceback" not in said
+
+
+def test_samples_are_midi_files_that_can_be_heard_and_read(finished, capsys):
+    _, _, workdir, _ = finished
+    sample.main(["program", f"--workdir={workdir}", "--num=5"])
+    written = [path.rpartition("/")[2] for path in capsys.readouterr().out.split()]
+    assert written == [
+        *(f"passage_{i}.mid" for i in range(1, 6)),
+        "passage.mp3",
+        "passage_roll.png",
+        "passage_score.png",
+    ]
+    file = mido.MidiFile(workdir / "samples" / "passage_1.mid")
+    struck = [message for message in file.tracks[1] if message.type == "note_on" and message.velocity]
+    assert 1 <= len(struck) <= composing.NOTES
+
+
+def toy(notes=("C4", "D4", "F#4", "START", "rest"), train=(), validation=()):
+    """A data set of given tokens; START is 3, a quarter note 1, two are 2."""
+
+    def windows(tokens):
+        note, duration = np.array(tokens, np.int32).reshape(-1, 2).T
+        return Windows({"note": note, "duration": duration}, np.arange(max(0, len(note) - 2)), 3)
+
+    return Music(
+        "toy",
+        windows(train),
+        None,
+        windows(validation),
+        notes=notes,
+        durations=(Fraction(0), Fraction(1), Fraction(2)),
+    )
+
+
+def rows(note, duration):
+    return Events(np.array(note, np.int32), np.array(duration, np.int32))
+
+
+def test_a_passage_ends_with_start():
+    events = composing.until_end(toy(), rows([[0, 3, 1], [3, 0, 0], [0, 1, 2]], [[1, 1, 2], [2, 1, 1], [1, 2, 1]]))
+    np.testing.assert_array_equal(events.note, [[0, 3, 3], [3, 3, 3], [0, 1, 2]])
+    np.testing.assert_array_equal(events.duration, [[1, 0, 0], [0, 0, 0], [1, 2, 1]])
+    one = composing.first_of(toy(), Passage(events, np.ones((3, 3, 5)), np.ones((3, 3, 4))))
+    assert (one.events.note.tolist(), one.probabilities.shape, one.attention.shape) == ([0], (1, 5), (1, 4))
+    assert [len(notes) for notes in composing.notes_of(toy(), events)] == [1, 0, 3]
+
+
+def test_keys_are_of_what_sounds_as_long_as_it_does():
+    data = toy()
+    events = rows([[0, 1, 1, 4], [0, 2, 3, 3], [3, 3, 3, 3]], [[1, 1, 2, 2], [2, 2, 0, 0], [0, 0, 0, 0]])
+    counts = composing.pitch_classes(data, events)
+    expected = np.zeros((3, 12))
+    expected[0, [0, 2]], expected[1, [0, 6]] = (1, 3), (2, 2)
+    np.testing.assert_array_equal(counts, expected)
+    # C and D are in one scale; no major scale has both C and F sharp but G major, which has both
+    assert composing.share_in_key(counts) == pytest.approx(1.0)
+    f_major = np.zeros((3, 12))
+    f_major[:, [5, 7, 9, 10, 0, 2, 4]] = 1
+    assert composing.share_in_key_of(counts, f_major) == pytest.approx((1.0 + 0.5) / 2)  # a silent one doesn't count
+    assert np.isnan(composing.share_in_key(counts[2:]))
+
+
+def test_copied_runs_are_counted(monkeypatch):
+    monkeypatch.setattr(composing, "RUN", 3)
+    train = [(3, 0), (0, 1), (1, 1), (2, 1), (0, 2), (3, 0), (1, 1), (1, 1), (1, 1)]
+    data = toy(train=train)
+    written = rows([[0, 1, 2, 0], [1, 1, 1, 3], [1, 2, 3, 1]], [[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 1]])
+    # of the first, (0, 1, 2) is copied and (1, 2, 0) has another duration; of the second, its only whole run is copied
+    assert composing.share_copied(data, written) == pytest.approx(2 / 3)
+    assert np.isnan(composing.share_copied(data, rows([[0, 1]], [[1, 1]])))
+
+
+def test_passages_learnt_from_are_within_a_piece():
+    data = toy(train=[(3, 0), (0, 1), (1, 1), (2, 1), (3, 0), (1, 2), (2, 2), (3, 0), (0, 1), (0, 2), (0, 1), (1, 1)])
+    found = composing.passages_learnt_from(data, 3)
+    assert sorted(map(tuple, found.note.tolist())) == [(0, 0, 0), (0, 0, 1), (0, 1, 2)]
+    assert (found.duration[(found.note == [0, 0, 1]).all(axis=1)] == [2, 1, 1]).all()
+    assert len(composing.passages_learnt_from(data, 5).note) == 0
+
+
+def test_stretches_are_cut_to_the_length_of_what_was_written():
+    stretches, written = rows([[0, 1, 2]], [[1, 2, 1]]), rows([[1, 3, 3], [3, 3, 3]], [[2, 0, 0], [0, 0, 0]])
+    cut = composing.as_long_as(toy(), stretches, written)
+    assert (cut.note.tolist(), cut.duration.tolist()) == ([[0, 3, 3]], [[1, 0, 0]])
+
+
+def test_attention_is_laid_out_over_the_passage():
+    weights = np.array([[0.5, 0.2, 0.3], [0.1, 0.3, 0.6], [0.7, 0.1, 0.2], [0.2, 0.3, 0.5]])
+    nan = np.nan
+    expected = [[1.0, nan, nan, nan], [0.4, 0.6, nan, nan], [0.7, 0.1, 0.2, nan], [nan, 0.2, 0.3, 0.5]]
+    np.testing.assert_allclose(music_rnn.attention_over_passage(weights), expected)
+
+
+def test_held_out_phrases_come_from_within_pieces():
+    note = np.array([[3, 0, 1, 2], [0, 1, 2, 0], [1, 2, 0, 1], [1, 2, 3, 3]], np.int32)
+    source = ArraySource({"note": note, "duration": note * 0 + 1})
+    data = dataclasses.replace(toy(), test=source)
+    config = phrase_rnn.Config(phrase_length=3, continuation_length=1)
+
+    class Run:
+        pass
+
+    run = Run()
+    run.data, run.config = data, config
+    phrases, continuations = phrase_rnn.held_out(run, 2)
+    whole = np.concatenate([phrases.note, continuations.note], axis=1)
+    assert sorted(whole.tolist()) == [[0, 1, 2, 0], [1, 2, 0, 1]]
+    assert phrases.note.shape == (2, 3) and continuations.note.shape == (2, 1)
+
+
+def test_a_continuation_is_a_track_of_its_own():
+    phrases, continuations = rows([[0, 4], [1, 0]], [[2, 1], [1, 1]]), rows([[1, 2], [3, 3]], [[1, 2], [0, 0]])
+    first, second = phrase_rnn.joined(toy(), phrases, continuations)
+    # C for two quarter notes, a rest of one, then D and F sharp; D and C, and the end
+    q = TICKS
+    np.testing.assert_array_equal(first, [[0, 2 * q, 60, 0], [3 * q, q, 62, 1], [4 * q, 2 * q, 66, 1]])
+    np.testing.assert_array_equal(second, [[0, q, 62, 0], [q, q, 60, 0]])
+
+
+def test_the_book_s_sizes_are_known_without_the_data():
+    for config, count in ((music_rnn.PRESETS["cello"], 1_138_122), (music_rnn.PRESETS["cello_regularised"], 1_670_052)):
+        parts = music_rnn.parts(config, music_rnn.blank(config))
+        assert count_parameters(parts).total == count
+    assert music_rnn.PRESETS["cello"].recurrent_activation == "hard_sigmoid"  # Keras's, in the book's day
+    plain = dataclasses.replace(music_rnn.PRESETS["cello"], attention=False)
+    assert count_parameters(music_rnn.parts(plain, music_rnn.blank(plain))).total == 1_137_865
+
+
+@pytest.mark.parametrize("preset", ["cello", "cello_regularised"])
+def test_the_book_s_run_has_its_data(preset, data_dir):
+    config = dataclasses.replace(music_rnn.PRESETS[preset], data_dir=str(data_dir))
+    data = music_rnn.load(config)
+    stand_in = music_rnn.blank(config)
+    assert (len(data.notes), len(data.durations)) == (len(stand_in.notes), len(stand_in.durations))
+    keys = 12 if preset == "cello_regularised" else 1
+    assert (len(data.train), len(data.validation), data.test) == (22_376 * keys, 5_595, None)
+    assert (config.optimizer, config.learning_rate, config.batch_size) == ("rmsprop", 1e-3, 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "texts"),
+    [
+        ("music_rnn", ["--dataset=cello"], ["--dataset=cello", "--data_dir"]),
+        ("music_rnn", ["--dataset=digits"], ["--dataset=digits", "melodies"]),
+        ("music_rnn", ["--transpose=3"], ["--transpose=3", "two numbers"]),
+        ("music_rnn", ["--transpose=1,3"], ["--transpose=1,3"]),
+        ("music_rnn", ["--hold_out=songs"], ["--hold_out=songs"]),
+        ("music_rnn", ["--sequence_length=0"], ["--sequence_length"]),
+        ("music_rnn", ["--note_temperature=-1"], ["--note_temperature=-1"]),
+        ("music_rnn", ["--dropout_rate=1"], ["--dropout_rate=1"]),
+        ("music_rnn", ["--train_examples=99999"], ["--train_examples=99999"]),
+        ("phrase_rnn", ["--phrase_length=0"], ["--phrase_length=0"]),
+        ("phrase_rnn", ["--continuation_length=0"], ["--continuation_length=0"]),
+    ],
+)
+def test_bad_input_is_one_line(name, flags, texts, folder, own_cache, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    with pytest.raises(SystemExit, match="2"):
+        main(
+            EXPERIMENTS[name],
+            "about",
+            ["program", f"--workdir={workdir}", *TINY, *LENGTHS[name], f"--dataset=midi:{folder}", *flags],
+        )
+    (line,) = (text for text in capsys.readouterr().err.splitlines() if text.startswith("error: "))
+    assert all(text in line for text in texts), line
+    assert not (workdir / "flags.json").exists()
+
+
+def test_a_folder_of_broken_files_is_one_line(own_cache, tmp_path, capsys):
+    (tmp_path / "broken.mid").write_bytes(b"MThd and then nothing")
+    with pytest.raises(SystemExit, match="2"):
+        main(music_rnn.EXPERIMENT, "about", ["program", f"--workdir={tmp_path}/run", f"--dataset=midi:{tmp_path}"])
+    (line,) = (text for text in capsys.readouterr().err.splitlines() if text.startswith("error: "))
+    assert "broken.mid" in line and str(tmp_path) in line

@@ -1,0 +1,115 @@
+"""A writer at the terminal, or behind a pipe, with a network that knows an alphabet."""
+
+import dataclasses
+import io
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import text_rnn, write
+from experiments.experiment import Run
+from experiments.restore import Restored
+from gdl_jax.data.text import SEPARATOR
+from gdl_jax.models.text_rnn import Boldness
+
+TEXT = "\n\n\n\n\n\n".join("a b c d e f g h i j k l m n o p q r s t u v w x y z " * 2 for _ in range(12))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Untrained, which is as good as any other for what is tested here."""
+    path = tmp_path_factory.mktemp("text") / "alphabet.txt"
+    path.write_text(TEXT)
+    small = text_rnn.PRESETS["small"]
+    config = dataclasses.replace(
+        small, dataset=f"text:{path}", embedding_size=4, hidden_units=8, sequence_length=5, token_type="word"
+    )
+    data = text_rnn.load(config)
+    learner = text_rnn.build(config, data, None)
+    state = jax.jit(learner.init)(jax.random.key(0), {"tokens": np.zeros((1, 6), np.int32)})
+    return Run(config, data, learner, state, jax.random.key(1), 0, path.parent)
+
+
+def likeliest(run, story):
+    """By sorting a plain list: the ten likeliest words after a story, the unknown one left out."""
+    words = [SEPARATOR] * 5 + list(story)
+    module = text_rnn.parts(run.config, run.data)["network"].module
+    context = run.data.vocabulary.encode(words)[-5:]
+    logits = np.asarray(module.apply({"params": run.state.params["network"]}, context[None], False), float)[0, 0]
+    shares = np.exp(logits) / np.exp(logits[1:]).sum()
+    ranked = sorted(range(1, len(logits)), key=lambda number: -logits[number])[:10]
+    return [(run.data.vocabulary.words[number], shares[number]) for number in ranked]
+
+
+def test_a_number_picks_a_word_adds_and_undo_takes_back(run, capsys):
+    third = likeliest(run, ["a"])[2][0]
+    story = write.session(run, ["a"], Boldness(), ["3", "X y", "unicorn", ":undo", "z", ":quit", "b"])
+    assert story == [word for word in ("a", third, "z") if word != SEPARATOR]
+    said = capsys.readouterr().err
+    assert said.count("the model does not know unicorn") == 1
+    assert write.session(run, ["a"], Boldness(), [":undo", "b"]) == ["a", "b"]  # the prompt stays
+
+
+def test_the_ten_likeliest_are_offered_with_their_probabilities(run, capsys):
+    write.session(run, ["a", "b"], Boldness(), [])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1] == "a b" and lines[-1] == "> "
+    offered = [line.split(maxsplit=2) for line in lines[2:-1]]
+    expected = likeliest(run, ["a", "b"])
+    assert [number for number, _, _ in offered] == [str(i) for i in range(1, 11)]
+    assert [name.replace("(the end)", SEPARATOR) for _, _, name in offered] == [word for word, _ in expected]
+    for (_, share, _), (_, exact) in zip(offered, expected, strict=True):
+        assert float(share.rstrip("%")) == pytest.approx(100 * exact, abs=0.06)
+
+
+def test_an_empty_line_draws_and_another_try_draws_anew(run):
+    greedy = likeliest(run, ["a"])[0][0]
+    assert write.session(run, ["a"], Boldness(0.0), [""]) == [word for word in ("a", greedy) if word != SEPARATOR]
+    tries = {tuple(write.session(run, ["a"], Boldness(3.0), [*["", ":undo"] * n, ""])) for n in range(8)}
+    assert len(tries) > 2
+
+
+def test_the_end_ends_it(run, capsys):
+    params = run.state.params["network"]
+    bias = params["words"]["bias"].at[run.data.vocabulary.index[SEPARATOR]].set(20.0)
+    params = {"network": params | {"words": params["words"] | {"bias": bias}}}
+    ending = dataclasses.replace(run, state=run.state.replace(params=params))
+    for line in ("1", ""):
+        assert write.session(ending, ["a"], Boldness(), [line, "b"]) == ["a"]
+    assert "  1  100.0%  (the end)" in capsys.readouterr().err
+
+
+@pytest.fixture
+def piped(run, monkeypatch, capsys):
+    """Runs the script on bytes from a pipe; returns what it wrote to standard output and error."""
+
+    def pipe(text, *flags):
+        monkeypatch.setattr(write, "restore", lambda workdir, warn: Restored(text_rnn.EXPERIMENT, run, run.state))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+        write.main(["program", "--workdir=runs/x", *flags])
+        said = capsys.readouterr()
+        return said.out, said.err
+
+    return pipe
+
+
+def test_behind_a_pipe_the_story_alone_is_on_standard_output(piped):
+    out, _ = piped(b"b\nc\xff\nd , e\n\nq".replace(b"\n\n", b"\n"), "--prompt=A")
+    assert out == "a b q\n"  # c\xff and the comma are unknown
+
+
+def test_a_prompt_of_unknown_words_only_is_one_line(piped, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        piped(b"", "--prompt=unicorns, dragons")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --prompt=unicorns, dragons: the model knows none of these words")
+
+
+def test_a_run_of_something_else_is_refused(run, monkeypatch, capsys):
+    other = text_rnn.EXPERIMENT._replace(name="vae")
+    monkeypatch.setattr(write, "restore", lambda workdir, warn: Restored(other, run, run.state))
+    with pytest.raises(SystemExit, match="2"):
+        write.main(["program", "--workdir=runs/x"])
+    assert "holds a run of vae, not of text_rnn" in capsys.readouterr().err

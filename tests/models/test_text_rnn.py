@@ -1,0 +1,205 @@
+"""The networks that write text against ones put together in NumPy; what they write against one token at a time."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.models.text_rnn import Boldness, Config, TextRNN, write_on
+
+V, E, H, B, C = 9, 3, 4, 5, 6
+SMALL = Config(embedding_size=E, hidden_units=H)
+TOKENS = np.random.default_rng(0).integers(0, V, (B, C)).astype(np.int32)
+UNKNOWN = 0
+NO_TOKEN = -1
+PLAIN = {"never": UNKNOWN, "separator": NO_TOKEN}
+
+
+def network(scale=1.0, **changes):
+    """The network, and variables of this scale, biases too."""
+    module, rng = TextRNN(dataclasses.replace(SMALL, **changes), V), np.random.default_rng(1)
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), TOKENS, False))
+    return module, jax.tree.map(lambda leaf: scale * rng.normal(size=leaf.shape).astype(np.float32), shapes)
+
+
+def lstm(params, xs):
+    """(T, F) -> (T, H)."""
+    h, c, states = np.zeros(H), np.zeros(H), []
+    for x in xs:
+        i, f, g, o = np.split(x @ params["kernel"] + h @ params["recurrent_kernel"] + params["bias"], 4)
+        c = special.expit(f) * c + special.expit(i) * np.tanh(g)
+        h = special.expit(o) * np.tanh(c)
+        states.append(h)
+    return np.array(states)
+
+
+def gru(params, xs):
+    """(T, F) -> (T, H), the reset after the product."""
+    h, states = np.zeros(H), []
+    for x in xs:
+        (z, r, a), (hz, hr, ha) = (
+            np.split(sums, 3)
+            for sums in (
+                x @ params["kernel"] + params["bias"],
+                h @ params["recurrent_kernel"] + params["recurrent_bias"],
+            )
+        )
+        z, r = special.expit(z + hz), special.expit(r + hr)
+        h = z * h + (1 - z) * np.tanh(a + r * ha)
+        states.append(h)
+    return np.array(states)
+
+
+def told(params, states):
+    """(T, features) -> logits (T, V)."""
+    if "words" in params:
+        return states @ params["words"]["kernel"] + params["words"]["bias"]
+    vectors = states @ params["to_vector"]["kernel"] + params["to_vector"]["bias"]
+    return vectors @ params["embedding"]["embedding"].T + params["bias"]
+
+
+def written_out(config, params, tokens):
+    """Logits after each token, (T, V); of a bidirectional network, after the last, (1, V)."""
+    cell = {"lstm": lstm, "gru": gru}[config.cell]
+    xs = params["embedding"]["embedding"][tokens]
+    for i in range(config.layers):
+        states = cell(params[f"forward_{i}"], xs)
+        ends = states[-1:]
+        if config.bidirectional:
+            back = cell(params[f"backward_{i}"], xs[::-1])[::-1]
+            ends = np.concatenate([states[-1:], back[:1]], axis=1)
+            states = np.concatenate([states, back], axis=1)
+        xs = states
+    return told(params, ends if config.bidirectional else states)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"cell": "gru", "layers": 2},
+        {"layers": 2, "tied": True},
+        {"layers": 2, "bidirectional": True},
+    ],
+    ids=str,
+)
+def test_it_is_the_one_written_out(changes):
+    module, variables = network(**changes)
+    expected = np.stack([written_out(module.config, variables["params"], tokens) for tokens in TOKENS])
+    last = jax.jit(module.apply, static_argnums=2)(variables, TOKENS, False)
+    np.testing.assert_allclose(last, expected[:, -1:], rtol=1e-4, atol=1e-4)
+    if module.config.bidirectional:
+        return
+    every = TextRNN(dataclasses.replace(module.config, every_position=True), V)
+    np.testing.assert_allclose(every.apply(variables, TOKENS, True), expected, rtol=1e-4, atol=1e-4)
+    assert every.apply(variables, TOKENS, False).shape == (B, 1, V)
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ({}, 1_853_901),  # printed in the book's code
+        ({"layers": 2}, 2_379_213),
+        ({"cell": "gru", "reset_after": False}, 416_900 + 274_176 + 1_071_433),
+        ({"bidirectional": True}, 416_900 + 2 * 365_568 + 2 * 256 * 4169 + 4169),
+        ({"tied": True}, 416_900 + 365_568 + 256 * 100 + 100 + 4169),
+    ],
+    ids=str,
+)
+def test_parameter_counts(changes, count):
+    module = TextRNN(Config(**changes), 4169)
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), np.zeros((1, 20), np.int32), False))
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == count
+
+
+def greedy(module, variables, tokens, steps, carried):
+    """The likeliest tokens but UNKNOWN, one by one, of the written-out network: given all before, or the last C."""
+    tokens, written = list(tokens), []
+    for _ in range(steps):
+        seen = np.array(tokens if carried else tokens[-C:])
+        logits = written_out(module.config, variables["params"], seen)[-1]
+        logits[UNKNOWN] = -np.inf
+        tokens.append(int(logits.argmax()))
+        written.append(tokens[-1])
+    return written
+
+
+@pytest.mark.parametrize(
+    ("changes", "reread", "carried"),
+    [
+        ({"layers": 2}, False, True),
+        ({"cell": "gru"}, False, True),
+        ({}, True, False),
+        ({"bidirectional": True}, False, False),
+    ],
+    ids=["carried", "gru", "reread", "bidirectional"],
+)
+def test_text_is_written_token_by_token(changes, reread, carried):
+    module, variables = network(scale=3.0, **changes)  # on which texts don't come to a standstill
+    written = write_on(module, variables, jax.random.key(0), TOKENS, 12, Boldness(0.0), **PLAIN, reread=reread)
+    assert written.shape == (B, 12)
+    expected = [greedy(module, variables, tokens, 12, carried) for tokens in TOKENS]
+    np.testing.assert_array_equal(written, expected)
+    other = [greedy(module, variables, tokens, 12, not carried) for tokens in TOKENS]
+    assert module.config.bidirectional or expected != other  # the two ways differ here
+
+
+def test_draws_are_as_bold_as_each_row_asks_for_and_never_the_unknown_token():
+    module, variables = network()
+    context = jnp.tile(TOKENS[:1], (3000, 1))
+    boldness = Boldness(jnp.repeat(jnp.array([0.0, 1.0, 1.0]), 1000), jnp.repeat(jnp.array([0, 0, 2]), 1000), 1.0)
+
+    @jax.jit
+    def write(key):
+        return write_on(module, variables, key, context, 1, boldness, **PLAIN)
+
+    drawn = np.asarray(write(jax.random.key(1))).reshape(3, 1000)
+    logits = written_out(module.config, variables["params"], TOKENS[0])[-1]
+    logits[UNKNOWN] = -np.inf
+    shares = special.softmax(logits)
+    assert set(drawn[0]) == {logits.argmax()}
+    np.testing.assert_allclose(np.bincount(drawn[1], minlength=V) / 1000, shares, atol=0.06)
+    assert set(drawn[2]) == set(np.argsort(shares)[-2:]) and UNKNOWN not in drawn
+
+
+@pytest.mark.parametrize("reread", [False, True])
+def test_a_text_that_has_not_begun_does_not_end(reread):
+    module, variables = network(scale=3.0)
+    favourite = int(write_on(module, variables, jax.random.key(0), TOKENS[:1], 1, Boldness(0.0), **PLAIN)[0, 0])
+    assert TOKENS[0, -1] != favourite
+    rules = {"never": UNKNOWN, "separator": favourite, "reread": reread}
+    drawn = np.asarray(write_on(module, variables, jax.random.key(0), TOKENS[:1], 12, Boldness(5.0), **rules))[0]
+    first = np.asarray(write_on(module, variables, jax.random.key(0), TOKENS[:1], 12, Boldness(0.0), **rules))[0]
+    assert first[0] == favourite  # what has begun may end
+    for tokens in (drawn, first):
+        assert not ((tokens[1:] == favourite) & (tokens[:-1] == favourite)).any()
+
+
+def test_dropout_is_on_in_training_only():
+    module, variables = network(dropout_rate=0.5, embedding_dropout_rate=0.5)
+    rngs = {"dropout": jax.random.key(0)}
+    calm = module.apply(variables, TOKENS, False)
+    for changes in ({"dropout_rate": 0.0}, {"embedding_dropout_rate": 0.0}):
+        other = TextRNN(dataclasses.replace(module.config, **changes), V)
+        assert not np.allclose(other.apply(variables, TOKENS, True, rngs=rngs), calm)
+    none = TextRNN(dataclasses.replace(module.config, dropout_rate=0.0, embedding_dropout_rate=0.0), V)
+    np.testing.assert_array_equal(none.apply(variables, TOKENS, True, rngs=rngs), calm)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cell": "elman"}, "--cell=elman: unknown; choose one of lstm, gru"),
+        ({"bidirectional": True, "every_position": True}, "--bidirectional and --every_position"),
+        ({"dropout_rate": 1.0}, "--dropout_rate=1.0"),
+        ({"embedding_dropout_rate": -0.1}, "--embedding_dropout_rate=-0.1"),
+        ({"recurrent_activation": "tanhh"}, "--recurrent_activation=tanhh"),
+    ],
+)
+def test_user_errors(changes, message):
+    with pytest.raises(UserError, match=message):
+        network(**changes)

@@ -1,0 +1,115 @@
+"""Frequencies of draws against exact probabilities, computed in NumPy by sorting plain lists."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from gdl_jax.nn.sampling import sample_logits
+
+LOGITS = np.array([0.3, 2.0, -1.0, 1.1, 0.9, -3.0, 1.7], np.float32)
+DRAWS = 20_000
+draw = jax.jit(sample_logits)
+
+
+def exact(logits, temperature=1.0, top_k=0, top_p=1.0):
+    """What each value's share must be."""
+    weights = np.exp(logits.astype(float) / temperature)
+    ranked = sorted(range(len(logits)), key=lambda value: -weights[value])[: top_k or None]
+    total, taken, kept = sum(weights[value] for value in ranked), 0.0, []
+    for value in ranked:
+        if kept and taken >= top_p * total:
+            break
+        kept.append(value)
+        taken += weights[value]
+    shares = np.zeros(len(logits))
+    shares[kept] = weights[kept] / taken
+    return shares
+
+
+def check(tokens, shares):
+    """Only what may be drawn is, as often as it should be."""
+    counts = np.bincount(np.asarray(tokens), minlength=len(shares))
+    assert not counts[shares == 0].any()
+    if (shares > 0).sum() > 1:
+        assert stats.chisquare(counts[shares > 0], shares[shares > 0] * counts.sum()).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        {},
+        {"temperature": 0.5},
+        {"temperature": 2.5},
+        {"top_k": 1},
+        {"top_k": 3},
+        {"top_k": 99},
+        {"top_p": 0.5},
+        {"top_p": 0.9},
+        {"top_p": 0.0},
+        {"top_k": 4, "top_p": 0.8},
+        {"temperature": 0.7, "top_k": 5, "top_p": 0.85},
+    ],
+    ids=str,
+)
+def test_frequencies_are_the_probabilities(bounds):
+    tokens = draw(jax.random.key(0), jnp.tile(LOGITS, (DRAWS, 1)), **bounds)
+    assert tokens.shape == (DRAWS,) and tokens.dtype == jnp.int32
+    check(tokens, exact(LOGITS, **bounds))
+
+
+def test_the_nucleus_is_of_what_the_temperature_and_top_k_left():
+    """Shares 0.5, 0.3, 0.2: the first two are 0.625 and 0.375 of both, and at temperature 1/2 25/34 and 9/34."""
+    logits = np.log(np.array([0.2, 0.5, 0.3], np.float32))
+    for bounds, kept in (
+        ({"top_p": 0.6}, {1, 2}),
+        ({"top_p": 0.6, "top_k": 2}, {1}),
+        ({"top_p": 0.6, "temperature": 0.5}, {1}),
+        ({"top_p": 0.6, "temperature": 0.5, "top_k": 3}, {1}),
+        ({"top_p": 0.81, "top_k": 0}, {0, 1, 2}),
+    ):
+        tokens = draw(jax.random.key(1), jnp.tile(logits, (500, 1)), **bounds)
+        assert set(np.asarray(tokens).tolist()) == kept, bounds
+
+
+def test_bounds_may_differ_between_rows_and_exclude_nothing_without_changing_a_draw():
+    logits = jax.random.normal(jax.random.key(2), (4, DRAWS // 4, 9))
+    rows = jnp.tile(LOGITS, (4, DRAWS // 4, 1))
+    temperature = jnp.array([0.0, 0.5, 1.0, 1.0])[:, None]
+    top_k, top_p = jnp.array([0, 0, 2, 0])[:, None], jnp.array([1.0, 1.0, 1.0, 0.7])[:, None]
+    tokens = draw(jax.random.key(3), rows, temperature, top_k, top_p)
+    assert (tokens[0] == LOGITS.argmax()).all()
+    for row, bounds in zip(tokens[1:], ({"temperature": 0.5}, {"top_k": 2}, {"top_p": 0.7}), strict=True):
+        check(row, exact(LOGITS, **bounds))
+    plain = draw(jax.random.key(4), logits)
+    np.testing.assert_array_equal(draw(jax.random.key(4), logits, 1.0, 9, 0.9999999), plain)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-30, 1e-6])
+def test_towards_no_temperature_only_the_most_probable_is_left(temperature):
+    logits = jnp.tile(LOGITS * 50, (100, 1))
+    assert (draw(jax.random.key(5), logits, temperature) == LOGITS.argmax()).all()
+    assert (draw(jax.random.key(5), logits, temperature, 3, 0.9) == LOGITS.argmax()).all()
+
+
+def test_what_is_impossible_is_never_drawn_and_of_equals_top_k_keeps_the_first():
+    impossible = LOGITS.copy()
+    impossible[1] = -np.inf
+    for bounds in ({}, {"temperature": 100.0}, {"top_k": 7}, {"temperature": 0.0}):
+        assert not (draw(jax.random.key(6), jnp.tile(impossible, (2000, 1)), **bounds) == 1).any()
+    tokens = draw(jax.random.key(7), jnp.zeros((2000, 5)), 1.0, 2)
+    assert set(np.asarray(tokens).tolist()) == {0, 1}
+
+
+def test_one_program_serves_all_bounds():
+    traces = []
+
+    @jax.jit
+    def counted(*arguments):
+        traces.append(1)
+        return sample_logits(*arguments)
+
+    for bounds in ((1.0, 0, 1.0), (0.0, 3, 0.2), (0.3, 1, 1.0)):
+        counted(jax.random.key(0), LOGITS, *bounds)
+    assert len(traces) == 1
