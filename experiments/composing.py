@@ -10,15 +10,19 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from flax import linen as nn
 
 from experiments.experiment import DTYPES, Part, RunConfig
 from experiments.listening import write_music
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.learner import Learner
 from gdl_jax.data import music
 from gdl_jax.data.dataset import ArraySource, first_examples
 from gdl_jax.data.music import Music
 from gdl_jax.data.notes import in_quarters, pitch_table
 from gdl_jax.evaluation.music import MAJOR_SCALE, OCTAVE, event_roll, pitch_class_counts, scale_consistency
+from gdl_jax.learners.composer import Write, composer
+from gdl_jax.learners.optimizers import make_optimizer
 from gdl_jax.models.events import Events, Passage, Temperatures, Vocabulary
 from gdl_jax.plots.music import attention, note_probabilities, piano_rolls
 
@@ -95,6 +99,13 @@ def network(config: Config, data: Music, module: type) -> dict[str, Part]:
     tokens = jax.ShapeDtypeStruct((1, row.shape[1] - 1), row.dtype)
     vocabulary = Vocabulary(len(data.notes), len(data.durations))
     return {"network": Part(module(config, vocabulary, DTYPES[config.precision]), (tokens, tokens))}
+
+
+def learner(config: Config, data: Music, module: nn.Module, write: Write, axis_name: str | None) -> Learner:
+    """The learner of such a network; `write` is its model's, with `begin` for what stands before a piece."""
+    optimizer = make_optimizer(config.optimizer, config.learning_rate)
+    write = partial(write, begin=data.begin["note"])
+    return composer(module.clone(axis_name=axis_name), write, optimizer, axis_name=axis_name)
 
 
 def beginning(data: Music, length: int) -> Events:

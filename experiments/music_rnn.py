@@ -14,15 +14,12 @@ and the validation loss 7.2. Here the validation loss decides.
 
 import dataclasses
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from experiments import composing
 from experiments.experiment import Experiment
 from experiments.run import main
-from gdl_jax.learners.composer import composer
-from gdl_jax.learners.optimizers import make_optimizer
 from gdl_jax.models import music_rnn as networks
 
 EPOCH = 700  # steps of 32 windows, in the book's 22,376
@@ -69,10 +66,7 @@ def parts(config, data):
 
 def build(config, data, axis_name):
     """The learner."""
-    module = parts(config, data)["network"].module.clone(axis_name=axis_name)
-    optimizer = make_optimizer(config.optimizer, config.learning_rate)
-    write_on = partial(networks.write_on, begin=data.begin["note"])
-    return composer(module, write_on, optimizer, axis_name=axis_name)
+    return composing.learner(config, data, parts(config, data)["network"].module, networks.write_on, axis_name)
 
 
 def write(run, num: int):

@@ -10,7 +10,6 @@ the continuation, of which the network is told all before: they compare with and
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import numpy as np
@@ -19,8 +18,6 @@ from experiments import composing
 from experiments.experiment import Experiment
 from experiments.run import main
 from gdl_jax.data.notes import START, TICKS, TRACK
-from gdl_jax.learners.composer import composer
-from gdl_jax.learners.optimizers import make_optimizer
 from gdl_jax.models import phrase_rnn as networks
 from gdl_jax.models.events import Events
 
@@ -76,10 +73,7 @@ def parts(config, data):
 
 def build(config, data, axis_name):
     """The learner."""
-    module = parts(config, data)["network"].module.clone(axis_name=axis_name)
-    optimizer = make_optimizer(config.optimizer, config.learning_rate)
-    write_phrases = partial(networks.write_phrases, begin=data.begin["note"])
-    return composer(module, write_phrases, optimizer, axis_name=axis_name)
+    return composing.learner(config, data, parts(config, data)["network"].module, networks.write_phrases, axis_name)
 
 
 def held_out(run, num: int) -> tuple[Events, Events]:

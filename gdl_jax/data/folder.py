@@ -93,24 +93,34 @@ def by_split(
     return sources
 
 
-def list_images(root: Path) -> list[str]:
-    """The image files under `root`, in whatever depth, sorted by name relative to it; hidden ones are passed over.
+def list_files(root: Path, kind: str, suffixes: tuple[str, ...]) -> list[str]:
+    """The files under `root` with these endings, however deep, sorted by relative name; hidden ones are passed over.
+
+    Args:
+      root: the folder.
+      kind: what they are called in messages.
+      suffixes: in lower case, with their dots.
 
     Raises:
-      UserError: no such folder, or no image in it.
+      UserError: no such folder, or no such file in it.
     """
     if not root.is_dir():
-        raise UserError(f"{root}: no such folder of images")
+        raise UserError(f"{root}: no such folder of {kind}")
     names = []
     for directory, subdirectories, files in os.walk(root):
         subdirectories[:] = [name for name in subdirectories if not name.startswith(".")]
         inside = Path(directory).relative_to(root)
         names += [
-            (inside / name).as_posix() for name in files if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+            (inside / name).as_posix() for name in files if name.lower().endswith(suffixes) and not name.startswith(".")
         ]
     if not names:
-        raise UserError(f"{root}: no images in it ({', '.join(SUFFIXES)})")
+        raise UserError(f"{root}: no {kind} in it ({', '.join(suffixes)})")
     return sorted(names)
+
+
+def list_images(root: Path) -> list[str]:
+    """The image files under `root`; see `list_files`."""
+    return list_files(root, "images", SUFFIXES)
 
 
 def load(root: Path, image_size: int | None = None) -> DataSet:

@@ -5,7 +5,6 @@ third of a quarter note, in the middle downwards.
 """
 
 import hashlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import mido
 import numpy as np
 
 from gdl_jax.core.errors import UserError
+from gdl_jax.data import folder
 from gdl_jax.data.cache import cached_arrays
 from gdl_jax.data.notes import LENGTH, START, TICKS, TRACK, as_notes
 
@@ -106,23 +106,8 @@ def read_notes(path: Path) -> np.ndarray:
 
 
 def list_files(root: Path) -> list[str]:
-    """The MIDI files under `root`, in whatever depth, sorted by name relative to it; hidden ones are passed over.
-
-    Raises:
-      UserError: no such folder, or no MIDI file in it.
-    """
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder of MIDI files")
-    names = []
-    for directory, subdirectories, files in os.walk(root):
-        subdirectories[:] = [name for name in subdirectories if not name.startswith(".")]
-        inside = Path(directory).relative_to(root)
-        names += [
-            (inside / name).as_posix() for name in files if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        ]
-    if not names:
-        raise UserError(f"{root}: no MIDI files in it ({', '.join(SUFFIXES)})")
-    return sorted(names)
+    """The MIDI files under `root`; see `folder.list_files`."""
+    return folder.list_files(root, "MIDI files", SUFFIXES)
 
 
 def _read_all(root: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -157,10 +142,10 @@ def read_folder(root: Path, names: Sequence[str]) -> Folder:
     broken = [f"{name}: {reason}" for name, reason in zip(names, stored["reasons"].tolist(), strict=True) if reason]
     if not read:
         raise UserError(f"{root}: none of {len(names)} MIDI files can be read; {broken[0]}")
-    folder = Folder([name for name, _ in read], [piece for _, piece in read], broken, digest.hexdigest())
+    contents = Folder([name for name, _ in read], [piece for _, piece in read], broken, digest.hexdigest())
     if broken:
-        sys.stderr.write(f"{root}: {folder.note}\n")
-    return folder
+        sys.stderr.write(f"{root}: {contents.note}\n")
+    return contents
 
 
 def write_notes(
