@@ -40,6 +40,17 @@ def workdir(values: flags.FlagValues) -> Path:
     return Path(values.workdir)
 
 
+def _report_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Python's own report, but for one error that is none.
+
+    When one of a checkpoint's arrays can't be written or read, orbax raises at once and closes its event loop;
+    TensorStore's threads then find it closed as they finish the other arrays. The one line about the checkpoint says
+    what there is to say.
+    """
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
+
+
 def leave_if_asked(stop: Stop) -> None:
     """Ends a tool that was asked to stop (SIGTERM, Ctrl-C) between two pieces of work, with exit code 0."""
     if stop.asked:
@@ -53,6 +64,7 @@ def run(main: Callable[[flags.FlagValues], None], about: str, values: flags.Flag
     What the user can mend is one line on standard error and exit code 2.
     """
     logging.set_verbosity(logging.FATAL)  # libraries log their errors, traceback and all, before they raise them
+    sys.unraisablehook = _report_unraisable
     try:
         rest = values(list(argv))[1:]
         if values.help:

@@ -210,6 +210,29 @@ def test_a_full_disk_is_one_line(tmp_path):
         subprocess.run(["umount", "-l", str(tmp_path)], check=False)
 
 
+def test_what_cannot_be_raised_is_reported_unless_it_is_a_loop_closed_by_a_failed_checkpoint():
+    program = """
+from experiments import command
+
+class Dies:
+    def __init__(self, text):
+        self.text = text
+
+    def __del__(self):
+        raise RuntimeError(self.text)
+
+def main(_):
+    Dies("Event loop is closed")
+    Dies("something else")
+
+command.run(main, "about", command.new_flags(), ["program"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "something else" in done.stderr
+    assert "Event loop" not in done.stderr
+
+
 def test_the_workdir_of_another_experiment_is_refused(tmp_path):
     assert run(tmp_path, "--steps=1").returncode == 0
     done = subprocess.run(
