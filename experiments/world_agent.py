@@ -48,7 +48,7 @@ class Memory(NamedTuple):
       params: what it has learnt.
       digest: as a vision's.
       vision: the digest of the vision whose codes it has learnt from.
-      frames: the kind of frames that this vision was shown, a name of `world_rollouts.FRAMES`.
+      frames: the kind of frames that this vision was shown, a name of `world_game.FRAMES`.
       first_mean, first_log_var: (N, z), codes of the first frames of episodes.
     """
 
@@ -72,7 +72,8 @@ def _restored(flag: str, workdir: str, expected: str, load=None) -> Run:
         raise UserError(f"--{flag}={workdir}: {error}") from error
 
 
-def _digest(params: Any) -> str:
+def digest_of(params: Any) -> str:
+    """Tells parameters from others."""
     contents = hashlib.sha256()
     for leaf in jax.tree.leaves(params):
         contents.update(np.asarray(leaf).tobytes())
@@ -94,7 +95,7 @@ def load_vision(workdir: str) -> Vision:
     name = f"{Path(workdir).name} at step {run.step}, seed {run.config.seed}"
     modules = networks["encoder"].module, networks["decoder"].module
     learnt = params["encoder"], params["decoder"]
-    return Vision(name, _digest(learnt), run.config.z_dim, *modules, *learnt)
+    return Vision(name, digest_of(learnt), run.config.z_dim, *modules, *learnt)
 
 
 def load_memory(workdir: str) -> Memory:
@@ -106,5 +107,5 @@ def load_memory(workdir: str) -> Memory:
     run = _restored("memory", workdir, "world_memory")
     network, params = world_memory.parts(run.config, run.data)["memory"].module, run.state.params["memory"]
     made_by = run.data.made_by
-    origin = _digest(params), made_by["vision"], made_by["frames"]
+    origin = digest_of(params), made_by["vision"], made_by["frames"]
     return Memory(network, params, *origin, *run.data.train.first_codes(DREAM_STARTS))

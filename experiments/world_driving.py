@@ -7,16 +7,17 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from experiments.world_rollouts import FRAMES, make_worlds
+from experiments.world_game import FRAMES, make_worlds
 from gdl_jax.envs.car_racing.car import FPS, Car
 from gdl_jax.envs.car_racing.picture import draw_view
 from gdl_jax.envs.car_racing.scene import Scene, choose
-from gdl_jax.envs.car_racing.simulation import reset, step
+from gdl_jax.envs.car_racing.simulation import Dynamic, reset, step
 from gdl_jax.envs.car_racing.track import Track
 from gdl_jax.envs.dream import Dream
 from gdl_jax.envs.dream import EnvParams as DreamParams
+from gdl_jax.envs.rollouts import Policy
 from gdl_jax.models.agent import Agent, Knowledge, act, empty_mind, told
-from gdl_jax.models.controller import driving_controls
+from gdl_jax.models.controller import controller_actions, driving_controls
 
 
 class Drive(NamedTuple):
@@ -108,6 +109,40 @@ def drive(agent: Agent, knowledge: Knowledge, controllers: Any, keys: jax.Array,
     zeros = jnp.zeros((individuals, episodes))
     mind = empty_mind(agent, individuals * episodes)
     return lax.while_loop(running, body, (jnp.int32(0), start, mind, zeros > 0, Drive(zeros, zeros, zeros, zeros)))[-1]
+
+
+def driver(
+    agent: Agent,
+    knowledge: Knowledge,
+    controller: Any,
+    see: Callable[[Dynamic], jax.Array],
+    actions: jax.Array,
+    instead: jax.Array,
+) -> Policy:
+    """The agent as a policy for `rollout`, whose states are then pairs of what the game's are and the last reward.
+
+    Args:
+      controller: the controller's parameters.
+      see: the frame of a state of the game.
+      actions: (T, 3), what is done in some steps.
+      instead: (T,) bool, the steps in which it is.
+
+    Returns:
+      The policy; its memory is the step's number and the mind, `(0, empty_mind(agent, 1))` at first.
+    """
+    choice = control(agent, jax.tree.map(lambda leaf: leaf[None], controller), 1)
+
+    def policy(memory, state, key):
+        (number, mind), (now, reward) = memory, state
+
+        def choose(*known):
+            return jnp.where(instead[number], controller_actions(actions[number]), choice(*known))
+
+        noise = jax.random.normal(key, (1, agent.memory.config.z_dim))
+        action, _, mind = act(agent, knowledge, choose, see(now)[None], noise, told(mind, reward[None]))
+        return (number + 1, mind), action[0]
+
+    return policy
 
 
 def dream_returns(agent: Agent, dream: Dream, params: DreamParams, controllers: Any, keys: jax.Array) -> jax.Array:

@@ -17,9 +17,9 @@ the frames are beside the road.
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,27 +27,25 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments import command
+from experiments.restore import restore
+from experiments.world_agent import digest_of
+from experiments.world_controller import mean_controller
+from experiments.world_driving import driver
+from experiments.world_game import FRAMES, make_worlds
 from gdl_jax.core import flags as config_flags
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.loop import Stop
 from gdl_jax.data.shards import has_shard, read_notes, write_shard
 from gdl_jax.envs.car_racing import policies
-from gdl_jax.envs.car_racing.colours import default_colours
-from gdl_jax.envs.car_racing.env import PICTURES
-from gdl_jax.envs.car_racing.scene import Scene, choose, rasterise
-from gdl_jax.envs.car_racing.simulation import BOOK_PARAMS, Dynamic, EnvParams, reset, step
-from gdl_jax.envs.car_racing.track import Track, make_track
+from gdl_jax.envs.car_racing.scene import choose
+from gdl_jax.envs.car_racing.simulation import reset, step
 from gdl_jax.envs.rollouts import open_loop, rollout
+from gdl_jax.models.agent import Agent, Knowledge, empty_mind
 
 POLICIES = {
     "held_uniform": policies.held_uniform,
     "book_2020": policies.book_2020,
     "brownian": lambda key, steps, hold: policies.brownian(key, steps),
-}
-# name -> parameters of the game, and (scene, all that changes) -> frame
-FRAMES: Mapping[str, tuple[EnvParams, Callable[[Scene, Dynamic], jax.Array]]] = {
-    "gymnasium": (EnvParams(), PICTURES["gymnasium64"][1]),
-    "book": (BOOK_PARAMS, PICTURES["book"][1]),
 }
 
 
@@ -57,6 +55,8 @@ class Config:
     steps: int = 300  # of each episode
     policy: str = "held_uniform"  # held_uniform (the book's of 2019), book_2020, brownian
     hold: int = 5  # steps that an action is held for; brownian has a new one at each
+    driver: str = ""  # workdir of a controller, which drives but for a random share (0 to 1) of each episode
+    start_anywhere: bool = False  # on any tile of the track, not always on the first
     frames: str = "gymnasium"  # gymnasium (opening zoom) or book (constant zoom), both 64x64
     shard_episodes: int = 50  # in a shard, which has to fit into memory; divides the episodes
     seed: int = 0  # decides tracks and actions
@@ -79,44 +79,94 @@ PRESETS = {
 }
 
 
-def make_worlds(keys: jax.Array, playfield: float) -> tuple[Track, Scene]:
-    """A random track for each key (N,), and their scenes, each array with a leading axis of N."""
-    tracks = jax.vmap(make_track)(keys)
-    return tracks, jax.lax.map(lambda track: rasterise(track, default_colours(), playfield), tracks)
+class Driver(NamedTuple):
+    """Who drives where it is not left to chance.
+
+    Attributes:
+      agent: its networks.
+      learnt: what vision and memory know, and the controller's parameters.
+      digest: tells it from others.
+    """
+
+    agent: Agent
+    learnt: tuple[Knowledge, Any]
+    digest: str
 
 
-def collect(config: Config, key: jax.Array, episodes: int) -> dict[str, jax.Array]:
-    """Episodes as shards have them, but for the frames' first two axes, which are (T, E). Compiled; one shard."""
+def _load_driver(config: Config) -> Driver:
+    try:
+        experiment, run, _ = restore(Path(config.driver), warn=lambda text: sys.stderr.write(text + "\n"))
+        if experiment.name != "world_controller":
+            raise UserError(f"holds a run of {experiment.name}, not of world_controller")
+        if run.config.frames != config.frames:
+            raise UserError(f"drives by --frames={run.config.frames}, not {config.frames}")
+    except UserError as error:
+        raise UserError(f"--driver={config.driver}: {error}") from error
+    controller = mean_controller(run)
+    return Driver(run.data.agent, (run.data.knowledge, controller), f"{run.data.digest} {digest_of(controller)}")
+
+
+def collect(
+    config: Config, key: jax.Array, episodes: int, agent: Agent | None = None, learnt: tuple[Knowledge, Any] = ()
+) -> dict[str, jax.Array]:
+    """Episodes as shards have them, but for the frames' first two axes, which are (T, E). Compiled; one shard.
+
+    Args:
+      config: the rollouts'.
+      key: of tracks, actions and noise.
+      episodes: E.
+      agent, learnt: of the driver, if there is one.
+    """
     params, draw = FRAMES[config.frames]
     world_key, policy_key = jax.random.split(key)
+    start_key, share_key, drive_key = jax.random.split(jax.random.fold_in(key, 1), 3)
     tracks, scenes = make_worlds(jax.random.split(world_key, episodes), params.playfield)
     keys = jax.random.split(policy_key, episodes)
     actions = jax.vmap(lambda key: POLICIES[config.policy](key, config.steps, config.hold))(keys)  # (E, T, 3)
+    starts = jnp.zeros(episodes, jnp.int32)
+    if config.start_anywhere:
+        starts = jax.random.randint(start_key, (episodes,), 0, tracks.count)
 
-    def episode(number, track, actions):
-        def advance(now, action, key):
-            return step(track, now, action, params)
+    def by_chance(key):
+        """(T,), which actions are random: a share of them that is itself drawn from U(0, 1)."""
+        share_key, which_key = jax.random.split(key)
+        drawn = jax.random.uniform(which_key, (-(-config.steps // config.hold),)) < jax.random.uniform(share_key)
+        return jnp.repeat(drawn, config.hold)[: config.steps]
 
-        def record(now, action, reward, after):
-            return draw(choose(scenes, number), now), reward
+    def episode(number, track, start, actions, share_key, drive_key):
+        def see(now):
+            return draw(choose(scenes, number), now)
 
-        no_key = jax.random.key(0)  # all that is random is in the actions
-        found = rollout(advance, open_loop(actions), reset(track, params), 0, no_key, config.steps, record)
-        frames, reward = found.records
+        def advance(state, action, key):
+            after, reward, *rest = step(track, state[0], action, params)
+            return (after, reward), reward, *rest
+
+        def record(state, action, reward, after):
+            return see(state[0]), action, reward
+
+        if agent is None:
+            policy, memory = open_loop(actions), 0
+        else:
+            policy = driver(agent, *learnt, see, actions, by_chance(share_key))
+            memory = 0, empty_mind(agent, 1)
+        first = reset(track, params, start), jnp.float32(0)
+        found = rollout(advance, policy, first, memory, drive_key, config.steps, record)
+        frames, action, reward = found.records
         done = found.terminated & (jnp.arange(config.steps) == found.length - 1)
-        return frames, {"action": actions, "reward": reward, "done": done, "length": found.length}
+        return frames, {"action": action, "reward": reward, "done": done, "length": found.length}
 
-    frames, rows = jax.vmap(episode, out_axes=(1, 0))(jnp.arange(episodes), tracks, actions)
+    share_keys, drive_keys = (jax.random.split(key, episodes) for key in (share_key, drive_key))
+    each = jnp.arange(episodes), tracks, starts, actions, share_keys, drive_keys
+    frames, rows = jax.vmap(episode, out_axes=(1, 0))(*each)
     return rows | {"frames": frames}
 
 
-def _check_same(root: Path, config: Config) -> None:
-    """All shards that are there must be of this config.
+def _check_same(root: Path, now: dict[str, Any]) -> None:
+    """All shards that are there must have these notes.
 
     Raises:
-      UserError: they are of another; names the flags that changed.
+      UserError: they have others; names the flags that changed.
     """
-    now = dataclasses.asdict(config)
     for path in sorted(root.glob("[0-9]*.json")):
         changed = config_flags.changed(read_notes(root, int(path.stem)), now, ignore=("episodes",))
         if changed:
@@ -126,15 +176,18 @@ def _check_same(root: Path, config: Config) -> None:
 def _main(values: flags.FlagValues) -> None:
     config = dataclasses.replace(PRESETS[values.config], **config_flags.chosen(Config, values))
     root = Path(values.out)
-    _check_same(root, config)
-    run = jax.jit(collect, static_argnums=(0, 2))
     notes = dataclasses.asdict(config)
+    agent, learnt = None, ()
+    if config.driver:
+        agent, learnt, notes["driver"] = _load_driver(config)
+    _check_same(root, notes)
+    run = jax.jit(collect, static_argnums=(0, 2, 3))
     with Stop() as stop, tqdm(total=config.episodes * config.steps, unit=" frames", disable=None) as bar:
         for number in range(config.episodes // config.shard_episodes):
             if not has_shard(root, number):
                 command.leave_if_asked(stop)
                 key = jax.random.fold_in(jax.random.key(config.seed), number)
-                rows = jax.device_get(run(config, key, config.shard_episodes))
+                rows = jax.device_get(run(config, key, config.shard_episodes, agent, learnt))
                 write_shard(root, number, rows | {"frames": rows["frames"].swapaxes(0, 1)}, notes)
             bar.update(config.shard_episodes * config.steps)
     sys.stderr.write(f"{config.episodes} episodes of {config.steps} steps: {root}\n")

@@ -64,3 +64,9 @@ def driving_controls(action: jax.Array) -> jax.Array:
     """
     steering, pedals = action[..., :1], action[..., 1:]
     return jnp.concatenate([steering, (pedals + 1) / 2], axis=-1)
+
+
+def controller_actions(controls: jax.Array) -> jax.Array:
+    """The controller's actions (..., 3) in [-1, 1] that `driving_controls` makes these controls of."""
+    steering, pedals = controls[..., :1], controls[..., 1:]
+    return jnp.concatenate([steering, 2 * pedals - 1], axis=-1)

@@ -12,12 +12,16 @@ import pytest
 from experiments import world_controller, world_encode, world_memory, world_models, world_rollouts, world_vae
 from experiments.restore import restore
 from experiments.run import main
-from experiments.world_driving import control, dream_film, dream_returns, drive, film
+from experiments.world_driving import control, dream_film, dream_returns, drive, driver, film
+from experiments.world_game import FRAMES, make_worlds
 from gdl_jax.data.shards import has_shard, read_shard
+from gdl_jax.envs.car_racing.simulation import reset, step
 from gdl_jax.envs.dream import Dream
 from gdl_jax.envs.dream import EnvParams as DreamParams
+from gdl_jax.envs.rollouts import rollout
 from gdl_jax.models.agent import act, empty_mind, told
 from gdl_jax.models.mdn_rnn import transition
+from gdl_jax.models.world_vae import encode_frames
 from tests.core.parallel_worker import environment
 from tests.experiments import worlds
 
@@ -218,6 +222,69 @@ def test_many_controllers_dream_as_each_of_them_alone(game, temperature):
         for j in range(2):
             shot = one(jax.tree.map(lambda leaf, i=i: leaf[i], population), keys[j])
             assert returns[i, j] == shot["reward"].sum()
+
+
+def test_a_driver_drives_where_no_action_is_given_and_remembers_what_was_done(game):
+    agent = game.agent._replace(sampled=False)
+    params, draw = FRAMES["gymnasium"]
+    tracks, scenes = make_worlds(jax.random.split(jax.random.key(4), 1), params.playfield)
+    track, scene = jax.tree.map(lambda leaf: leaf[0], (tracks, scenes))
+    idle = jax.tree.map(lambda leaf: jnp.zeros_like(leaf[0]), controllers(game, 1))
+    actions = jnp.array([[1.0, 0.0, 0.25], [-0.5, 1.0, 0.0], [0.3, 0.6, 0.1]])
+    instead = jnp.array([True, False, True])
+
+    def advance(state, action, key):
+        after, reward, *rest = step(track, state[0], action, params)
+        return (after, reward), reward, *rest
+
+    def record(state, action, reward, after):
+        return draw(scene, state[0]), action, reward
+
+    policy = driver(agent, game.knowledge, idle, lambda now: draw(scene, now), actions, instead)
+    first = reset(track, params), jnp.float32(0)
+    found = jax.jit(rollout, static_argnums=(0, 1, 5, 6))(
+        advance, policy, first, (0, empty_mind(agent, 1)), jax.random.key(0), 3, record
+    )
+    frames, done, rewards = found.records
+    np.testing.assert_allclose(done, [actions[0], [0.0, 0.5, 0.5], actions[2]], atol=1e-6)
+    z, _ = encode_frames(agent.encoder, game.knowledge.encoder, frames)
+    came_with_z = (jnp.pad(rewards, (1, 0))[:3] > 0).astype(jnp.float32)
+    variables, carry = {"params": game.knowledge.memory}, agent.memory.zero_carry(1)
+    _, _, carry = agent.memory.apply(variables, z[None], done[None], came_with_z[None], carry)
+    _, mind = found.memory
+    for stepped, whole in zip(mind.carry, carry, strict=True):
+        np.testing.assert_allclose(stepped, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_rollouts_of_a_driver_know_whose_they_are(world, tmp_path, capsys):
+    """Random actions are taken in some steps, the driver's in others; another driver's are not mixed in."""
+    controller = [f"--workdir={tmp_path / 'controller'}", *worlds.controller(world)]
+    main(world_controller.EXPERIMENT, "about", ["program", *controller, "--steps=2"])
+    driven = (f"--driver={tmp_path / 'controller'}", "--hold=2")
+    worlds.rollouts(tmp_path, 10, *driven)
+    worlds.rollouts(tmp_path / "by_chance", 10, "--hold=2")
+    shard = read_shard(tmp_path / "rollouts", 0)
+    by_chance = read_shard(tmp_path / "by_chance" / "rollouts", 0)
+    same = (np.abs(shard["action"] - by_chance["action"]) < 1e-6).all(axis=2)
+    assert (same[:, ::2] == same[:, 1::2]).all()
+    shares = same.mean(axis=1)
+    assert shares.min() < 0.5 < shares.max()
+    main(world_controller.EXPERIMENT, "about", ["program", *controller, "--steps=4"])
+    assert "--driver was" in refused(capsys, lambda: worlds.rollouts(tmp_path, 20, *driven))
+
+
+def test_what_is_no_driver_is_refused(world, tmp_path, capsys):
+    line = refused(capsys, lambda: worlds.rollouts(tmp_path, 10, f"--driver={world / 'memory'}"))
+    assert "--driver" in line and "world_memory" in line
+
+
+def test_cars_may_start_anywhere(tmp_path):
+    """Frames and rewards differ from those of the first tile, of the same tracks and actions."""
+    worlds.rollouts(tmp_path / "first", 10)
+    worlds.rollouts(tmp_path / "any", 10, "--start_anywhere")
+    first, anywhere = (read_shard(tmp_path / name / "rollouts", 0) for name in ("first", "any"))
+    np.testing.assert_array_equal(first["action"], anywhere["action"])
+    assert (first["frames"][:, 0] != anywhere["frames"][:, 0]).any(axis=(1, 2, 3)).all()
 
 
 def test_the_memory_sees_at_run_time_what_it_sees_in_training(game):

@@ -76,13 +76,13 @@ def _tile_reward(track: Track, before: jax.Array, visited: jax.Array, params: En
     return params.tile_reward * (visited.sum() - before.sum()) / track.count
 
 
-def reset(track: Track, params: EnvParams) -> Dynamic:
-    """The car at rest on tile 0. The same track always gives the same state.
+def reset(track: Track, params: EnvParams, tile: jax.Array | int = 0) -> Dynamic:
+    """The car at rest on a tile: 0, as in gymnasium, or another. The same track and tile always give the same state.
 
     gymnasium moves the world one step on at a reset, at no cost; the tiles touched then are paid for later. It looks
     for contacts before it turns the wheels from the axes to the car's direction.
     """
-    position, angle = track.centre[0], track.angle[0]
+    position, angle = track.centre[tile], track.angle[tile]
     nothing = jnp.zeros(track.centre.shape[0], bool)
     wheels = position[0] + WHEEL_X, position[1] + WHEEL_Y
     on_road, visited = touch(track, nothing, position, wheels, jnp.full((4,), angle))
