@@ -40,9 +40,7 @@ def _main(values: flags.FlagValues) -> None:
     if values.figure and not values.figure.endswith(".png"):
         raise UserError(f"--figure={values.figure}: must end in .png")
     words = read_words(values.file)
-    experiment, run, _ = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"))
-    if experiment.name != "qa":
-        raise UserError(f"--workdir={workdir} holds a run of {experiment.name}, not of qa")
+    run = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"), expected="qa").run
     if values.beams is not None:
         run = with_beams(run, values.beams)
     length = run.config.document_length

@@ -30,6 +30,7 @@ class Config(composing.Config, networks.Config):
     phrase_length: int = 32  # events that the encoder reads
 
     LEAST = composing.Config.LEAST | {"phrase_length": 1, "continuation_length": 1, "attention_units": 1}
+    NEEDS = composing.Config.NEEDS | {"attention_units": "attention"}
 
 
 PRESETS = {

@@ -31,18 +31,22 @@ class Restored(NamedTuple):
     state: State
 
 
-def restore(workdir: Path, warn, load: Callable[[Any], DataSet] | None = None) -> Restored:
+def restore(workdir: Path, warn, load: Callable[[Any], DataSet] | None = None, expected: str | None = None) -> Restored:
     """The run that `workdir` holds. Only reads it.
 
     Args:
       workdir: of the run.
       warn: takes a line about a checkpoint that is damaged.
       load: config -> data set with the shapes of the run's own, where that itself is not wanted.
+      expected: name of the only experiment whose run will do.
 
     Raises:
-      UserError: no run there, none of its checkpoints can be read, or its data have changed; names the directory.
+      UserError: no run there or one of another experiment, none of its checkpoints can be read, or its data have
+        changed; names the directory.
     """
     saved = read_flags(workdir / "flags.json")
+    if expected not in (None, saved["experiment"]):
+        raise UserError(f"{workdir} holds a run of {saved['experiment']}, not of {expected}")
     experiment = registry.find(saved["experiment"])
     config = config_flags.from_dict(experiment.config, saved["flags"])
     data = (load or experiment.load)(config)

@@ -100,7 +100,10 @@ def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str
     if before["experiment"] != experiment.name:
         raise UserError(f"--workdir={workdir} holds a run of {before['experiment']}, not of {experiment.name}")
     now = absolute_paths(dataclasses.asdict(config))
-    changed = config_flags.changed(absolute_paths(before["flags"]), now, ignore=MAY_CHANGE_ON_RESUME)
+    may_change = set(MAY_CHANGE_ON_RESUME)
+    if config.patience:
+        may_change.remove("eval_every")  # patience counts in these
+    changed = config_flags.changed(absolute_paths(before["flags"]), now, ignore=may_change)
     if changed:
         raise UserError(
             f"--workdir={workdir} holds a run with another config: {'; '.join(changed)} (give another --workdir)"

@@ -11,7 +11,6 @@ from flax import linen as nn
 from experiments import world_memory, world_vae
 from experiments.experiment import Run
 from experiments.restore import restore
-from experiments.run import read_flags
 from gdl_jax.core.errors import UserError
 from gdl_jax.data.blank import blank
 from gdl_jax.data.dataset import DataSet
@@ -65,9 +64,7 @@ def _restored(flag: str, workdir: str, expected: str, load=None) -> Run:
     if not Path(workdir).is_dir():
         raise UserError(f"--{flag}={workdir}: no such directory; {expected} makes it")
     try:
-        if (name := read_flags(Path(workdir) / "flags.json")["experiment"]) != expected:
-            raise UserError(f"holds a run of {name}, not of {expected}")
-        return restore(Path(workdir), warn=lambda text: None, load=load).run
+        return restore(Path(workdir), warn=lambda text: None, load=load, expected=expected).run
     except UserError as error:
         raise UserError(f"--{flag}={workdir}: {error}") from error
 

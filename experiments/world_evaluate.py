@@ -10,7 +10,6 @@ reads it where the same was measured before.
 import importlib.metadata
 import importlib.util
 import sys
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -85,9 +84,7 @@ def _main(values: flags.FlagValues) -> None:
     if importlib.util.find_spec("Box2D") is None:
         raise UserError("needs gymnasium with Box2D: pip install 'gymnasium[box2d]'")
     workdir = command.workdir(values)
-    experiment, run, _ = restore(Path(workdir), warn=lambda text: sys.stderr.write(text + "\n"))
-    if experiment.name != "world_controller":
-        raise UserError(f"--workdir={workdir}: holds a run of {experiment.name}, not of world_controller")
+    run = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"), expected="world_controller").run
     if run.config.frames != "gymnasium":
         raise UserError(f"--workdir={workdir}: drives by --frames={run.config.frames}, which gymnasium does not draw")
     path, protocol = workdir / "gymnasium.json", _protocol(run, values)

@@ -95,9 +95,9 @@ class Driver(NamedTuple):
 
 def _load_driver(config: Config) -> Driver:
     try:
-        experiment, run, _ = restore(Path(config.driver), warn=lambda text: sys.stderr.write(text + "\n"))
-        if experiment.name != "world_controller":
-            raise UserError(f"holds a run of {experiment.name}, not of world_controller")
+        run = restore(
+            Path(config.driver), warn=lambda text: sys.stderr.write(text + "\n"), expected="world_controller"
+        ).run
         if run.config.frames != config.frames:
             raise UserError(f"drives by --frames={run.config.frames}, not {config.frames}")
     except UserError as error:

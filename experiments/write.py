@@ -20,7 +20,6 @@ from experiments import command
 from experiments.restore import restore
 from experiments.sample import check_boldness, define_boldness
 from experiments.text_rnn import context_of, likeliest, next_probabilities, read_prompt
-from gdl_jax.core.errors import UserError
 from gdl_jax.data.text import SEPARATOR, join, tokenise
 from gdl_jax.models.text_rnn import Boldness
 from gdl_jax.nn.sampling import sample_logits
@@ -97,9 +96,7 @@ def session(run, start: Iterable[str], boldness: Boldness, lines: Iterable[str])
 def _main(values: flags.FlagValues) -> None:
     check_boldness(values)
     workdir = command.workdir(values)
-    experiment, run, _ = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"))
-    if experiment.name != "text_rnn":
-        raise UserError(f"--workdir={workdir} holds a run of {experiment.name}, not of text_rnn")
+    run = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"), expected="text_rnn").run
     run = dataclasses.replace(run, key=jax.random.key(values.seed))
     boldness = Boldness(values.temperature, values.top_k, values.top_p)
     story = session(run, read_prompt(run, values.prompt), boldness, typed())

@@ -48,8 +48,9 @@ def after_evaluation(
       best, state, values: these.
       step: updates that `state` had.
       patience: evaluations that are waited for.
-      regular: whether the evaluation counts as one. The last of a run that ends between two regular ones does not:
-        trained further, the run has waited as long as if it had never ended there.
+      regular: whether the evaluation counts as one that was waited for. The last of a run that ends between two
+        regular ones does not: trained further, the run has waited as long as if it had never ended there, unless that
+        evaluation was its best.
 
     Raises:
       UserError: there is no METRIC among them.

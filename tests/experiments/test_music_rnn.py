@@ -24,7 +24,7 @@ EXPERIMENTS = {"music_rnn": music_rnn.EXPERIMENT, "phrase_rnn": phrase_rnn.EXPER
 TINY = ["--steps=2", "--log_every=1", "--eval_every=1", "--batch_size=8", "--embedding_size=4", "--hidden_units=8"]
 LENGTHS = {
     "music_rnn": ["--sequence_length=8"],
-    "phrase_rnn": ["--phrase_length=8", "--continuation_length=6", "--attention_units=4"],
+    "phrase_rnn": ["--phrase_length=8", "--continuation_length=6"],
 }
 MAJOR = (0, 2, 4, 5, 7, 9, 11)
 
@@ -240,6 +240,7 @@ def test_the_book_s_run_has_its_data(preset, data_dir):
         ("music_rnn", ["--train_examples=99999"], ["--train_examples=99999"]),
         ("phrase_rnn", ["--phrase_length=0"], ["--phrase_length=0"]),
         ("phrase_rnn", ["--continuation_length=0"], ["--continuation_length=0"]),
+        ("phrase_rnn", ["--attention=false", "--attention_units=9"], ["--attention_units=9", "without --attention"]),
     ],
 )
 def test_bad_input_is_one_line(name, flags, texts, folder, own_cache, tmp_path, capsys):

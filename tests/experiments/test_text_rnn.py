@@ -118,6 +118,9 @@ def test_a_run_that_gets_worse_stops_early_and_is_restored_at_its_best(dataset, 
     capsys.readouterr()
     train(tmp_path, *flags)
     assert f"resuming from step {best + 4}" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        train(tmp_path, *flags, "--eval_every=1")  # it is what patience counts in
+    assert "--eval_every was 2, is now 1" in capsys.readouterr().err
     assert max(row["step"] for row in read_rows(tmp_path / "metrics.jsonl")) == best + 4
 
 
