@@ -5,6 +5,10 @@
     python -m experiments.world_models --stage=memory                   one stage of it
     python -m experiments.world_models --stage=controller --dream       the controller learns in the memory's dream
     python -m experiments.world_models --stage=evaluate                 in gymnasium's own CarRacing-v3
+    python -m experiments.world_models --workdir=runs/world_2 --driver=runs/world/controller        a second round
+
+A second round is the paper's iterative procedure: what the first round's controller sees and does, with some random
+actions, is what vision and memory learn from.
 
 A stage keeps what it makes in a folder of --workdir: rollouts, vae, latents, memory, controller (or dream). The same
 command again goes on where it was stopped. Whatever comes after `--` goes to the stage: its flags are those of
@@ -30,13 +34,13 @@ def _finished(workdir: Path) -> bool:
     return (workdir / "results.json").exists()
 
 
-def run_stage(stage: str, config: str, root: Path, dream: bool, more: Sequence[str]) -> bool:
+def run_stage(stage: str, config: str, root: Path, dream: bool, driver: str, more: Sequence[str]) -> bool:
     """Runs one stage, or goes on with it; whether it came to its end."""
     folder = {name: root / name for name in ("rollouts", "vae", "latents", "memory")}
     controller = root / ("dream" if dream else "controller")
     name = ["world_models"]
     if stage == "rollouts":
-        world_rollouts.main([*name, f"--config={config}", f"--out={folder['rollouts']}", *more])
+        world_rollouts.main([*name, f"--config={config}", f"--out={folder['rollouts']}", f"--driver={driver}", *more])
     elif stage == "encode":
         places = (f"--rollouts={folder['rollouts']}", f"--vision={folder['vae']}", f"--out={folder['latents']}")
         world_encode.main([*name, *places, *more])
@@ -61,6 +65,8 @@ def run_stage(stage: str, config: str, root: Path, dream: bool, more: Sequence[s
 def _main(values: flags.FlagValues, more: Sequence[str]) -> None:
     if values.stage == "all" and more:
         raise UserError(f"{more[0]}: which stage is it for? give --stage")
+    if values.driver and values.stage not in ("all", "rollouts"):
+        raise UserError(f"--driver={values.driver}: has no effect on --stage={values.stage}")
     if values.dream and values.config == "paper" and values.stage == "all":
         raise UserError(
             "--dream: the paper's memory predicts no rewards; give one --stage after the other, "
@@ -69,7 +75,7 @@ def _main(values: flags.FlagValues, more: Sequence[str]) -> None:
     root = Path(values.workdir)
     for stage in STAGES if values.stage == "all" else (values.stage,):
         sys.stderr.write(f"== {stage}\n")
-        if not run_stage(stage, values.config, root, values.dream, more):
+        if not run_stage(stage, values.config, root, values.dream, values.driver, more):
             return
     results = root / ("dream" if values.dream else "controller") / "gymnasium.json"
     if values.stage == "all" and results.exists():
@@ -86,6 +92,7 @@ def main(argv=None) -> None:
     flags.DEFINE_enum("config", "small", CONFIGS, "preset of every stage", flag_values=values)
     flags.DEFINE_enum("stage", "all", ["all", *STAGES], "only this one", flag_values=values)
     flags.DEFINE_bool("dream", False, "the controller learns in the memory's dream", flag_values=values)
+    flags.DEFINE_string("driver", "", "controller that drives in the rollouts: its workdir", flag_values=values)
     command.run(lambda values: _main(values, more), __doc__, values, own)
 
 

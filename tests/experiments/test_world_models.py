@@ -52,6 +52,12 @@ def test_flags_for_a_stage_need_to_say_which(tmp_path, capsys):
     assert "--stage" in refused(capsys, lambda: world_models.main(["program", "--", "--episodes=3"]))
 
 
+def test_a_second_round_needs_the_first_one_s_driver(tmp_path, capsys):
+    driver = f"--driver={tmp_path / 'none'}"
+    assert driver in refused(capsys, stage("all", tmp_path, driver))
+    assert "--stage=vae" in refused(capsys, stage("vae", tmp_path, driver))
+
+
 def test_rollouts_that_were_killed_go_on_and_end_the_same(tmp_path, monkeypatch):
     worlds.rollouts(tmp_path / "whole", 30)
     written = world_rollouts.write_shard
