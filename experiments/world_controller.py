@@ -49,6 +49,7 @@ class Config(RunConfig, networks.Config):
     memory: str = "runs/world/memory"  # workdir of world_memory
     dream: bool = False  # learn in the memory's dream; evaluations are in the game all the same
     temperature: float = 1.0  # of the dream: above 1 it is less sure of what comes
+    draw_rewards: bool = True  # of the dream, with the memory's probability; else where it is above a half (book)
     untrained_memory: bool = False  # the memory has its random first parameters, as if it had learnt nothing
     sampled_z: bool = True  # the agent sees a draw from q(z | frame), as in paper and book; else its mean
     frames: str = "gymnasium"  # what the vision was trained on: gymnasium or book
@@ -79,7 +80,7 @@ class Config(RunConfig, networks.Config):
 
 PRESETS = {
     "small": Config(batch_size=32, episodes=4, steps=30, evaluation_episodes=16, eval_every=5),
-    "book": Config(batch_size=32, episodes=4, steps=200, eval_every=25),
+    "book": Config(batch_size=32, episodes=4, steps=200, eval_every=25, draw_rewards=False),
     "paper": Config(steps=1800, eval_every=25),
 }
 SHOWN_EPISODE = 400  # steps of the films
@@ -155,7 +156,13 @@ def parts(config, data):
 
 def _dream(config, data) -> tuple[Dream, DreamParams]:
     sizes = data.agent.memory.config
-    dream = Dream(mdn_rnn.transition(data.agent.memory), sizes.z_dim, sizes.hidden_units, can_end=sizes.done_head)
+    dream = Dream(
+        mdn_rnn.transition(data.agent.memory),
+        sizes.z_dim,
+        sizes.hidden_units,
+        draw_rewards=config.draw_rewards,
+        can_end=sizes.done_head,
+    )
     if data.memory is None:
         first = (jnp.zeros((1, sizes.z_dim)),) * 2
     else:

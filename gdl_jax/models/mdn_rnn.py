@@ -158,7 +158,8 @@ def dream_along(
         z, reward, carry = moment
         key, action = now
         after, logit, _, carry = dream_step(module, variables, key, z, action, reward, carry, temperature)
-        return (after, (logit > 0).astype(jnp.float32), carry), z
+        reward = jax.random.bernoulli(jax.random.fold_in(key, 1), jax.nn.sigmoid(logit))
+        return (after, reward.astype(jnp.float32), carry), z
 
     carry = jax.tree.map(lambda x: x[0], module.zero_carry(1))
     start = z, jnp.float32(0), carry

@@ -43,14 +43,14 @@ def scripted(rewards, dones, can_end, **params):
         return z + 1, script.reward[t], script.done[t], carry
 
     env = Dream(step, 1, 2, can_end=can_end)
-    script = Script(jnp.float32(rewards), jnp.float32(dones))
+    script = Script(40 * jnp.float32(rewards), jnp.float32(dones))  # rewards are sure
     start = {"initial_mean": jnp.zeros((1, 1)), "initial_log_var": jnp.full((1, 1), -jnp.inf)}
     return env, EnvParams(variables=script, **start, **params)
 
 
-@pytest.mark.parametrize("observe_cell", [False, True])
-def test_a_dream_is_the_network_stepped_by_hand(observe_cell):
-    env, params = network_dream(observe_cell=observe_cell)
+@pytest.mark.parametrize(("observe_cell", "draw_rewards"), [(False, True), (True, False)])
+def test_a_dream_is_the_network_stepped_by_hand(observe_cell, draw_rewards):
+    env, params = network_dream(observe_cell=observe_cell, draw_rewards=draw_rewards)
     observation, state = jax.jit(env.reset_env)(jax.random.key(1), params)
     z, reward, h, c = state.z[None, None], jnp.zeros((1, 1)), jnp.zeros((1, 4)), jnp.zeros((1, 4))
     actions = np.random.default_rng(2).uniform(-1, 1, (8, 2)).astype(np.float32)
@@ -62,12 +62,23 @@ def test_a_dream_is_the_network_stepped_by_hand(observe_cell):
         key = jax.random.key(100 + t)
         predicted, _, (h, c) = apply(params.variables, z, action[None, None], reward, (h, c))
         z = mixture_sample(key, *(x[0, 0] for x in predicted[:3]), 1.3)[None, None]
-        reward = (predicted.reward_logit > 0) * 1.0
+        least = jax.random.uniform(jax.random.fold_in(key, 1)) if draw_rewards else 0.5
+        reward = (jax.nn.sigmoid(predicted.reward_logit) > least) * 1.0
         observation, state, earned, terminated, info = step(key, state, action, params)
         assert float(earned) == float(state.reward) == float(reward[0, 0]) and not terminated and info == {}
         assert int(state.time) == t + 1
         rewards.append(float(earned))
     assert 0 < sum(rewards) < 8  # both kinds were seen, and fed back
+
+
+def test_rewards_are_as_frequent_as_the_network_says():
+    env, params = scripted([-1 / 40, 1 / 40], [0, 0], False)
+    params = params.replace(initial_mean=jnp.ones((1, 1)))
+    state = env.begin(params, jax.random.key(0))
+    keys = jax.random.split(jax.random.key(1), 20_000)
+    rewards = jax.jit(jax.vmap(lambda key: env.advance(params, state, jnp.zeros(3), key).reward))(keys)
+    assert set(np.unique(rewards)) == {0.0, 1.0}
+    np.testing.assert_allclose(rewards.mean(), 1 / (1 + np.exp(-1)), atol=0.015)
 
 
 def test_dreams_begin_in_draws_from_the_initial_encodings():
@@ -115,7 +126,7 @@ def test_temperature_is_a_parameter_that_many_dreams_can_have_each_its_own():
 )
 def test_an_ended_dream_earns_nothing_more(can_end, expected, ended):
     """The end is where its logit is positive, and stays one; its own step still counts."""
-    env, params = scripted([1, -1, 2, 3, 0], [-1, 0, 1, -1, 1], can_end)
+    env, params = scripted([1, -1, 2, 3, -1], [-1, 0, 1, -1, 1], can_end)
     state, rewards, dones = env.begin(params, jax.random.key(0)), [], []
     for _ in range(5):
         _, state, reward, terminated, _ = env.step_env(jax.random.key(0), state, jnp.zeros(3), params)

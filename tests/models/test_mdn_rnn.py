@@ -123,7 +123,7 @@ def test_a_dream_along_actions_is_one_step_after_the_other():
     for t, step_key in enumerate(jax.random.split(key, steps)):
         np.testing.assert_allclose(dreamt[t], now, rtol=1e-4, atol=1e-5)
         now, logit, _, carry = dream_step(module, params, step_key, now, action[0, t], jnp.float32(reward), carry, 0.7)
-        reward = float(logit > 0)
+        reward = float(jax.nn.sigmoid(logit) > jax.random.uniform(jax.random.fold_in(step_key, 1)))
     assert np.ptp(dreamt, axis=0).min() > 0.01
 
 
