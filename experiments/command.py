@@ -3,6 +3,7 @@
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from absl import flags, logging
@@ -40,15 +41,16 @@ def workdir(values: flags.FlagValues) -> Path:
     return Path(values.workdir)
 
 
-def _report_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Python's own report, but for one error that is none.
+def _report_unraisable(report: Callable, unraisable: "sys.UnraisableHookArgs") -> None:
+    """Reports what could not be raised, but for one error that is none.
 
     When one of a checkpoint's arrays can't be written or read, orbax raises at once and closes its event loop;
     TensorStore's threads then find it closed as they finish the other arrays. The one line about the checkpoint says
     what there is to say.
     """
-    if str(unraisable.exc_value) != "Event loop is closed":
-        sys.__unraisablehook__(unraisable)
+    error = unraisable.exc_value
+    if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
+        report(unraisable)
 
 
 def leave_if_asked(stop: Stop) -> None:
@@ -64,7 +66,8 @@ def run(main: Callable[[flags.FlagValues], None], about: str, values: flags.Flag
     What the user can mend is one line on standard error and exit code 2.
     """
     logging.set_verbosity(logging.FATAL)  # libraries log their errors, traceback and all, before they raise them
-    sys.unraisablehook = _report_unraisable
+    if getattr(sys.unraisablehook, "func", None) is not _report_unraisable:
+        sys.unraisablehook = partial(_report_unraisable, sys.unraisablehook)
     try:
         rest = values(list(argv))[1:]
         if values.help:

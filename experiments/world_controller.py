@@ -156,13 +156,8 @@ def parts(config, data):
 
 def _dream(config, data) -> tuple[Dream, DreamParams]:
     sizes = data.agent.memory.config
-    dream = Dream(
-        mdn_rnn.transition(data.agent.memory),
-        sizes.z_dim,
-        sizes.hidden_units,
-        draw_rewards=config.draw_rewards,
-        can_end=sizes.done_head,
-    )
+    transition = mdn_rnn.transition(data.agent.memory, config.draw_rewards)
+    dream = Dream(transition, sizes.z_dim, sizes.hidden_units, can_end=sizes.done_head)
     if data.memory is None:
         first = (jnp.zeros((1, sizes.z_dim)),) * 2
     else:
@@ -292,9 +287,9 @@ def analyse(run):
     generations(read_rows(run.figures.parent / "metrics.jsonl"), run.figures / "generations.png")
     steps = min(SHOWN_EPISODE, run.config.max_steps)
     shot = _episode(run, run.key, steps)
-    memory, temperature = run.data.knowledge.memory, run.config.temperature
+    variables, draws = {"params": run.data.knowledge.memory}, (run.config.temperature, run.config.draw_rewards)
     along = mdn_rnn.dream_along
-    dreamt = along(run.data.agent.memory, {"params": memory}, run.key, shot["z"][0], shot["action"], temperature)
+    dreamt = along(run.data.agent.memory, variables, run.key, shot["z"][0], shot["action"], *draws)
     seen = shot["frame"][::FILM_STRIDE] / np.float32(255)
     imagined = [_decoded(run, np.asarray(z)[::FILM_STRIDE]) for z in (shot["z"], dreamt)]
     _film(_enlarged(np.concatenate([seen, *imagined], axis=2)), run.figures / "drive.gif")

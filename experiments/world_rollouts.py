@@ -118,8 +118,7 @@ def collect(
       agent, learnt: of the driver, if there is one.
     """
     params, draw = FRAMES[config.frames]
-    world_key, policy_key = jax.random.split(key)
-    start_key, share_key, drive_key = jax.random.split(jax.random.fold_in(key, 1), 3)
+    world_key, policy_key, start_key, share_key, drive_key = jax.random.split(key, 5)
     tracks, scenes = make_worlds(jax.random.split(world_key, episodes), params.playfield)
     keys = jax.random.split(policy_key, episodes)
     actions = jax.vmap(lambda key: POLICIES[config.policy](key, config.steps, config.hold))(keys)  # (E, T, 3)
@@ -168,7 +167,8 @@ def _check_same(root: Path, now: dict[str, Any]) -> None:
       UserError: they have others; names the flags that changed.
     """
     for path in sorted(root.glob("[0-9]*.json")):
-        changed = config_flags.changed(read_notes(root, int(path.stem)), now, ignore=("episodes",))
+        before = dataclasses.asdict(Config()) | read_notes(root, int(path.stem))  # older ones know fewer flags
+        changed = config_flags.changed(before, now, ignore=("episodes",))
         if changed:
             raise UserError(f"--out={root} holds rollouts of another config: {'; '.join(changed)} (give another --out)")
 

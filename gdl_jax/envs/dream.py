@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import struct
 from gymnax.environments import environment, spaces
 
-# (variables, key, z, action, reward, carry, temperature) -> next z, reward logit, done logit, carry
+# (variables, key, z, action, reward, carry, temperature) -> next z, its reward (0.0 or 1.0), done logit, carry
 Transition = Callable[..., tuple[jax.Array, jax.Array, jax.Array, Any]]
 
 
@@ -66,9 +66,6 @@ class Dream(environment.Environment):
       hidden_units: of the network's hidden and cell state.
       action_low, action_high: bounds of each number of an action; the defaults are those of the racing car.
       observe_cell: append the cell state to observations, as the paper does for Doom.
-      draw_rewards: draw rewards with the network's probability; without, a reward comes where it is more likely than
-        not, as in the book. A car visits a tile every few steps, and just when is hard to say: a network that knows
-        only how often gives no reward at all without, and remembers none.
       can_end: end a dream where the network thinks that more likely than not; without, only time ends it.
     """
 
@@ -81,13 +78,12 @@ class Dream(environment.Environment):
         action_low: Sequence[float] = (-1.0, 0.0, 0.0),
         action_high: Sequence[float] = (1.0, 1.0, 1.0),
         observe_cell: bool = False,
-        draw_rewards: bool = True,
         can_end: bool = False,
     ):
         self.transition = transition
         self.z_dim, self.hidden_units = z_dim, hidden_units
         self.action_low, self.action_high = action_low, action_high
-        self.observe_cell, self.draw_rewards, self.can_end = observe_cell, draw_rewards, can_end
+        self.observe_cell, self.can_end = observe_cell, can_end
 
     @property
     def default_params(self) -> EnvParams:
@@ -107,15 +103,10 @@ class Dream(environment.Environment):
 
         Its `reward` is what the action earned, 1 or 0; and 0 after the step that ended the dream.
         """
-        z, reward_logit, done_logit, carry = self.transition(
+        z, earned, done_logit, carry = self.transition(
             params.variables, key, state.z, action, state.reward, state.carry, params.temperature
         )
-        if self.draw_rewards:
-            probability = jax.nn.sigmoid(reward_logit)
-            earned = jax.random.bernoulli(jax.random.fold_in(key, 1), probability)
-        else:
-            earned = reward_logit > 0
-        reward = jnp.where(state.done, 0.0, earned.astype(jnp.float32))
+        reward = jnp.where(state.done, 0.0, earned)
         done = state.done | (done_logit > 0) if self.can_end else state.done
         return EnvState(time=state.time + 1, z=z, carry=carry, reward=reward, done=done)
 

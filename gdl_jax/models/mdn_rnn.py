@@ -110,27 +110,33 @@ def dream_step(
     reward: jax.Array,
     carry: LSTMCarry,
     temperature: jax.Array | float = 1.0,
+    draw_rewards: bool = True,
 ) -> tuple[jax.Array, jax.Array, jax.Array, LSTMCarry]:
     """What the network thinks happens next, in one dream; made to be vmapped.
 
     Args:
       module, variables: the network.
-      key: for the draw from the mixtures.
+      key: for the draws.
       z, action, reward, carry: (z_dim,), (action_dim,), () and (hidden_units,) twice, as in `MDNRNN`.
-      temperature: of the draw; see `nn.mixture.mixture_sample`.
+      temperature: of the draw from the mixtures; see `nn.mixture.mixture_sample`.
+      draw_rewards: whether rewards are drawn, with the network's probability; else there is one where it is more likely
+        than not, as in the book. A car comes upon a tile every few steps, and just when is hard to say: a network that
+        knows only how often then gives no reward, and remembers none.
 
     Returns:
-      The next z (z_dim,), logits () of its reward and of the end, each minus infinity where the network has no such
-      head, and the carry.
+      The next z (z_dim,), its reward (), 1.0 or 0.0, the logit () of the end, and the carry. A network without the
+      heads gives no rewards, and minus infinity.
     """
+    z_key, reward_key = jax.random.split(key)
     one = jax.tree.map(lambda x: x[None], carry)
     predicted, _, carry = module.apply(variables, z[None, None], action[None, None], reward[None, None], one)
     predicted = jax.tree.map(lambda x: x[0, 0], predicted)
-    next_z = mixture_sample(key, predicted.log_weights, predicted.means, predicted.log_sigmas, temperature)
+    next_z = mixture_sample(z_key, predicted.log_weights, predicted.means, predicted.log_sigmas, temperature)
     never = jnp.float32(-jnp.inf)
     reward_logit = never if predicted.reward_logit is None else predicted.reward_logit
+    rewarded = jax.random.bernoulli(reward_key, jax.nn.sigmoid(reward_logit)) if draw_rewards else reward_logit > 0
     done_logit = never if predicted.done_logit is None else predicted.done_logit
-    return next_z, reward_logit, done_logit, jax.tree.map(lambda x: x[0], carry)
+    return next_z, rewarded.astype(jnp.float32), done_logit, jax.tree.map(lambda x: x[0], carry)
 
 
 def dream_along(
@@ -140,6 +146,7 @@ def dream_along(
     z: jax.Array,
     actions: jax.Array,
     temperature: jax.Array | float = 1.0,
+    draw_rewards: bool = True,
 ) -> jax.Array:
     """What the network thinks is seen if these actions are done, in one dream; made to be vmapped.
 
@@ -148,7 +155,7 @@ def dream_along(
       key: for the draws.
       z: (z_dim,), what is seen first.
       actions: (T, action_dim).
-      temperature: of the draws.
+      temperature, draw_rewards: of the draws, as in `dream_step`.
 
     Returns:
       (T, z_dim), what is seen before each action: z and T - 1 draws.
@@ -157,16 +164,16 @@ def dream_along(
     def body(moment, now):
         z, reward, carry = moment
         key, action = now
-        after, logit, _, carry = dream_step(module, variables, key, z, action, reward, carry, temperature)
-        reward = jax.random.bernoulli(jax.random.fold_in(key, 1), jax.nn.sigmoid(logit))
-        return (after, reward.astype(jnp.float32), carry), z
+        known = z, action, reward, carry
+        after, reward, _, carry = dream_step(module, variables, key, *known, temperature, draw_rewards)
+        return (after, reward, carry), z
 
     carry = jax.tree.map(lambda x: x[0], module.zero_carry(1))
     start = z, jnp.float32(0), carry
     return lax.scan(body, start, (jax.random.split(key, len(actions)), actions))[1]
 
 
-def transition(module: MDNRNN) -> Callable:
+def transition(module: MDNRNN, draw_rewards: bool = True) -> Callable:
     """`dream_step` of a network, as `gdl_jax.envs.dream.Dream` takes it.
 
     Raises:
@@ -174,4 +181,4 @@ def transition(module: MDNRNN) -> Callable:
     """
     if not module.config.reward_head:
         raise UserError("--reward_head=false: a dream needs a network that predicts rewards")
-    return partial(dream_step, module)
+    return partial(dream_step, module, draw_rewards=draw_rewards)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gdl_jax.core.errors import UserError
+from gdl_jax.envs.car_racing.car import hull_position
 from gdl_jax.envs.car_racing.env import CarRacing
 from gdl_jax.envs.car_racing.simulation import DISCRETE_ACTIONS, EnvParams, reset, step
 
@@ -28,6 +29,18 @@ def begun():
     for name in ("gymnasium64", "book"):  # to begin anew would take a compilation each
         started[name] = envs[name], jax.jit(envs[name].get_obs)(drawn), drawn
     return started | {"none": (envs["none"], envs["none"].get_obs(drawn), drawn.replace(scene=None))}
+
+
+@pytest.mark.parametrize("tile", [0, 7, 150])
+def test_a_car_stands_on_the_tile_it_is_put_on_and_looks_along_the_road(begun, tile):
+    track = begun["none"][2].track
+    dynamic = reset(track, EnvParams(), jnp.int32(tile))
+    np.testing.assert_allclose(hull_position(dynamic.car), track.centre[tile], atol=0.01)
+    np.testing.assert_allclose(dynamic.car.angle, track.angle[tile], atol=1e-3)
+    touched = np.flatnonzero(dynamic.visited)
+    assert tile in touched and len(touched) <= 3
+    distances = np.minimum((touched - tile) % track.count, (tile - touched) % track.count)
+    assert distances.max() <= 2
 
 
 @pytest.mark.parametrize("observation", list(FRAMES))

@@ -20,6 +20,7 @@ from gdl_jax.envs.dream import Dream
 from gdl_jax.envs.dream import EnvParams as DreamParams
 from gdl_jax.envs.rollouts import rollout
 from gdl_jax.models.agent import act, empty_mind, told
+from gdl_jax.models.controller import driving_controls
 from gdl_jax.models.mdn_rnn import transition
 from gdl_jax.models.world_vae import encode_frames
 from tests.core.parallel_worker import environment
@@ -231,13 +232,14 @@ def test_many_controllers_dream_as_each_of_them_alone(game, temperature):
 
 
 def test_a_driver_drives_where_no_action_is_given_and_remembers_what_was_done(game):
-    agent = game.agent._replace(sampled=False)
+    agent = game.agent
+    assert agent.sampled
     params, draw = FRAMES["gymnasium"]
     tracks, scenes = make_worlds(jax.random.split(jax.random.key(4), 1), params.playfield)
     track, scene = jax.tree.map(lambda leaf: leaf[0], (tracks, scenes))
-    idle = jax.tree.map(lambda leaf: jnp.zeros_like(leaf[0]), controllers(game, 1))
-    actions = jnp.array([[1.0, 0.0, 0.25], [-0.5, 1.0, 0.0], [0.3, 0.6, 0.1]])
-    instead = jnp.array([True, False, True])
+    one = jax.tree.map(lambda leaf: leaf[0], controllers(game, 1))
+    actions = jnp.array([[1.0, 0.0, 0.25], [-0.5, 1.0, 0.0], [0.3, 0.6, 0.1], [0.0, 1.0, 0.0]])
+    instead, steps = jnp.array([True, False, True, False]), 4
 
     def advance(state, action, key):
         after, reward, *rest = step(track, state[0], action, params)
@@ -246,20 +248,26 @@ def test_a_driver_drives_where_no_action_is_given_and_remembers_what_was_done(ga
     def record(state, action, reward, after):
         return draw(scene, state[0]), action, reward
 
-    policy = driver(agent, game.knowledge, idle, lambda now: draw(scene, now), actions, instead)
+    policy = driver(agent, game.knowledge, one, lambda now: draw(scene, now), actions, instead)
     first = reset(track, params), jnp.float32(0)
     found = jax.jit(rollout, static_argnums=(0, 1, 5, 6))(
-        advance, policy, first, (0, empty_mind(agent, 1)), jax.random.key(0), 3, record
+        advance, policy, first, (0, empty_mind(agent, 1)), jax.random.key(0), steps, record
     )
     frames, done, rewards = found.records
-    np.testing.assert_allclose(done, [actions[0], [0.0, 0.5, 0.5], actions[2]], atol=1e-6)
-    z, _ = encode_frames(agent.encoder, game.knowledge.encoder, frames)
-    came_with_z = (jnp.pad(rewards, (1, 0))[:3] > 0).astype(jnp.float32)
+    mean, log_var = encode_frames(agent.encoder, game.knowledge.encoder, frames)
+    came_with_z = (np.pad(rewards, (1, 0)) > 0).astype(np.float32)
     variables, carry = {"params": game.knowledge.memory}, agent.memory.zero_carry(1)
-    _, _, carry = agent.memory.apply(variables, z[None], done[None], came_with_z[None], carry)
+    for t, key in enumerate(jax.random.split(jax.random.key(0), steps)):
+        policy_key, _ = jax.random.split(key)
+        noise = jax.random.normal(policy_key, (1, agent.memory.config.z_dim))
+        z = mean[t : t + 1] + jnp.exp(0.5 * log_var[t : t + 1]) * noise
+        own = driving_controls(agent.controller.apply({"params": one}, z, *carry))[0]
+        np.testing.assert_allclose(done[t], actions[t] if instead[t] else own, rtol=1e-4, atol=1e-5)
+        seen = z[:, None], done[t][None, None], jnp.full((1, 1), came_with_z[t])
+        _, _, carry = agent.memory.apply(variables, *seen, carry)
     _, mind = found.memory
-    for stepped, whole in zip(mind.carry, carry, strict=True):
-        np.testing.assert_allclose(stepped, whole, rtol=1e-4, atol=1e-5)
+    for stepped, by_hand in zip(mind.carry, carry, strict=True):
+        np.testing.assert_allclose(stepped, by_hand, rtol=1e-4, atol=1e-5)
 
 
 def test_rollouts_of_a_driver_know_whose_they_are(world, tmp_path, capsys):
@@ -291,6 +299,19 @@ def test_cars_may_start_anywhere(tmp_path):
     first, anywhere = (read_shard(tmp_path / name / "rollouts", 0) for name in ("first", "any"))
     np.testing.assert_array_equal(first["action"], anywhere["action"])
     assert (first["frames"][:, 0] != anywhere["frames"][:, 0]).any(axis=(1, 2, 3)).all()
+
+
+def test_older_rollouts_that_know_fewer_flags_go_on(tmp_path):
+    worlds.rollouts(tmp_path, 10)
+    (path,) = (tmp_path / "rollouts").glob("*.json")
+    notes = json.loads(path.read_text())
+    text = path.read_text()
+    for name in ("driver", "start_anywhere"):
+        text = text.replace(f'"{name}": {json.dumps(notes.get(name, notes.get("notes", {}).get(name)))},', "")
+    assert "driver" not in text and "start_anywhere" not in text
+    path.write_text(text)
+    worlds.rollouts(tmp_path, 20)
+    assert has_shard(tmp_path / "rollouts", 1)
 
 
 def test_the_memory_sees_at_run_time_what_it_sees_in_training(game):

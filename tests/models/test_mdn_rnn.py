@@ -1,6 +1,7 @@
 """The memory network against one put together in NumPy, its parameter counts, and its dream step."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -98,7 +99,7 @@ def test_a_dream_step_draws_from_what_the_network_predicts(temperature):
     step = jax.jit(
         jax.vmap(lambda key: dream_step(module, params, key, z[0, 0], action[0, 0], reward[0, 0], one, temperature))
     )
-    after, reward_logit, done_logit, carry = step(jax.random.split(jax.random.key(0), draws))
+    after, rewards, done_logit, carry = step(jax.random.split(jax.random.key(0), draws))
     assert after.shape == (draws, 3)
     for d in range(3):
         log_weights, mean, log_sigma = (np.asarray(a[0, 0, d], float) for a in predicted[:3])
@@ -108,7 +109,9 @@ def test_a_dream_step_draws_from_what_the_network_predicts(temperature):
             return weights @ stats.norm.cdf(x, mean[:, None], sigma[:, None])
 
         assert stats.kstest(np.asarray(after[:, d]), cdf).pvalue > 1e-3
-    np.testing.assert_allclose(reward_logit, np.full(draws, predicted.reward_logit[0, 0]), rtol=1e-4)
+    assert set(np.unique(rewards)) == {0.0, 1.0}
+    np.testing.assert_allclose(rewards.mean(), special.expit(predicted.reward_logit[0, 0]), atol=0.015)
+    assert np.abs(np.corrcoef(after.T, rewards)[-1, :-1]).max() < 0.03  # draws of their own
     np.testing.assert_allclose(done_logit, np.full(draws, predicted.done_logit[0, 0]), rtol=1e-4)
     for actual, expected in zip(carry, end, strict=True):
         np.testing.assert_allclose(actual, np.repeat(expected, draws, 0), rtol=1e-4, atol=1e-5)
@@ -122,9 +125,24 @@ def test_a_dream_along_actions_is_one_step_after_the_other():
     now, reward = z[0, 0], 0.0
     for t, step_key in enumerate(jax.random.split(key, steps)):
         np.testing.assert_allclose(dreamt[t], now, rtol=1e-4, atol=1e-5)
-        now, logit, _, carry = dream_step(module, params, step_key, now, action[0, t], jnp.float32(reward), carry, 0.7)
-        reward = float(jax.nn.sigmoid(logit) > jax.random.uniform(jax.random.fold_in(step_key, 1)))
+        now, reward, _, carry = dream_step(module, params, step_key, now, action[0, t], jnp.float32(reward), carry, 0.7)
     assert np.ptp(dreamt, axis=0).min() > 0.01
+
+
+def test_without_draws_there_is_a_reward_where_one_is_more_likely_than_not():
+    module, params = MDNRNN(SMALL), variables(SMALL)
+    z, action, reward, carry = inputs(SMALL, 1, 60)
+    carry = jax.tree.map(lambda x: 0 * x[0], carry)
+    step = jax.jit(partial(dream_step, module, params, draw_rewards=False))
+    apply = jax.jit(module.apply)
+    likely = []
+    for t in range(60):
+        known = z[:, t : t + 1], action[:, t : t + 1], reward[:, t : t + 1]
+        predicted, _, _ = apply(params, *known, jax.tree.map(lambda x: x[None], carry))
+        likely.append(float(predicted.reward_logit[0, 0] > 0))
+        _, rewarded, _, _ = step(jax.random.key(t), *(x[0, 0] for x in known), carry)
+        assert float(rewarded) == likely[-1]
+    assert 0 < sum(likely) < 60
 
 
 def test_a_dream_needs_rewards_but_no_end():

@@ -79,6 +79,8 @@ def _tile_reward(track: Track, before: jax.Array, visited: jax.Array, params: En
 def reset(track: Track, params: EnvParams, tile: jax.Array | int = 0) -> Dynamic:
     """The car at rest on a tile: 0, as in gymnasium, or another. The same track and tile always give the same state.
 
+    From another than 0, a lap ends with the last tile alone: the rule of 95 % waits for tile 0 to be new.
+
     gymnasium moves the world one step on at a reset, at no cost; the tiles touched then are paid for later. It looks
     for contacts before it turns the wheels from the axes to the car's direction.
     """
