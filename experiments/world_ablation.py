@@ -37,7 +37,7 @@ COLUMNS = {
     DREAM_RETURN: "in the dream",
 }
 SCORE = "test/rewarded_steps"
-BUDGET = ("population", "episodes", "max_steps", "evaluation_episodes")  # flags
+BUDGET = ("population", "episodes", "max_steps", "dream_steps", "evaluation_episodes")  # flags
 
 
 class Variant(NamedTuple):
@@ -136,6 +136,7 @@ def main(argv=None) -> None:
     flags.DEFINE_integer("population", 32, "individuals of a generation", lower_bound=2, flag_values=values)
     flags.DEFINE_integer("episodes", 4, "tracks, or dreams, of a generation", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("max_steps", 1000, "of an episode", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("dream_steps", 1000, "of a dream", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("evaluation_episodes", 100, "tracks of an evaluation", lower_bound=1, flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 

@@ -1,7 +1,7 @@
 """World models, stage 5 (book chapter 8): a linear controller, found by an evolution strategy.
 
     python -m experiments.world_controller --vision=runs/world/vae --memory=runs/world/memory
-    python -m experiments.world_controller --vision=... --memory=... --dream --temperature=1.15
+    python -m experiments.world_controller --vision=... --memory=... --config=small_dream
     python -m experiments.world_controller --vision=... --memory=... --controller_inputs=z       without memory
     python -m experiments.world_controller --vision=... --memory=... --strategy=open_es
 
@@ -48,6 +48,7 @@ class Config(RunConfig, networks.Config):
     vision: str = "runs/world/vae"  # workdir of world_vae
     memory: str = "runs/world/memory"  # workdir of world_memory
     dream: bool = False  # learn in the memory's dream; evaluations are in the game all the same
+    dream_steps: int = 1000  # of a dream; the memory should have learnt from episodes about as long
     temperature: float = 1.0  # of the dream: above 1 it is less sure of what comes
     draw_rewards: bool = True  # of the dream, with the memory's probability; else where it is above a half (book)
     untrained_memory: bool = False  # the memory has its random first parameters, as if it had learnt nothing
@@ -57,14 +58,20 @@ class Config(RunConfig, networks.Config):
     sigma_init: float = 0.1  # standard deviation of every parameter in the first generation
     batch_size: int = 64  # individuals of a generation (the population), over all devices
     episodes: int = 16  # tracks that each individual drives in a generation
-    max_steps: int = 1000  # of an episode
+    max_steps: int = 1000  # of an episode of the game
     evaluation_episodes: int = 100  # tracks of an evaluation
     steps: int = 50  # generations
     log_every: int = 1  # generations between two rows of metrics.jsonl
     eval_every: int = 10  # generations between two evaluations; 0: at the end only
     checkpoint_every: int = 1  # generations between two checkpoints
 
-    LEAST = RunConfig.LEAST | {"episodes": 1, "max_steps": 1, "evaluation_episodes": 1, "batch_size": 2}
+    LEAST = RunConfig.LEAST | {
+        "episodes": 1,
+        "max_steps": 1,
+        "dream_steps": 1,
+        "evaluation_episodes": 1,
+        "batch_size": 2,
+    }
 
     def __post_init__(self):
         super().__post_init__()
@@ -80,6 +87,9 @@ class Config(RunConfig, networks.Config):
 
 PRESETS = {
     "small": Config(batch_size=32, episodes=4, steps=30, evaluation_episodes=16, eval_every=5),
+    "small_dream": Config(
+        dream=True, dream_steps=300, temperature=1.1, steps=45, evaluation_episodes=16, eval_every=15
+    ),
     "book": Config(batch_size=32, episodes=4, steps=200, eval_every=25, draw_rewards=False),
     "paper": Config(steps=1800, eval_every=25),
 }
@@ -167,7 +177,7 @@ def _dream(config, data) -> tuple[Dream, DreamParams]:
         initial_mean=jnp.asarray(first[0]),
         initial_log_var=jnp.asarray(first[1]),
         temperature=config.temperature,
-        max_steps_in_episode=config.max_steps,
+        max_steps_in_episode=config.dream_steps,
     )
     return dream, params
 
@@ -274,7 +284,8 @@ def _large(run: Run, shot: dict[str, Any], key: jax.Array) -> np.ndarray:
     return np.asarray(draw(*chosen))
 
 
-def _dream_film(run: Run, key: jax.Array, steps: int, path: Path) -> None:
+def _dream_film(run: Run, key: jax.Array, path: Path) -> None:
+    steps = min(SHOWN_EPISODE, run.config.dream_steps)
     _film(_enlarged(_decoded(run, _dreamt(run, key, steps)["z"][::FILM_STRIDE])), path)
 
 
@@ -294,7 +305,7 @@ def analyse(run):
     imagined = [_decoded(run, np.asarray(z)[::FILM_STRIDE]) for z in (shot["z"], dreamt)]
     _film(_enlarged(np.concatenate([seen, *imagined], axis=2)), run.figures / "drive.gif")
     if _has_dreams(run):
-        _dream_film(run, run.key, steps, run.figures / "dream.gif")
+        _dream_film(run, run.key, run.figures / "dream.gif")
     return {}
 
 
@@ -307,7 +318,7 @@ def sample(run, request):
         _film(_large(run, _episode(run, key, steps), key), written[-1])
         if _has_dreams(run):
             written.append(request.out / f"dream_{number}.gif")
-            _dream_film(run, key, steps, written[-1])
+            _dream_film(run, key, written[-1])
     return written
 
 

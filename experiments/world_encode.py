@@ -3,6 +3,7 @@
     python -m experiments.world_encode --rollouts=runs/world/rollouts --vision=runs/world/vae --out=runs/world/latents
 
 A shard of codes is made of each shard of frames, whole or not at all; the same command again goes on where it was.
+--rollouts may be given several times: the shards of all these folders come one after the other.
 """
 
 import sys
@@ -49,34 +50,35 @@ def _encoded(encode: Callable, frames: np.ndarray) -> list[np.ndarray]:
 
 
 def _main(values: flags.FlagValues) -> None:
-    rollouts, out = Path(values.rollouts), Path(values.out)
+    out = Path(values.out)
     vision = load_vision(values.vision)
     encode = jax.jit(lambda frames: encode_frames(vision.encoder, vision.encoder_params, frames))
-    count = count_shards(rollouts)
+    shards = [(root, place) for root in map(Path, values.rollouts) for place in range(count_shards(root))]
     with Stop() as stop:
-        for number in tqdm(range(count), unit=" shards", disable=None):
+        for number, (rollouts, place) in enumerate(tqdm(shards, unit=" shards", disable=None)):
             notes = {
                 "vision": vision.digest,
                 "named": vision.name,
-                "rollouts": digest(rollouts, number),
-                "frames": read_notes(rollouts, number).get("frames"),
+                "rollouts": digest(rollouts, place),
+                "frames": read_notes(rollouts, place).get("frames"),
             }
             if has_shard(out, number):
                 _check_same(out, number, notes)
                 continue
             command.leave_if_asked(stop)
-            shard = read_shard(rollouts, number)
+            shard = read_shard(rollouts, place)
             if FRAMES not in shard:
-                raise UserError(f"--rollouts={rollouts}: shard {number} has no frames")
+                raise UserError(f"--rollouts={rollouts}: shard {place} has no frames")
             mean, log_var = _encoded(encode, shard.pop(FRAMES))
             write_shard(out, number, shard | {"mean": mean, "log_var": log_var}, notes)
-    sys.stderr.write(f"{count} shards: {out}\n")
+    sys.stderr.write(f"{len(shards)} shards: {out}\n")
 
 
 def main(argv=None) -> None:
     """What `python -m experiments.world_encode` does."""
     values = command.new_flags()
-    flags.DEFINE_string("rollouts", "runs/world/rollouts", "folder that world_rollouts wrote", flag_values=values)
+    folder = "folder that world_rollouts wrote; may be repeated"
+    flags.DEFINE_multi_string("rollouts", ["runs/world/rollouts"], folder, flag_values=values)
     flags.DEFINE_string("vision", "runs/world/vae", "workdir of world_vae", flag_values=values)
     flags.DEFINE_string("out", "runs/world/latents", "folder for the codes", flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)

@@ -5,13 +5,14 @@
     python -m experiments.world_models --stage=memory                   one stage of it
     python -m experiments.world_models --stage=controller --dream       the controller learns in the memory's dream
     python -m experiments.world_models --stage=evaluate                 in gymnasium's own CarRacing-v3
-    python -m experiments.world_models --workdir=runs/world_2 --driver=runs/world/controller        a second round
+    python -m experiments.world_models --dream --rounds=2               the second memory has seen the first one drive
 
-A second round is the paper's iterative procedure: what the first round's controller sees and does, with some random
-actions, is what vision and memory learn from.
+A stage keeps what it makes in a folder of --workdir: rollouts, vae, latents, memory, controller (or dream); those of
+round 2 are rollouts_2, latents_2 and so on. In a later round the controller of the one before drives in the rollouts,
+but for a random share of each episode, and the memory learns from the rollouts of all rounds (the paper's iterative
+procedure); --stage is then one of the last round.
 
-A stage keeps what it makes in a folder of --workdir: rollouts, vae, latents, memory, controller (or dream). The same
-command again goes on where it was stopped. Whatever comes after `--` goes to the stage: its flags are those of
+The same command again goes on where it was stopped. Whatever comes after `--` goes to the stage: its flags are those of
 `experiments.world_rollouts`, `world_vae`, `world_encode`, `world_memory`, `world_controller` and `world_evaluate`.
 """
 
@@ -34,53 +35,71 @@ def _finished(workdir: Path) -> bool:
     return (workdir / "results.json").exists()
 
 
-def run_stage(stage: str, config: str, root: Path, dream: bool, driver: str, more: Sequence[str]) -> bool:
-    """Runs one stage, or goes on with it; whether it came to its end."""
-    folder = {name: root / name for name in ("rollouts", "vae", "latents", "memory")}
-    controller = root / ("dream" if dream else "controller")
-    name = ["world_models"]
+def _folder(root: Path, name: str, number: int) -> Path:
+    """Where a stage of a round keeps what it makes."""
+    return root / (name if number == 1 else f"{name}_{number}")
+
+
+def run_stage(stage: str, config: str, root: Path, dream: bool, number: int, more: Sequence[str]) -> bool:
+    """Runs one stage of a round, the first being 1, or goes on with it; whether it came to its end."""
+    name, learner = ["world_models"], "dream" if dream else "controller"
+    vision = root / "vae"  # all rounds see alike
+    latents, memory, controller = (_folder(root, made, number) for made in ("latents", "memory", learner))
+    rollouts = [_folder(root, "rollouts", earlier) for earlier in range(1, number + 1)]
     if stage == "rollouts":
-        world_rollouts.main([*name, f"--config={config}", f"--out={folder['rollouts']}", f"--driver={driver}", *more])
+        driven = [f"--driver={_folder(root, learner, number - 1)}", f"--seed={number - 1}"] if number > 1 else []
+        world_rollouts.main([*name, f"--config={config}", f"--out={rollouts[-1]}", *driven, *more])
     elif stage == "encode":
-        places = (f"--rollouts={folder['rollouts']}", f"--vision={folder['vae']}", f"--out={folder['latents']}")
+        places = (f"--vision={vision}", f"--out={latents}", *(f"--rollouts={path}" for path in rollouts))
         world_encode.main([*name, *places, *more])
     elif stage == "evaluate":
         world_evaluate.main([*name, f"--workdir={controller}", *more])
     else:
-        module, workdir, places = {
-            "vae": (world_vae, folder["vae"], [f"--dataset=rollouts:{folder['rollouts']}"]),
-            "memory": (world_memory, folder["memory"], [f"--dataset=latents:{folder['latents']}"]),
+        preset = f"{config}_dream" if dream and f"{config}_dream" in world_controller.PRESETS else config
+        module, preset, workdir, places = {
+            "vae": (world_vae, config, vision, [f"--dataset=rollouts:{rollouts[0]}"]),
+            "memory": (world_memory, config, memory, [f"--dataset=latents:{latents}"]),
             "controller": (
                 world_controller,
+                preset,
                 controller,
-                [f"--vision={folder['vae']}", f"--memory={folder['memory']}", f"--dream={str(dream).lower()}"],
+                [f"--vision={vision}", f"--memory={memory}", f"--dream={str(dream).lower()}"],
             ),
         }[stage]
-        arguments = [*name, f"--config={config}", f"--workdir={workdir}", *places, *more]
+        arguments = [*name, f"--config={preset}", f"--workdir={workdir}", *places, *more]
         run_experiment(module.EXPERIMENT, module.__doc__, arguments)
         return _finished(workdir)
     return True
 
 
+def _plan(stage: str, rounds: int) -> list[tuple[int, str]]:
+    """Rounds and their stages, in order."""
+    if stage != "all":
+        return [(rounds, stage)]
+    *learning, last = STAGES
+    plan = [(number, stage) for number in range(1, rounds + 1) for stage in learning if number == 1 or stage != "vae"]
+    return [*plan, (rounds, last)]
+
+
 def _main(values: flags.FlagValues, more: Sequence[str]) -> None:
     if values.stage == "all" and more:
         raise UserError(f"{more[0]}: which stage is it for? give --stage")
-    if values.driver and values.stage not in ("all", "rollouts"):
-        raise UserError(f"--driver={values.driver}: has no effect on --stage={values.stage}")
     if values.dream and values.config == "paper" and values.stage == "all":
         raise UserError(
             "--dream: the paper's memory predicts no rewards; give one --stage after the other, "
             "and --stage=memory -- --reward_head"
         )
     root = Path(values.workdir)
-    for stage in STAGES if values.stage == "all" else (values.stage,):
-        sys.stderr.write(f"== {stage}\n")
-        if not run_stage(stage, values.config, root, values.dream, values.driver, more):
+    for number, stage in _plan(values.stage, values.rounds):
+        sys.stderr.write(f"== {stage}\n" if values.rounds == 1 else f"== {stage}, round {number}\n")
+        if not run_stage(stage, values.config, root, values.dream, number, more):
             return
-    results = root / ("dream" if values.dream else "controller") / "gymnasium.json"
-    if values.stage == "all" and results.exists():
-        mean = json.loads(results.read_text())["gymnasium"]["mean"]
-        sys.stdout.write(f"mean return in gymnasium's CarRacing-v3: {mean:.1f}\n")
+    if values.stage == "all":
+        name = "dream" if values.dream else "controller"
+        results = _folder(root, name, values.rounds) / "gymnasium.json"
+        if results.exists():
+            mean = json.loads(results.read_text())["gymnasium"]["mean"]
+            sys.stdout.write(f"mean return in gymnasium's CarRacing-v3: {mean:.1f}\n")
 
 
 def main(argv=None) -> None:
@@ -92,7 +111,8 @@ def main(argv=None) -> None:
     flags.DEFINE_enum("config", "small", CONFIGS, "preset of every stage", flag_values=values)
     flags.DEFINE_enum("stage", "all", ["all", *STAGES], "only this one", flag_values=values)
     flags.DEFINE_bool("dream", False, "the controller learns in the memory's dream", flag_values=values)
-    flags.DEFINE_string("driver", "", "controller that drives in the rollouts: its workdir", flag_values=values)
+    about = "rounds; in all but the first, the controller of the one before drives in the rollouts"
+    flags.DEFINE_integer("rounds", 1, about, lower_bound=1, flag_values=values)
     command.run(lambda values: _main(values, more), __doc__, values, own)
 
 

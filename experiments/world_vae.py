@@ -49,7 +49,7 @@ class Config(ImageConfig, networks.Config):
 
 
 PRESETS = {
-    "small": Config(),
+    "small": Config(steps=2200),
     "book": Config(steps=27_000),  # 10 epochs of 1,000 episodes of 300 frames, of which nine tenths are trained on
     "paper": Config(
         encoder_filters=networks.PAPER.encoder_filters,

@@ -6,7 +6,15 @@ import pytest
 
 from experiments import world_ablation
 
-SMALL = ("--population=2", "--episodes=2", "--max_steps=5", "--evaluation_episodes=2", "--generations=2", "--seeds=2")
+SMALL = (
+    "--population=2",
+    "--episodes=2",
+    "--max_steps=5",
+    "--dream_steps=5",
+    "--evaluation_episodes=2",
+    "--generations=2",
+    "--seeds=2",
+)
 
 
 def compare(world, workdir, *flags):

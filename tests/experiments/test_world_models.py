@@ -54,9 +54,33 @@ def test_flags_for_a_stage_need_to_say_which(tmp_path, capsys):
 
 
 def test_a_second_round_needs_the_first_one_s_driver(tmp_path, capsys):
-    driver = f"--driver={tmp_path / 'none'}"
-    assert driver in refused(capsys, stage("all", tmp_path, driver))
-    assert "--stage=vae" in refused(capsys, stage("vae", tmp_path, driver))
+    assert f"--driver={tmp_path / 'dream'}" in refused(capsys, stage("rollouts", tmp_path, "--rounds=2", "--dream"))
+
+
+def test_rounds_are_in_order_and_the_second_sees_as_the_first():
+    first = ["rollouts", "vae", "encode", "memory", "controller"]
+    assert world_models._plan("all", 1) == [*((1, stage) for stage in first), (1, "evaluate")]
+    second = [stage for stage in first if stage != "vae"]
+    expected = [*((1, stage) for stage in first), *((2, stage) for stage in second), (2, "evaluate")]
+    assert world_models._plan("all", 2) == expected
+    assert world_models._plan("memory", 3) == [(3, "memory")]
+
+
+def test_a_second_round_s_memory_learns_from_all_rollouts(world, tmp_path):
+    """Codes of both rounds' rollouts, by the first one's vision."""
+    for name in ("rollouts", "vae"):
+        (tmp_path / name).symlink_to(world / name)
+    controller = (f"--workdir={tmp_path / 'dream'}", *worlds.controller(world), "--dream")
+    main(world_controller.EXPERIMENT, "about", ["program", *controller, "--steps=2"])
+    small = ("--", "--episodes=10", "--shard_episodes=10", "--steps=8", "--policy=held_uniform")
+    stage("rollouts", tmp_path, "--rounds=2", "--dream", *small)()
+    stage("encode", tmp_path, "--rounds=2", "--dream")()
+    shards = [read_shard(tmp_path / "rollouts", 0), read_shard(tmp_path / "rollouts", 1)]
+    shards.append(read_shard(tmp_path / "rollouts_2", 0))
+    for number, rollouts in enumerate(shards):
+        np.testing.assert_array_equal(read_shard(tmp_path / "latents_2", number)["action"], rollouts["action"])
+    assert not has_shard(tmp_path / "latents_2", 3)
+    assert not np.array_equal(shards[0]["action"][0], shards[2]["action"][0])
 
 
 def test_rollouts_that_were_killed_go_on_and_end_the_same(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ MEMORY = (
     *("--batch_size=4", "--log_every=2", "--eval_every=2", "--checkpoint_every=2"),
 )
 CONTROLLER = (
-    *("--batch_size=2", "--episodes=2", "--max_steps=6", "--evaluation_episodes=2"),
+    *("--batch_size=2", "--episodes=2", "--max_steps=6", "--dream_steps=6", "--evaluation_episodes=2"),
     *("--log_every=2", "--eval_every=2", "--checkpoint_every=2"),
 )
 
@@ -20,6 +20,7 @@ CONTROLLER = (
 def rollouts(root, episodes=20, *flags):
     """A few steps of a few episodes; the flags of a vision that is to be trained on them."""
     shards = (f"--episodes={episodes}", "--shard_episodes=10", "--steps=8")
+    shards += ("--policy=held_uniform", "--start_anywhere=false")
     world_rollouts.main(["program", f"--out={root / 'rollouts'}", *shards, *flags])
     return vision(root)
 
