@@ -69,7 +69,7 @@ def _train(variant: Variant, values: flags.FlagValues) -> Path | None:
         Path(values.workdir) / values.study / variant.name,
         values.generations,
         f"--vision={world / 'vae'}",
-        f"--memory={world / 'memory'}",
+        f"--memory={world / values.memory}",
         *variant.flags,
         f"--seeds={values.seeds}",
         f"--batch_size={values.population}",
@@ -129,6 +129,7 @@ def main(argv=None) -> None:
     """What `python -m experiments.world_ablation` does."""
     values = command.new_flags()
     flags.DEFINE_string("world", "runs/world", "folder of `experiments.world_models`", flag_values=values)
+    flags.DEFINE_string("memory", "memory", "folder of it whose memory is used", flag_values=values)
     flags.DEFINE_enum("study", "inputs", list(STUDIES), "what is compared", flag_values=values)
     flags.DEFINE_string("workdir", "runs/world_ablation", "where the runs are kept", flag_values=values)
     flags.DEFINE_integer("seeds", 3, "controllers of each variant", flag_values=values)
@@ -136,7 +137,7 @@ def main(argv=None) -> None:
     flags.DEFINE_integer("population", 32, "individuals of a generation", lower_bound=2, flag_values=values)
     flags.DEFINE_integer("episodes", 4, "tracks, or dreams, of a generation", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("max_steps", 1000, "of an episode", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer("dream_steps", 1000, "of a dream", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("dream_steps", 500, "of a dream", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("evaluation_episodes", 100, "tracks of an evaluation", lower_bound=1, flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 

@@ -3,7 +3,7 @@
     python -m experiments.world_encode --rollouts=runs/world/rollouts --vision=runs/world/vae --out=runs/world/latents
 
 A shard of codes is made of each shard of frames, whole or not at all; the same command again goes on where it was.
---rollouts may be given several times: the shards of all these folders come one after the other.
+--rollouts may name several folders (A,B): the shards of all of them come one after the other.
 """
 
 import sys
@@ -54,6 +54,13 @@ def _main(values: flags.FlagValues) -> None:
     vision = load_vision(values.vision)
     encode = jax.jit(lambda frames: encode_frames(vision.encoder, vision.encoder_params, frames))
     shards = [(root, place) for root in map(Path, values.rollouts) for place in range(count_shards(root))]
+    kinds = {read_notes(*shard).get("frames") for shard in shards}
+    if len(kinds) > 1:
+        raise UserError(
+            f"--rollouts={','.join(values.rollouts)}: frames of several kinds: {', '.join(map(str, kinds))}"
+        )
+    if has_shard(out, len(shards)):
+        raise UserError(f"--out={out}: has more shards than --rollouts; delete the folder, or give another")
     with Stop() as stop:
         for number, (rollouts, place) in enumerate(tqdm(shards, unit=" shards", disable=None)):
             notes = {
@@ -71,14 +78,15 @@ def _main(values: flags.FlagValues) -> None:
                 raise UserError(f"--rollouts={rollouts}: shard {place} has no frames")
             mean, log_var = _encoded(encode, shard.pop(FRAMES))
             write_shard(out, number, shard | {"mean": mean, "log_var": log_var}, notes)
+        command.leave_if_asked(stop)
     sys.stderr.write(f"{len(shards)} shards: {out}\n")
 
 
 def main(argv=None) -> None:
     """What `python -m experiments.world_encode` does."""
     values = command.new_flags()
-    folder = "folder that world_rollouts wrote; may be repeated"
-    flags.DEFINE_multi_string("rollouts", ["runs/world/rollouts"], folder, flag_values=values)
+    folders = "folders that world_rollouts wrote"
+    flags.DEFINE_list("rollouts", ["runs/world/rollouts"], folders, flag_values=values)
     flags.DEFINE_string("vision", "runs/world/vae", "workdir of world_vae", flag_values=values)
     flags.DEFINE_string("out", "runs/world/latents", "folder for the codes", flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)

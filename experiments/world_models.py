@@ -7,10 +7,10 @@
     python -m experiments.world_models --stage=evaluate                 in gymnasium's own CarRacing-v3
     python -m experiments.world_models --dream --rounds=2               the second memory has seen the first one drive
 
-A stage keeps what it makes in a folder of --workdir: rollouts, vae, latents, memory, controller (or dream); those of
-round 2 are rollouts_2, latents_2 and so on. In a later round the controller of the one before drives in the rollouts,
-but for a random share of each episode, and the memory learns from the rollouts of all rounds (the paper's iterative
-procedure); --stage is then one of the last round.
+A stage keeps what it makes in a folder of --workdir: rollouts, vae, latents, memory, controller (or dream); of round 2
+in rollouts_controller_2, latents_controller_2, memory_controller_2 and controller_2 (or rollouts_dream_2 and so on). In
+a later round the controller of the one before drives in the rollouts, but for a random share of each episode, and the
+memory learns from the rollouts of all rounds (the paper's iterative procedure); --stage is then one of the last round.
 
 The same command again goes on where it was stopped. Whatever comes after `--` goes to the stage: its flags are those of
 `experiments.world_rollouts`, `world_vae`, `world_encode`, `world_memory`, `world_controller` and `world_evaluate`.
@@ -35,22 +35,29 @@ def _finished(workdir: Path) -> bool:
     return (workdir / "results.json").exists()
 
 
-def _folder(root: Path, name: str, number: int) -> Path:
-    """Where a stage of a round keeps what it makes."""
-    return root / (name if number == 1 else f"{name}_{number}")
+def _folder(root: Path, name: str, learner: str, number: int) -> Path:
+    """Where a stage of a round keeps what it makes; of later ones, apart for what each `learner` drove."""
+    if number == 1:
+        return root / name
+    return root / (f"{name}_{number}" if name == learner else f"{name}_{learner}_{number}")
 
 
 def run_stage(stage: str, config: str, root: Path, dream: bool, number: int, more: Sequence[str]) -> bool:
     """Runs one stage of a round, the first being 1, or goes on with it; whether it came to its end."""
     name, learner = ["world_models"], "dream" if dream else "controller"
     vision = root / "vae"  # all rounds see alike
-    latents, memory, controller = (_folder(root, made, number) for made in ("latents", "memory", learner))
-    rollouts = [_folder(root, "rollouts", earlier) for earlier in range(1, number + 1)]
+    latents, memory, controller = (_folder(root, made, learner, number) for made in ("latents", "memory", learner))
+    rollouts = [_folder(root, "rollouts", learner, earlier) for earlier in range(1, number + 1)]
     if stage == "rollouts":
-        driven = [f"--driver={_folder(root, learner, number - 1)}", f"--seed={number - 1}"] if number > 1 else []
+        driven = []
+        if number > 1:
+            driver = _folder(root, learner, learner, number - 1)
+            if not _finished(driver):
+                raise UserError(f"--rounds={number}: {driver}, who is to drive, is not there or not finished")
+            driven = [f"--driver={driver}", f"--seed={number - 1}"]
         world_rollouts.main([*name, f"--config={config}", f"--out={rollouts[-1]}", *driven, *more])
     elif stage == "encode":
-        places = (f"--vision={vision}", f"--out={latents}", *(f"--rollouts={path}" for path in rollouts))
+        places = (f"--vision={vision}", f"--out={latents}", f"--rollouts={','.join(map(str, rollouts))}")
         world_encode.main([*name, *places, *more])
     elif stage == "evaluate":
         world_evaluate.main([*name, f"--workdir={controller}", *more])
@@ -84,6 +91,8 @@ def _plan(stage: str, rounds: int) -> list[tuple[int, str]]:
 def _main(values: flags.FlagValues, more: Sequence[str]) -> None:
     if values.stage == "all" and more:
         raise UserError(f"{more[0]}: which stage is it for? give --stage")
+    if values.stage == "vae" and values.rounds > 1:
+        raise UserError(f"--rounds={values.rounds}: all rounds see alike; --stage=vae is the first one's")
     if values.dream and values.config == "paper" and values.stage == "all":
         raise UserError(
             "--dream: the paper's memory predicts no rewards; give one --stage after the other, "
@@ -96,7 +105,7 @@ def _main(values: flags.FlagValues, more: Sequence[str]) -> None:
             return
     if values.stage == "all":
         name = "dream" if values.dream else "controller"
-        results = _folder(root, name, values.rounds) / "gymnasium.json"
+        results = _folder(root, name, name, values.rounds) / "gymnasium.json"
         if results.exists():
             mean = json.loads(results.read_text())["gymnasium"]["mean"]
             sys.stdout.write(f"mean return in gymnasium's CarRacing-v3: {mean:.1f}\n")

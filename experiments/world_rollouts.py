@@ -191,6 +191,7 @@ def _main(values: flags.FlagValues) -> None:
                 rows = jax.device_get(run(config, key, config.shard_episodes, agent, learnt))
                 write_shard(root, number, rows | {"frames": rows["frames"].swapaxes(0, 1)}, notes)
             bar.update(config.shard_episodes * config.steps)
+        command.leave_if_asked(stop)
     sys.stderr.write(f"{config.episodes} episodes of {config.steps} steps: {root}\n")
 
 

@@ -54,7 +54,23 @@ def test_flags_for_a_stage_need_to_say_which(tmp_path, capsys):
 
 
 def test_a_second_round_needs_the_first_one_s_driver(tmp_path, capsys):
-    assert f"--driver={tmp_path / 'dream'}" in refused(capsys, stage("rollouts", tmp_path, "--rounds=2", "--dream"))
+    line = refused(capsys, stage("rollouts", tmp_path, "--rounds=2", "--dream"))
+    assert "--rounds=2" in line and str(tmp_path / "dream") in line
+    assert "--stage=vae" in refused(capsys, stage("vae", tmp_path, "--rounds=2"))
+
+
+def test_rollouts_of_several_kinds_are_not_encoded_together(world, tmp_path, capsys):
+    worlds.rollouts(tmp_path, 10, "--frames=book")
+    both = f"--rollouts={world / 'rollouts'},{tmp_path / 'rollouts'}"
+    places = ("program", f"--vision={world / 'vae'}", f"--out={tmp_path / 'latents'}")
+    assert "several kinds" in refused(capsys, lambda: world_encode.main([*places, both]))
+    fewer = (
+        "program",
+        f"--vision={world / 'vae'}",
+        f"--out={world / 'latents'}",
+        f"--rollouts={tmp_path / 'rollouts'}",
+    )
+    assert "more shards" in refused(capsys, lambda: world_encode.main([*fewer]))
 
 
 def test_rounds_are_in_order_and_the_second_sees_as_the_first():
@@ -76,10 +92,10 @@ def test_a_second_round_s_memory_learns_from_all_rollouts(world, tmp_path):
     stage("rollouts", tmp_path, "--rounds=2", "--dream", *small)()
     stage("encode", tmp_path, "--rounds=2", "--dream")()
     shards = [read_shard(tmp_path / "rollouts", 0), read_shard(tmp_path / "rollouts", 1)]
-    shards.append(read_shard(tmp_path / "rollouts_2", 0))
+    shards.append(read_shard(tmp_path / "rollouts_dream_2", 0))
     for number, rollouts in enumerate(shards):
-        np.testing.assert_array_equal(read_shard(tmp_path / "latents_2", number)["action"], rollouts["action"])
-    assert not has_shard(tmp_path / "latents_2", 3)
+        np.testing.assert_array_equal(read_shard(tmp_path / "latents_dream_2", number)["action"], rollouts["action"])
+    assert not has_shard(tmp_path / "latents_dream_2", 3)
     assert not np.array_equal(shards[0]["action"][0], shards[2]["action"][0])
 
 
