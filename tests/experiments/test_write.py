@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import text_rnn, write
+from experiments import ask, text_rnn, world_evaluate, write
 from experiments.experiment import Run
 from experiments.restore import Restored
 from gdl_jax.data.text import SEPARATOR
@@ -86,7 +86,7 @@ def piped(run, monkeypatch, capsys):
     """Runs the script on bytes from a pipe; returns what it wrote to standard output and error."""
 
     def pipe(text, *flags):
-        monkeypatch.setattr(write, "restore", lambda workdir, warn: Restored(text_rnn.EXPERIMENT, run, run.state))
+        monkeypatch.setattr(write, "restore", lambda *_, **__: Restored(text_rnn.EXPERIMENT, run, run.state))
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
         write.main(["program", "--workdir=runs/x", *flags])
         said = capsys.readouterr()
@@ -107,9 +107,12 @@ def test_a_prompt_of_unknown_words_only_is_one_line(piped, capsys):
     assert line.startswith("error: --prompt=unicorns, dragons: the model knows none of these words")
 
 
-def test_a_run_of_something_else_is_refused(run, monkeypatch, capsys):
-    other = text_rnn.EXPERIMENT._replace(name="vae")
-    monkeypatch.setattr(write, "restore", lambda workdir, warn: Restored(other, run, run.state))
+@pytest.mark.parametrize(("tool", "expected"), [(write, "text_rnn"), (ask, "qa"), (world_evaluate, "world_controller")])
+def test_a_run_of_something_else_is_refused(tool, expected, tmp_path, monkeypatch, capsys):
+    (tmp_path / "flags.json").write_text('{"experiment": "vae", "flags": {}}')
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a story")))
+    if tool is world_evaluate:
+        pytest.importorskip("Box2D", reason="evaluation needs gymnasium[box2d]")
     with pytest.raises(SystemExit, match="2"):
-        write.main(["program", "--workdir=runs/x"])
-    assert "holds a run of vae, not of text_rnn" in capsys.readouterr().err
+        tool.main(["program", f"--workdir={tmp_path}"])
+    assert f"{tmp_path} holds a run of vae, not of {expected}" in capsys.readouterr().err
