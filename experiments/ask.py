@@ -40,7 +40,7 @@ def _main(values: flags.FlagValues) -> None:
     if values.figure and not values.figure.endswith(".png"):
         raise UserError(f"--figure={values.figure}: must end in .png")
     words = read_words(values.file)
-    run = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"), expected="qa").run
+    run = restore(workdir, warn=command.warn, expected="qa").run
     if values.beams is not None:
         run = with_beams(run, values.beams)
     length = run.config.document_length

@@ -41,6 +41,11 @@ def workdir(values: flags.FlagValues) -> Path:
     return Path(values.workdir)
 
 
+def warn(text: str) -> None:
+    """A line on standard error."""
+    sys.stderr.write(text + "\n")
+
+
 def _report_unraisable(report: Callable, unraisable: "sys.UnraisableHookArgs") -> None:
     """Reports what could not be raised, but for one error that is none.
 

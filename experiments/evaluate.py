@@ -19,7 +19,7 @@ from gdl_jax.core.parallel import make_devices
 
 def _main(values: flags.FlagValues) -> None:
     workdir = command.workdir(values)
-    experiment, run, state = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"))
+    experiment, run, state = restore(workdir, warn=command.warn)
     config = run.config
     splits = [values.split] if values.split else HELD_OUT
     if getattr(run.data, splits[-1]) is None:

@@ -79,7 +79,7 @@ def _main(values: flags.FlagValues) -> None:
     edits = _edits(values.edit)
     if (edits or values.morph) and not images:
         raise UserError("--edit and --morph need --images")
-    experiment, run, _ = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"))
+    experiment, run, _ = restore(workdir, warn=command.warn)
     check_takes(experiment, (name for name in OPTIONS if values[name].present))
     out = Path(values.out) if values.out else workdir / "samples"
     try:

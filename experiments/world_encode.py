@@ -59,6 +59,7 @@ def _main(values: flags.FlagValues) -> None:
         raise UserError(
             f"--rollouts={','.join(values.rollouts)}: frames of several kinds: {', '.join(map(str, kinds))}"
         )
+    (kind,) = kinds
     if has_shard(out, len(shards)):
         raise UserError(f"--out={out}: has more shards than --rollouts; delete the folder, or give another")
     with Stop() as stop:
@@ -67,7 +68,7 @@ def _main(values: flags.FlagValues) -> None:
                 "vision": vision.digest,
                 "named": vision.name,
                 "rollouts": digest(rollouts, place),
-                "frames": read_notes(rollouts, place).get("frames"),
+                "frames": kind,
             }
             if has_shard(out, number):
                 _check_same(out, number, notes)

@@ -84,7 +84,7 @@ def _main(values: flags.FlagValues) -> None:
     if importlib.util.find_spec("Box2D") is None:
         raise UserError("needs gymnasium with Box2D: pip install 'gymnasium[box2d]'")
     workdir = command.workdir(values)
-    run = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"), expected="world_controller").run
+    run = restore(workdir, warn=command.warn, expected="world_controller").run
     if run.config.frames != "gymnasium":
         raise UserError(f"--workdir={workdir}: drives by --frames={run.config.frames}, which gymnasium does not draw")
     path, protocol = workdir / "gymnasium.json", _protocol(run, values)

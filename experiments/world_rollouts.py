@@ -96,9 +96,7 @@ class Driver(NamedTuple):
 
 def _load_driver(config: Config) -> Driver:
     try:
-        run = restore(
-            Path(config.driver), warn=lambda text: sys.stderr.write(text + "\n"), expected="world_controller"
-        ).run
+        run = restore(Path(config.driver), warn=command.warn, expected="world_controller").run
         if run.config.frames != config.frames:
             raise UserError(f"drives by --frames={run.config.frames}, not {config.frames}")
     except UserError as error:
@@ -131,7 +129,7 @@ def collect(
         """(T,), which actions are random: a share of them that is itself drawn from U(0, 1)."""
         share_key, which_key = jax.random.split(key)
         drawn = jax.random.uniform(which_key, (-(-config.steps // config.hold),)) < jax.random.uniform(share_key)
-        return jnp.repeat(drawn, config.hold)[: config.steps]
+        return policies.held(drawn, config.steps, config.hold)
 
     def episode(number, track, start, actions, share_key, drive_key):
         def see(now):

@@ -96,7 +96,7 @@ def session(run, start: Iterable[str], boldness: Boldness, lines: Iterable[str])
 def _main(values: flags.FlagValues) -> None:
     check_boldness(values)
     workdir = command.workdir(values)
-    run = restore(workdir, warn=lambda text: sys.stderr.write(text + "\n"), expected="text_rnn").run
+    run = restore(workdir, warn=command.warn, expected="text_rnn").run
     run = dataclasses.replace(run, key=jax.random.key(values.seed))
     boldness = Boldness(values.temperature, values.top_k, values.top_p)
     story = session(run, read_prompt(run, values.prompt), boldness, typed())

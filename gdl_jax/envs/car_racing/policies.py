@@ -19,13 +19,14 @@ def _uniform(key: jax.Array, rows: int) -> jax.Array:
     return jax.random.uniform(key, (rows, 3), minval=jnp.array(LOW), maxval=jnp.array(HIGH))
 
 
-def _hold(actions: jax.Array, steps: int, hold: int) -> jax.Array:
+def held(actions: jax.Array, steps: int, hold: int) -> jax.Array:
+    """Each row of (ceil(steps / hold), ...) for `hold` steps: (steps, ...)."""
     return jnp.repeat(actions, hold, axis=0)[:steps]
 
 
 def held_uniform(key: jax.Array, steps: int, hold: int) -> jax.Array:
     """(steps, 3): uniform in the action box, a new action every `hold` steps (the book's policy of 2019)."""
-    return _hold(_uniform(key, -(-steps // hold)), steps, hold)
+    return held(_uniform(key, -(-steps // hold)), steps, hold)
 
 
 def book_2020(key: jax.Array, steps: int, hold: int) -> jax.Array:
@@ -41,7 +42,7 @@ def book_2020(key: jax.Array, steps: int, hold: int) -> jax.Array:
     kinds = one_each[jnp.array([0, 1, 1, 1, 1, 2, 2, 3, 3, 4])]
     drawn = kinds[jax.random.randint(choice_key, (rows,), 0, 10)] * jax.random.uniform(amount_key, (rows, 1))
     starting = (jnp.arange(rows) * hold < 20)[:, None]
-    return _hold(jnp.where(starting, jnp.array([-0.1, 1.0, 0.0]), drawn), steps, hold)
+    return held(jnp.where(starting, jnp.array([-0.1, 1.0, 0.0]), drawn), steps, hold)
 
 
 def brownian(key: jax.Array, steps: int) -> jax.Array:
