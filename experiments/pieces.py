@@ -12,7 +12,7 @@ import numpy as np
 from flax import linen as nn
 
 from experiments.listening import write_music
-from gdl_jax.data.chorales import BAR, BEAT, SILENT, VOICES, first_bars, to_roll
+from gdl_jax.data.chorales import BAR, BEAT, SILENT, VOICES, first_bars
 from gdl_jax.data.dataset import Source
 from gdl_jax.data.notes import from_rolls, in_quarters
 from gdl_jax.evaluation.music import note_lengths, pitch_class_counts, shuffled
@@ -27,6 +27,7 @@ SHOWN = 4
 TEMPO = 66.0  # quarter notes a minute, as in the book
 COMPARED = 64  # pieces over which the shares of changed cells are means
 LONG_BARS = 16
+MIDI_PITCHES = 128
 LONGEST = 12  # steps of a note; longer ones are counted together
 PITCH_CLASSES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "G♯", "A", "B♭", "B")
 
@@ -84,22 +85,27 @@ def compare(drawn: np.ndarray, real: jax.Array, key: jax.Array, figures: Path) -
 
 
 def nearest(drawn: np.ndarray, real: jax.Array, train: Source, figures: Path) -> dict[str, float]:
-    """How many cells set samples apart from the nearest training piece of any key; test pieces, no copies, beside."""
+    """How many cells set samples apart from the nearest training piece of any key; test pieces, no copies, beside.
+
+    The least distance is that of as many samples as there are test pieces, the first of them: more have a smaller one.
+    """
     bars = drawn.shape[1]
     references = train.take(np.arange(len(train)))["pitches"][:, -bars * BAR :]
     samples, held_out = map(_pitches, (drawn, real))
     found = {"samples": nearest_pieces(samples, references), "test pieces": nearest_pieces(held_out, references)}
-    numbers = {}
+    numbers, compared = {}, min(len(samples), len(held_out))
     for name, (_, _, distance) in found.items():
-        numbers[f"cells other than in the nearest training piece of any key, {name}"] = float(distance.mean())
-        numbers[f"cells other than in the nearest training piece of any key, least of {name}"] = float(distance.min())
+        label = "cells other than in the nearest training piece of any key"
+        numbers[f"{label}, {name}"] = float(distance.mean())
+        numbers[f"{label}, least of {compared} {name}"] = float(distance[:compared].min())
     index, semitones, distance = found["samples"]
     closest = int(distance.argmin())
     neighbour = references[index[closest]]
-    neighbour = np.where(neighbour == SILENT, SILENT, neighbour + semitones[closest])[None]
+    moved = np.where(neighbour == SILENT, SILENT, neighbour + semitones[closest]).reshape(bars, BAR, -1)
+    neighbour = 2 * jax.nn.one_hot(moved, MIDI_PITCHES, axis=-2) - 1  # a voice may have been moved out of the roll
     panels = {
         f"the sample nearest to a training piece ({distance[closest]:.0%} of the cells differ)": drawn[closest],
-        f"that training piece, moved by {semitones[closest]:+d} semitones": to_roll({"pitches": neighbour})["roll"][0],
+        f"that training piece, moved by {semitones[closest]:+d} semitones": neighbour,
     }
     shown = {title: in_quarters(notes_of(roll)) for title, roll in panels.items()}
     piano_rolls(shown, figures / "nearest_training_piece.png", VOICES)

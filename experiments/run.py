@@ -91,10 +91,11 @@ def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str
     """What flags.json says of the run that is to go on, or None where there is none with a checkpoint yet.
 
     Raises:
-      UserError: the run is of another experiment or its hyperparameters were others; names the flags that changed. Or
-        the file is damaged.
+      UserError: the run is of another experiment, its hyperparameters were others (names the flags that changed), or it
+        has made more updates than it is now to make. Or the file is damaged.
     """
-    if not any(path.name.isdigit() for path in (workdir / "checkpoints").glob("*")):
+    made = [int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdigit()]
+    if not made:
         return None
     before = read_flags(workdir / "flags.json")
     if before["experiment"] != experiment.name:
@@ -108,6 +109,9 @@ def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str
         raise UserError(
             f"--workdir={workdir} holds a run with another config: {'; '.join(changed)} (give another --workdir)"
         )
+    if max(made) > config.steps:
+        wanted = f"give --steps={max(made)}, or another --workdir"
+        raise UserError(f"--steps={config.steps}: {workdir} has made {max(made)} updates already ({wanted})")
     return before
 
 

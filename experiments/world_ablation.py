@@ -119,7 +119,8 @@ def _main(values: flags.FlagValues) -> None:
         compared_curves(scores_over_temperature(measured), [SCORE], "temperature of the dream", picture)
     else:
         compared_curves(logs, [RETURN], "generation", picture)
-    budget = ", ".join(f"{name} {values[name].value:,}" for name in ("generations", *BUDGET))
+    spent = [name for name in BUDGET if name != "dream_steps" or values.study == "temperature"]  # only that one dreams
+    budget = ", ".join(f"{name} {values[name].value:,}" for name in ("generations", *spent))
     scope = f"{values.seeds} searches; vision and memory, an untrained one too, are the same in all of them"
     sys.stdout.write(f"{text}\nmean ± standard deviation of {scope}; {budget.replace('_', ' ')}\n")
     sys.stderr.write(f"{workdir / 'table.md'}, {picture}\n")

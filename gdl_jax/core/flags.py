@@ -53,7 +53,7 @@ def define(preset: Any, flag_values: flags.FlagValues) -> None:
         default = getattr(preset, field.name)
         if kind is not bool:
             shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-            text = f"{text} [{shown}]"
+            text = text if shown == "" else f"{text} [{shown}]"
         if kind is bool:
             flags.DEFINE_bool(field.name, None, f"{text} [{default}]", flag_values=flag_values)
         elif kind is int:

@@ -75,7 +75,8 @@ def read_notes(path: Path) -> np.ndarray:
     try:
         file = mido.MidiFile(path, clip=True)
     except Exception as error:  # mido lets whatever a damaged file leads to pass: EOFError, IndexError, KeyError, ...
-        reason = getattr(error, "strerror", None) or f"not a readable MIDI file ({type(error).__name__}: {error})"
+        said = ": ".join(filter(None, (type(error).__name__, str(error))))
+        reason = getattr(error, "strerror", None) or f"not a readable MIDI file ({said})"
         raise UserError(f"{path}: {reason}") from error
     if file.ticks_per_beat <= 0:
         raise UserError(f"{path}: counts time in frames, not in beats")

@@ -67,7 +67,7 @@ def test_from_the_command_line_to_the_table(tmp_path, judge, small, capsys):
 
     with pytest.raises(SystemExit, match="2"):
         compare(tmp_path, judge, "--critic_updates=25")
-    assert "is at step 50, not at 25" in capsys.readouterr().err
+    assert "has made 50 updates already" in capsys.readouterr().err
 
 
 def test_results_of_fewer_steps_are_not_those_of_a_run_that_was_stopped(tmp_path, judge, monkeypatch):

@@ -155,6 +155,7 @@ def test_a_changed_hyperparameter_is_refused_by_name(tmp_path):
     assert run(tmp_path, "--steps=2").returncode == 0
     before = checkpoint(tmp_path)
     refused(run(tmp_path, "--steps=4", "--z_dim=3"), "--z_dim was 2, is now 3")
+    refused(run(tmp_path, "--steps=1"), "has made 2 updates already")
     assert checkpoint(tmp_path) == before
 
 
