@@ -14,7 +14,8 @@ from PIL import Image
 from experiments.json_files import read_json
 from experiments.sound import data_uri, player
 from gdl_jax.core.errors import UserError
-from gdl_jax.core.logging import duration, read_rows
+from gdl_jax.core.logging import read_rows
+from gdl_jax.core.progress import duration
 from gdl_jax.plots.curves import training_curves
 from gdl_jax.plots.figure import words
 

@@ -14,12 +14,12 @@ from typing import Any
 import jax
 import numpy as np
 from absl import flags
-from tqdm import tqdm
 
 from experiments import command
 from experiments.world_agent import load_vision
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.loop import Stop
+from gdl_jax.core.progress import progress_bar
 from gdl_jax.data.rollouts import FRAMES
 from gdl_jax.data.shards import count_shards, digest, has_shard, read_notes, read_shard, write_shard
 from gdl_jax.models.world_vae import encode_frames
@@ -63,7 +63,7 @@ def _main(values: flags.FlagValues) -> None:
     if has_shard(out, len(shards)):
         raise UserError(f"--out={out}: has more shards than --rollouts; delete the folder, or give another")
     with Stop() as stop:
-        for number, (rollouts, place) in enumerate(tqdm(shards, unit=" shards", disable=None)):
+        for number, (rollouts, place) in enumerate(progress_bar(shards, unit="shards")):
             notes = {
                 "vision": vision.digest,
                 "named": vision.name,

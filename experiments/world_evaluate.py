@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
-from tqdm import tqdm
 
 from experiments import command
 from experiments.json_files import read_json, write_json
@@ -26,6 +25,7 @@ from experiments.world_controller import mean_controller
 from experiments.world_driving import control, drive
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.loop import Stop
+from gdl_jax.core.progress import progress_bar
 from gdl_jax.envs.car_racing import picture
 from gdl_jax.models.agent import act, empty_mind, told
 
@@ -55,7 +55,7 @@ def _in_gymnasium(run, controller, values, stop) -> tuple[np.ndarray, np.ndarray
         actions, known = advance(key, picture.shrink(frames), jnp.asarray(rewards, jnp.float32), mind)
         return np.asarray(actions, np.float64), known
 
-    with tqdm(total=values.episodes * values.max_steps, unit=" steps", disable=None) as bar:
+    with progress_bar(total=values.episodes * values.max_steps, unit="steps") as bar:
 
         def progress(steps):
             bar.update(steps)

@@ -25,7 +25,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from absl import flags
-from tqdm import tqdm
 
 from experiments import command
 from experiments.restore import restore
@@ -36,6 +35,7 @@ from experiments.world_game import FRAMES, make_worlds
 from gdl_jax.core import flags as config_flags
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.loop import Stop
+from gdl_jax.core.progress import progress_bar
 from gdl_jax.data.shards import has_shard, read_notes, write_shard
 from gdl_jax.envs.car_racing import policies
 from gdl_jax.envs.car_racing.scene import choose
@@ -181,7 +181,7 @@ def _main(values: flags.FlagValues) -> None:
         agent, learnt, notes["driver"] = _load_driver(config)
     _check_same(root, notes)
     run = jax.jit(collect, static_argnums=(0, 2, 3))
-    with Stop() as stop, tqdm(total=config.episodes * config.steps, unit=" frames", disable=None) as bar:
+    with Stop() as stop, progress_bar(total=config.episodes * config.steps, unit="frames") as bar:
         for number in range(config.episodes // config.shard_episodes):
             if not has_shard(root, number):
                 command.leave_if_asked(stop)

@@ -13,7 +13,7 @@ TOOLS = {"jax", "flax", "optax", "orbax_checkpoint", "numpy", "absl_py", "tensor
 ALLOWED = {
     "gdl_jax": (),
     "gdl_jax/core": (),
-    "gdl_jax/data": ("gdl_jax/core/errors.py",),
+    "gdl_jax/data": ("gdl_jax/core/errors.py", "gdl_jax/core/progress.py"),
     "gdl_jax/losses": ("gdl_jax/core/errors.py",),
     "gdl_jax/plots": ("gdl_jax/core/errors.py",),
     "gdl_jax/evaluation": ("gdl_jax/core/errors.py", "gdl_jax/losses/"),

@@ -1,9 +1,7 @@
-"""What a run says while it runs: `metrics.jsonl`, TensorBoard events, a progress bar or plain lines."""
+"""What a run keeps of what it measures: `metrics.jsonl` and TensorBoard events."""
 
 import json
-import math
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,7 +10,6 @@ from typing import Any
 
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2, summary_pb2
-from tqdm import tqdm
 
 from gdl_jax.core.errors import UserError
 
@@ -94,62 +91,3 @@ class NoMetricsLog:
 
     def close(self) -> None:
         pass
-
-
-def _short(values: Mapping[str, float]) -> str:
-    def text(name):
-        spread = values.get(f"{name}_std")
-        return f"{name} {values[name]:.4g}" + (f"±{spread:.2g}" if spread is not None else "")
-
-    return "  ".join(text(name) for name in values if not name.endswith("_std"))
-
-
-def duration(seconds: float) -> str:
-    """`1:02:03`, or `2:03` under an hour."""
-    minutes, seconds = divmod(math.ceil(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-class Progress:
-    """A bar with steps/s and ETA on a terminal; plain lines elsewhere."""
-
-    def __init__(self, total: int, quiet: bool = False):
-        self._total = total
-        self._quiet = quiet
-        self._bar = None
-        self._first, self._began = 0, time.monotonic()
-
-    def begin(self, step: int) -> None:
-        """`step` updates are done already; from here on time is taken."""
-        self._first, self._began = step, time.monotonic()
-        if not self._quiet and sys.stderr.isatty():
-            self._bar = tqdm(total=self._total, initial=step, unit="step", dynamic_ncols=True, smoothing=0.1)
-
-    def advance(self, step: int) -> None:
-        """`step` updates are done."""
-        if self._bar is not None:
-            self._bar.update(step - self._bar.n)
-
-    def say(self, text: str) -> None:
-        """A line above the bar."""
-        if self._quiet:
-            return
-        if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
-        else:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
-
-    def show(self, step: int, values: Mapping[str, float]) -> None:
-        """The newest means."""
-        if self._bar is not None:
-            self._bar.set_postfix_str(_short(values))
-            return
-        rate = (step - self._first) / max(time.monotonic() - self._began, 1e-9)
-        left = duration((self._total - step) / rate) if rate else "?"
-        self.say(f"step {step}/{self._total}  {_short(values)}  {rate:.4g} steps/s  {left} left")
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()

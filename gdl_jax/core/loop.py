@@ -21,9 +21,10 @@ from gdl_jax.core import feed as feeds
 from gdl_jax.core.checkpoint import Checkpoints
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.learner import Learner, State
-from gdl_jax.core.logging import MetricsLog, NoMetricsLog, Progress
+from gdl_jax.core.logging import MetricsLog, NoMetricsLog
 from gdl_jax.core.parallel import Devices
 from gdl_jax.core.programs import compile_train, initial_state
+from gdl_jax.core.progress import Progress
 
 SECONDS_PER_CALL = 1.0  # aim of one compiled call: short enough to stop soon, long enough to cost nothing
 

@@ -18,8 +18,8 @@ import py_avataaars_no_png as avataaars
 import resvg_py
 from jinja2 import Environment
 from PIL import Image
-from tqdm import tqdm
 
+from gdl_jax.core.progress import progress_bar
 from gdl_jax.data.cache import cached_arrays
 from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.data.images import to_float
@@ -158,7 +158,7 @@ def _render_all(faces: list[dict[str, str]], size: int) -> np.ndarray:
     title = f"drawing {len(faces):,} avatars of {size}x{size}, once"
     if not sys.stderr.isatty():
         sys.stderr.write(title + "\n")
-    progress = partial(tqdm, total=len(faces), desc=title, unit="face", disable=None)
+    progress = partial(progress_bar, total=len(faces), desc=title, unit="faces")
     if workers == 1:
         return np.stack([render(face, size) for face in progress(faces)])
     # spawn: forking a process that runs JAX's threads can deadlock

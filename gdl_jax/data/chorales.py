@@ -14,9 +14,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.progress import progress_bar
 from gdl_jax.data import musicxml
 from gdl_jax.data.cache import cached_arrays
 from gdl_jax.data.dataset import ArraySource, DataSet
@@ -167,7 +167,7 @@ def corpus_notes() -> list[np.ndarray]:
 def _read_corpus(folder: Path) -> dict[str, np.ndarray]:
     paths = sorted(path for path in folder.iterdir() if path.suffix in (".mxl", ".xml"))
     pieces = {}
-    for path in tqdm(paths, desc="reading chorales, once", unit="score", disable=None):
+    for path in progress_bar(paths, desc="reading chorales, once", unit="scores"):
         notes = musicxml.read_notes(path)
         if _is_four_voices(notes):
             pieces.setdefault(to_steps(notes, len(VOICES)).tobytes(), notes)

@@ -1,0 +1,90 @@
+"""What is said while something runs: a progress bar on a terminal, plain lines elsewhere."""
+
+import math
+import sys
+import time
+from collections.abc import Iterable, Mapping
+
+from tqdm import tqdm
+
+SECONDS_PER_LINE = 20.0  # of what `progress_bar` says elsewhere than on a terminal
+
+
+def _short(values: Mapping[str, float]) -> str:
+    def text(name):
+        spread = values.get(f"{name}_std")
+        return f"{name} {values[name]:.4g}" + (f"±{spread:.2g}" if spread is not None else "")
+
+    return "  ".join(text(name) for name in values if not name.endswith("_std"))
+
+
+def duration(seconds: float) -> str:
+    """`1:02:03`, or `2:03` under an hour."""
+    minutes, seconds = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class _Lines:
+    """What tqdm writes, a line each time, on standard error."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            sys.stderr.write(text.strip() + "\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def progress_bar(iterable: Iterable | None = None, *, total: int | None = None, unit: str, desc: str = "") -> tqdm:
+    """tqdm's bar on a terminal; elsewhere, of work that takes longer than SECONDS_PER_LINE, a line as often."""
+    shown = {"total": total, "unit": f" {unit}", "desc": f"{desc}: " if desc else None}
+    if sys.stderr.isatty():
+        return tqdm(iterable, **shown)
+    pace = dict.fromkeys(("delay", "mininterval", "maxinterval"), SECONDS_PER_LINE)
+    line = "{desc}{n:,} of {total:,}{unit}, {percentage:.0f}%, {rate_fmt}, {remaining} left"
+    return tqdm(iterable, file=_Lines(), bar_format=line, **pace, **shown)
+
+
+class Progress:
+    """A bar with steps/s and ETA on a terminal; plain lines elsewhere."""
+
+    def __init__(self, total: int, quiet: bool = False):
+        self._total = total
+        self._quiet = quiet
+        self._bar = None
+        self._first, self._began = 0, time.monotonic()
+
+    def begin(self, step: int) -> None:
+        """`step` updates are done already; from here on time is taken."""
+        self._first, self._began = step, time.monotonic()
+        if not self._quiet and sys.stderr.isatty():
+            self._bar = tqdm(total=self._total, initial=step, unit="step", dynamic_ncols=True, smoothing=0.1)
+
+    def advance(self, step: int) -> None:
+        """`step` updates are done."""
+        if self._bar is not None:
+            self._bar.update(step - self._bar.n)
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        if self._quiet:
+            return
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        else:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+
+    def show(self, step: int, values: Mapping[str, float]) -> None:
+        """The newest means."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(_short(values))
+            return
+        rate = (step - self._first) / max(time.monotonic() - self._began, 1e-9)
+        left = duration((self._total - step) / rate) if rate else "?"
+        self.say(f"step {step}/{self._total}  {_short(values)}  {rate:.4g} steps/s  {left} left")
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

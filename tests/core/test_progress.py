@@ -1,0 +1,21 @@
+"""What long work says where there is no terminal: a line now and then, and of short work nothing."""
+
+import time
+
+from gdl_jax.core import progress
+
+
+def test_long_work_has_lines_where_there_is_no_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "SECONDS_PER_LINE", 0.2)
+    for _ in progress.progress_bar(range(4000), unit="scores", desc="reading"):
+        time.sleep(2.5e-4)
+    lines = capsys.readouterr().err.splitlines()
+    assert 2 <= len(lines) <= 8
+    assert all(line.startswith("reading: ") and "of 4,000 scores, " in line for line in lines)
+    assert lines[-1].startswith("reading: 4,000 of 4,000 scores, 100%, ")
+
+
+def test_short_work_has_none(capsys):
+    with progress.progress_bar(total=2, unit="frames") as bar:
+        bar.update(2)
+    assert capsys.readouterr().err == ""
