@@ -51,7 +51,7 @@ pre { margin: 1rem 0 .6rem; padding: .75rem 1rem; background: var(--card); borde
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 540px), 1fr)); gap: 1rem;
   align-items: start; grid-auto-flow: dense; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
-figure.wide { grid-column: 1 / -1; }
+figure.wide, figure:only-child { grid-column: 1 / -1; }
 figcaption { padding: .55rem .9rem; font-size: .9rem; font-weight: 600; border-bottom: 1px solid var(--line); }
 audio { display: block; width: 100%; padding: .8rem; }
 figure p { padding: 0 .9rem .6rem; font-size: .9rem; }

@@ -101,7 +101,7 @@ PRESETS = {
     "paper": Config(steps=1800, eval_every=25),
 }
 SHOWN_EPISODE = 400  # steps of the films
-FILM_STRIDE, FRAMES_PER_SECOND, ENLARGED = 2, 25, 3
+FILM_STRIDE, FRAMES_PER_SECOND, ENLARGED = 2, 25, 2
 VIEW = 200, 300  # pixels of the films of episodes
 STRIP = 10  # frames of an episode in a preview
 

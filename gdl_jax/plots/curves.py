@@ -33,7 +33,7 @@ def training_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
     metrics = sorted(panels, key=lambda metric: (metric != "loss", -len(panels[metric]), metric))
     if not metrics:
         return False
-    columns = 2 if len(metrics) == 4 else min(3, len(metrics))
+    columns = 2 if len(metrics) == 4 else min(3 if len(metrics) <= 9 else 4, len(metrics))
     lines = -(-len(metrics) // columns)
     with drawing(path, WIDTH, 2.9 * lines, lines, columns) as (_, axes):
         for cell in axes.flat[len(metrics) :]:
@@ -92,7 +92,11 @@ def generations(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         returns.plot(steps, mean, color=color, marker=marker, label="mean")
         if evaluated:
             returns.plot(
-                *zip(*evaluated, strict=True), "o-", color=SPLIT_COLORS["test"], markersize=3, label="evaluation"
+                *zip(*evaluated, strict=True),
+                "o-",
+                color=SPLIT_COLORS["test"],
+                markersize=3,
+                label="evaluation in the game",
             )
         returns.legend(fontsize=8, handlelength=1.2)
         spread.plot(steps, sigma, color=color, marker=marker)
