@@ -5,6 +5,7 @@ A passage ends where the network writes START, as a piece does.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def blank(config: Config, sequence_length: int, continuation_length: int = 1) ->
         return None
     row = np.zeros((1, sequence_length + continuation_length), np.int32)
     source = ArraySource({"note": row, "duration": row})
-    notes, durations = (tuple(map(str, range(size))) for size in sizes)
+    notes, durations = (*map(str, range(sizes.notes - 1)), music.BEGIN), tuple(map(Fraction, range(sizes.durations)))
     return Music(config.dataset, source, source, notes=notes, durations=durations)
 
 
@@ -197,15 +198,35 @@ def runs_of(data: Music, events: Events) -> list[bytes]:
     return [window.tobytes() for window in windows[whole]]
 
 
-def share_copied(data: Music, events: Events) -> float:
-    """The share of runs of RUN events that stand in the pieces that were learnt from: (N, T) -> number."""
+def shares_copied(data: Music, **kinds: Events) -> dict[str, float]:
+    """The shares of runs of RUN events that stand in the pieces that were learnt from: {kind: (N, T)} -> numbers."""
     learnt = set(runs_of(data, Events(*(data.train.sequences[name][None] for name in Events._fields))))
-    found = [run in learnt for run in runs_of(data, events)]
-    return _mean(found)
+    return {kind: _mean([run in learnt for run in runs_of(data, events)]) for kind, events in kinds.items()}
 
 
-def measure(run, passage: Passage) -> dict[str, float]:
-    """Whether passages keep a key, beside stretches of pieces as long; whether they end, and how much is copied."""
+def losses_within_pieces(run, told: int) -> dict[str, float]:
+    """Held-out losses of rows in whose last `told` events, those that are predicted, no piece begins or ends.
+
+    Where music is held out in pieces, much of what is told is START after START, which costs nearly nothing.
+    """
+    numbers = {}
+    for split in ("validation", "test"):
+        source = getattr(run.data, split)
+        if source is not None:
+            notes = source.take(np.arange(len(source)))["note"][:, -told:]
+            within = (notes != run.data.begin["note"]).all(axis=1)
+            numbers[f"{split}/loss within pieces"] = _mean(run.losses(source)[within])
+    return numbers
+
+
+def measure(run, passage: Passage, told: int = 1) -> dict[str, float]:
+    """Whether passages keep a key, beside stretches of pieces as long; whether they end, and how much is copied.
+
+    Args:
+      run: that wrote them.
+      passage: (N, T).
+      told: how many events of a row are predicted.
+    """
     data, events = run.data, passage.events
     length = events.note.shape[1]
     learnt = passages_learnt_from(data, length)
@@ -216,11 +237,14 @@ def measure(run, passage: Passage) -> dict[str, float]:
         kinds = {"training pieces": learnt, "training notes in random order": mixed}
         cut = {kind: as_long_as(data, rows, events) for kind, rows in kinds.items()}
         numbers |= {f"share in key, {kind}": share_in_key(pitch_classes(data, rows)) for kind, rows in cut.items()}
-    rows = np.linspace(0, len(data.validation) - 1, PASSAGES, dtype=np.int64)
+    # Where windows are held out, the first ones go on from the end of what was learnt from.
+    begin = data.validation.length if run.config.hold_out == "windows" else 0
+    rows = np.linspace(min(begin, len(data.validation) - 1), len(data.validation) - 1, PASSAGES, dtype=np.int64)
     held_out = Events(*(data.validation.take(rows)[name] for name in Events._fields))
+    numbers |= losses_within_pieces(run, told)
     numbers["events a passage"] = float((events.note != data.begin["note"]).sum(axis=1).mean())
-    numbers[f"runs of {RUN} events copied from training pieces, written"] = share_copied(data, events)
-    numbers[f"runs of {RUN} events copied from training pieces, held out"] = share_copied(data, held_out)
+    for kind, share in shares_copied(data, written=events, held_out=held_out).items():
+        numbers[f"runs of {RUN} events copied from training pieces, {kind.replace('_', ' ')}"] = share
     return {name: number for name, number in numbers.items() if not np.isnan(number)}
 
 

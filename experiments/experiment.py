@@ -59,6 +59,8 @@ class RunConfig:
             if not all(number >= least for number in (value if isinstance(value, tuple) else (value,))):
                 shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
                 raise UserError(f"--{name}={shown}: must be at least {least}")
+        if self.seed + self.seeds > 2**31:
+            raise UserError(f"--seed={self.seed}: must be below {2**31 - self.seeds + 1}")
         if self.precision not in DTYPES:
             raise UserError(f"--precision={self.precision}: unknown; choose one of {', '.join(DTYPES)}")
         if self.patience and not self.eval_every:
@@ -80,6 +82,7 @@ class ImageConfig(RunConfig):
     NEEDS = RunConfig.NEEDS | {"avatars": "dataset=avatars"}
 
 
+AT_ONCE = 1024  # rows whose losses are computed together
 DTYPES = {"f32": jnp.float32, "bf16": jnp.bfloat16}
 MAY_CHANGE_ON_RESUME = (
     *("data_dir", "steps", "log_every", "eval_every", "checkpoint_every", "parallel"),
@@ -132,6 +135,13 @@ class Run:
     step: int
     figures: Path
     split: str = "test"
+
+    def losses(self, source: Source) -> np.ndarray:
+        """The loss of each row of a source (N,), in evaluation mode."""
+        evaluate, rows = jax.jit(self.learner.evaluate), np.arange(len(source))
+        parts = (source.take(rows[first : first + AT_ONCE]) for first in range(0, len(rows), AT_ONCE))
+        batches = map(self.data.transform, parts)
+        return np.concatenate([np.asarray(evaluate(self.state, batch, self.key)["loss"]) for batch in batches])
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ def tokens_per_second(config, texts: int, windows: int) -> float:
 
 
 def _main(values: flags.FlagValues) -> None:
-    sizes = [int(size) for size in values.batch_sizes if size.isdecimal() and int(size) > 0]
-    if len(sizes) != len(values.batch_sizes):
+    sizes = [int(size) for size in values.batch_sizes if size.isdecimal() and len(size) < 10 and int(size) > 0]
+    if not sizes or len(sizes) != len(values.batch_sizes):
         raise UserError(f"--batch_sizes={','.join(values.batch_sizes)}: must be numbers of at least 1")
     config = dataclasses.replace(text_rnn.PRESETS["aesop"], reread=values.reread, recurrent_activation="sigmoid")
     for texts in sizes:

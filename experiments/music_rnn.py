@@ -29,6 +29,8 @@ EPOCH = 700  # steps of 32 windows, in the book's 22,376
 class Config(composing.Config, networks.Config):
     sequence_length: int = 32  # events that the network reads to tell the next
 
+    LEAST = composing.Config.LEAST | {"sequence_length": 1}
+
 
 CELLO = Config(
     dataset="cello",

@@ -128,7 +128,7 @@ def analyse(run):
     pieces = write_pieces(run, composing.PASSAGES)
     members = composing.notes_of(data, pieces.events, composing.SHOWN)
     composing.write_passages(run, members, run.figures, "passages")
-    return numbers | composing.measure(run, pieces)
+    return numbers | composing.measure(run, pieces, run.config.continuation_length)
 
 
 def write_pieces(run, num: int):

@@ -7,6 +7,7 @@ python -m experiments.sample --workdir=runs/text_rnn-small --prompt="my dear" --
 """
 
 import dataclasses
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,7 @@ from experiments.experiment import Experiment, SampleRequest
 from experiments.restore import restore
 from gdl_jax.core.errors import UserError
 
+LARGEST = 2**31 - 1
 OPTIONS = ("images", "edit", "morph", "prompt", "temperature", "top_k", "top_p")  # that not every experiment takes
 
 
@@ -36,10 +38,10 @@ def check_boldness(values: flags.FlagValues) -> None:
     Raises:
       UserError: one is out of its range.
     """
-    if not values.temperature >= 0:
-        raise UserError(f"--temperature={values.temperature}: must be at least 0")
-    if values.top_k < 0:
-        raise UserError(f"--top_k={values.top_k}: must be at least 0")
+    if not 0 <= values.temperature < math.inf:
+        raise UserError(f"--temperature={values.temperature}: must be at least 0, and finite")
+    if not 0 <= values.top_k <= LARGEST:
+        raise UserError(f"--top_k={values.top_k}: must be at least 0, and at most {LARGEST}")
     if not 0 < values.top_p <= 1:
         raise UserError(f"--top_p={values.top_p}: must be in (0, 1]")
 
@@ -107,7 +109,7 @@ def main(argv=None) -> None:
     values = command.new_flags()
     flags.DEFINE_string("workdir", None, "the run's directory", flag_values=values)
     flags.DEFINE_integer("num", 64, "how many samples", flag_values=values)
-    flags.DEFINE_integer("seed", 0, "decides which", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "decides which", lower_bound=0, upper_bound=LARGEST, flag_values=values)
     flags.DEFINE_string("out", None, "directory for what is made [WORKDIR/samples]", flag_values=values)
     flags.DEFINE_list("images", [], "image files or folders to encode instead", flag_values=values)
     flags.DEFINE_list("edit", [], "attributes to add to them, as Eyeglasses:2,Smiling:-1", flag_values=values)

@@ -12,7 +12,6 @@ network seems to choose from. Separators between stories are easily told: the pe
 """
 
 import dataclasses
-import hashlib
 import itertools
 import sys
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from experiments.experiment import DTYPES, Experiment, Part, RunConfig
 from experiments.run import main
 from gdl_jax.core.errors import UserError
 from gdl_jax.data import text
-from gdl_jax.data.dataset import ArraySource, first_examples
+from gdl_jax.data.dataset import ArraySource, digest_of, first_examples
 from gdl_jax.data.text import SEPARATOR, UNKNOWN, TextData
 from gdl_jax.data.vocabulary import Vocabulary
 from gdl_jax.data.windows import Windows
@@ -47,7 +46,6 @@ WRITTEN, SHOWN = 16, 3  # stories at each temperature
 OFFERED = 10  # tokens that a writer is offered, and that a figure shows
 BARS = 4  # contexts of that figure
 TITLE = 6  # tokens of each that are shown
-BATCH = 500  # windows at once, outside training
 CARRIED = 2000  # tokens that are read without stopping
 RUN = 8  # tokens, of a run that a text may have in common with what was learnt from
 
@@ -109,8 +107,9 @@ def load(config) -> TextData:
         held_out=config.held_out,
     )
     data = first_examples(data, config.train_examples, Windows.first)
-    learnt = " ".join(data.vocabulary.words).encode() + data.train.sequences["tokens"].tobytes()
-    return dataclasses.replace(data, digest=hashlib.sha256(learnt).hexdigest()[:12])
+    sources = [source for source in (data.train, data.validation, data.test) if source is not None]
+    tokens = [source.sequences["tokens"].tobytes() for source in sources]
+    return dataclasses.replace(data, digest=digest_of([" ".join(data.vocabulary.words).encode(), *tokens]))
 
 
 def blank(config):
@@ -226,11 +225,7 @@ def held_out_numbers(run, split: str) -> dict[str, float]:
     source = getattr(run.data, split)
     if source is None:
         return {}
-    evaluate, losses = jax.jit(run.learner.evaluate), []
-    for first in range(0, len(source), BATCH):
-        rows = source.take(np.arange(first, min(first + BATCH, len(source))))
-        losses.append(np.asarray(evaluate(run.state, rows, run.key)["loss"]))
-    losses = np.concatenate(losses)
+    losses = run.losses(source)
     in_story = source.take(np.arange(len(source)))["tokens"][:, -1] != run.data.vocabulary.index[SEPARATOR]
     return {
         f"{split}/perplexity": float(np.exp(losses.mean())),
@@ -290,8 +285,9 @@ def analyse(run):
     show_next_tokens(run)
     results = held_out_numbers(run, "validation") | held_out_numbers(run, "test") | carried_numbers(run)
     if run.data.test is not None:
-        entropy = unigram_entropy(run.data.test.sequences["tokens"])
-        results["perplexity of the test tokens' shares"] = float(np.exp(entropy))  # of what knows only these
+        told = run.data.test.take(np.arange(len(run.data.test)))["tokens"][:, -1]
+        entropy = unigram_entropy(told[told != run.data.vocabulary.index[SEPARATOR]])
+        results["test/perplexity of the tokens' shares without separators"] = float(np.exp(entropy))  # knows only these
     for i, temperature in enumerate(TEMPERATURES):
         share = share_copied(run, numbers[i * WRITTEN : (i + 1) * WRITTEN])
         results[f"temperature {temperature}/runs of {RUN} tokens copied from what was learnt"] = share

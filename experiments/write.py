@@ -18,7 +18,7 @@ from absl import flags
 
 from experiments import command
 from experiments.restore import restore
-from experiments.sample import check_boldness, define_boldness
+from experiments.sample import LARGEST, check_boldness, define_boldness
 from experiments.text_rnn import context_of, likeliest, next_probabilities, read_prompt
 from gdl_jax.data.text import SEPARATOR, join, tokenise
 from gdl_jax.models.text_rnn import Boldness
@@ -46,9 +46,10 @@ def chosen(run, line: str, offered: Mapping[str, float], drawn: str) -> list[str
     """
     if not line.strip():
         return [drawn]
-    if line.strip().isdecimal() and 1 <= int(line) <= len(offered):
-        return [list(offered)[int(line) - 1]]
-    tokens = tokenise(line, run.data.token_type)
+    numbers = [str(number + 1) for number in range(len(offered))]
+    if line.strip() in numbers:
+        return [list(offered)[numbers.index(line.strip())]]
+    tokens = tokenise(line.rstrip("\r\n"), run.data.token_type)
     if unknown := dict.fromkeys(token for token in tokens if token not in run.data.vocabulary.index):
         sys.stderr.write(f"the model does not know {' '.join(unknown)}\n")
         return []
@@ -107,7 +108,7 @@ def main(argv=None) -> None:
     """What `python -m experiments.write` does."""
     values = command.new_flags()
     flags.DEFINE_string("workdir", None, "the run's directory", flag_values=values)
-    flags.DEFINE_integer("seed", 0, "decides what is drawn", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "decides what is drawn", lower_bound=0, upper_bound=LARGEST, flag_values=values)
     define_boldness(values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 

@@ -19,7 +19,7 @@ from gdl_jax.core.errors import UserError
 from gdl_jax.core.progress import progress_bar
 from gdl_jax.data import musicxml
 from gdl_jax.data.cache import cached_arrays
-from gdl_jax.data.dataset import ArraySource, DataSet
+from gdl_jax.data.dataset import ArraySource, DataSet, digest_of
 from gdl_jax.data.notes import LENGTH, PITCH, START, TRACK, to_steps
 from gdl_jax.data.text_files import find
 
@@ -34,7 +34,7 @@ VOICES = ("soprano", "alto", "tenor", "bass")
 BEAT, BAR = 4, 16  # steps
 PITCHES = 84  # MIDI's 0 to 83; the chorales' are 36 to 81
 SILENT = -1
-INCIPIT = 6  # intervals of a soprano by which its hymn is told
+INCIPIT, RUN = 6, 12  # intervals by which a hymn is told: a soprano's first, and so many in a row anywhere in it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def load(name: str, *, data_dir: str | None = None, bars: int = 2) -> Chorales:
         pieces = read_json(find(name, data_dir, LAYOUTS))
     elif name == "corpus_chorales":
         scores = corpus_notes()
-        places = split_by_tune(list(map(incipit, scores)))
+        places = split_by_tune(tunes(scores))
         pieces = {split: [to_steps(scores[i], len(VOICES)) for i in places[split]] for split in SPLITS}
     else:
         raise UserError(f"--dataset={name}: unknown; choose one of {', '.join(DATASETS)}")
@@ -99,7 +99,8 @@ def load(name: str, *, data_dir: str | None = None, bars: int = 2) -> Chorales:
             short[split] = len(cuts) - len(rows)
     note = ", ".join(f"{count} of {split}" for split, count in short.items())
     note = f"too short for {bars} bars and left out: {note}" if note else ""
-    return Chorales(name, **sources, transform=to_roll, note=note, pieces=pieces)
+    digest = digest_of(piece.tobytes() for members in pieces.values() for piece in members)
+    return Chorales(name, **sources, transform=to_roll, note=note, digest=digest, pieces=pieces)
 
 
 def read_json(path: Path) -> dict[str, list[np.ndarray]]:
@@ -110,23 +111,47 @@ def read_json(path: Path) -> dict[str, list[np.ndarray]]:
     """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        splits = {ours: [np.array(piece, dtype=np.int64) for piece in stored[its]] for ours, its in SPLITS.items()}
+        splits = {ours: [np.array(piece) for piece in stored[its]] for ours, its in SPLITS.items()}
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(f"{path}: needs lists of pitches train, valid and test ({error})") from error
     for split, pieces in splits.items():
         for number, piece in enumerate(pieces):
-            if piece.ndim != 2 or piece.shape[1] != len(VOICES) or not len(piece):
-                raise UserError(f"{path}: {SPLITS[split]} chorale {number} is no list of steps of four pitches")
+            if piece.ndim != 2 or piece.shape[1] != len(VOICES) or piece.dtype.kind != "i":
+                raise UserError(f"{path}: {SPLITS[split]} chorale {number} is no list of steps of four whole pitches")
             if piece.min() < SILENT or piece.max() >= PITCHES:
                 raise UserError(f"{path}: {SPLITS[split]} chorale {number} has pitches beyond -1 to {PITCHES - 1}")
     return {split: [piece.astype(np.int8) for piece in pieces] for split, pieces in splits.items()}
 
 
-def incipit(notes: np.ndarray) -> tuple[int, ...]:
-    """The first intervals of track 0, in semitones: the same in every key, and for all chorales on one hymn."""
-    return tuple(np.diff(notes[notes[:, TRACK] == 0, PITCH][: INCIPIT + 1]).tolist())
+def tunes(scores: Sequence[np.ndarray]) -> list[int]:
+    """A number for the tune in track 0 of each score; scores with one hymn in it, in whatever key, have the same.
+
+    Two melodies are one tune where they begin with the same INCIPIT intervals or have RUN intervals in a row in common,
+    from note to note or from beat to beat; and so is what is one tune with either of them. Bach's ornaments, upbeats
+    and bars of other lengths leave some of these as they are. That also joins a few hymns that only resemble each
+    other.
+    """
+    first_with: dict[tuple, int] = {}
+    tune = list(range(len(scores)))  # a score of the same tune, at last the first one
+
+    def first(place):
+        while tune[place] != place:
+            place = tune[place]
+        return place
+
+    for place, notes in enumerate(scores):
+        melody = notes[notes[:, TRACK] == 0]
+        by_note = tuple(np.diff(melody[:, PITCH]).tolist())
+        by_beat = tuple(np.diff(to_steps(melody, 1)[::BEAT, 0].astype(int)).tolist())
+        traits = {("incipit", by_note[:INCIPIT])}
+        for kind, intervals in (("note", by_note), ("beat", by_beat)):
+            traits |= {(kind, intervals[i : i + RUN]) for i in range(len(intervals) - RUN + 1)}
+        for trait in traits:
+            earlier, later = sorted((first(first_with.setdefault(trait, place)), first(place)))
+            tune[later] = earlier
+    return list(map(first, range(len(scores))))
 
 
 def split_by_tune(tunes: Sequence[Hashable]) -> dict[str, np.ndarray]:

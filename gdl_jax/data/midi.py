@@ -33,13 +33,11 @@ class Folder(NamedTuple):
       names: of the files.
       pieces: the notes (N, 4) of each.
       broken: what was wrong with the others.
-      digest: of all files' names and contents.
     """
 
     names: list[str]
     pieces: list[np.ndarray]
     broken: list[str]
-    digest: str
 
     @property
     def note(self) -> str:
@@ -103,6 +101,8 @@ def read_notes(path: Path) -> np.ndarray:
     notes = np.array(found)
     for column in (START, LENGTH):
         notes[:, column] = rounded(notes[:, column], file.ticks_per_beat)
+    if notes.max() > np.iinfo(np.int32).max:
+        raise UserError(f"{path}: lasts too long")
     return as_notes(map(tuple, notes.tolist()))
 
 
@@ -143,7 +143,7 @@ def read_folder(root: Path, names: Sequence[str]) -> Folder:
     broken = [f"{name}: {reason}" for name, reason in zip(names, stored["reasons"].tolist(), strict=True) if reason]
     if not read:
         raise UserError(f"{root}: none of {len(names)} MIDI files can be read; {broken[0]}")
-    contents = Folder([name for name, _ in read], [piece for _, piece in read], broken, digest.hexdigest())
+    contents = Folder([name for name, _ in read], [piece for _, piece in read], broken)
     if broken:
         sys.stderr.write(f"{root}: {contents.note}\n")
     return contents

@@ -16,8 +16,8 @@ import numpy as np
 
 from gdl_jax.core.errors import UserError
 from gdl_jax.data import midi
-from gdl_jax.data.chorales import corpus_notes, incipit, split_by_tune
-from gdl_jax.data.dataset import DataSet
+from gdl_jax.data.chorales import corpus_notes, split_by_tune, tunes
+from gdl_jax.data.dataset import DataSet, digest_of
 from gdl_jax.data.notes import LENGTH, PITCH, PITCHES, START, TICKS, TRACK, as_notes, chord_name, chord_pitches
 from gdl_jax.data.text_files import find
 from gdl_jax.data.windows import Windows
@@ -124,9 +124,9 @@ def load(
       transpose: training pieces are repeated in all keys from so many semitones to so many, both included: (0, 0) as
         they are, (-6, 5) in all twelve keys.
       hold_out: "pieces": a tenth each is for validation and testing, as `chorales.split_by_tune` draws it; of what is
-        bundled, all pieces on one hymn go together. "windows": the last fifth of all windows is for validation, and
-        nothing for testing; it starts within a piece. Windows that would teach a chord which those predict are in
-        neither.
+        bundled, all pieces on one hymn go together, of a folder, all files with the same notes. "windows": the last
+        fifth of all windows is for validation, and nothing for testing; it starts within a piece. Windows that would
+        teach a chord which those predict are in neither.
       rests: as for `chords_of`.
 
     Raises:
@@ -140,10 +140,10 @@ def load(
         raise UserError(f"--sequence_length={sequence_length}: must be at least 1")
     if hold_out not in HOLD_OUT:
         raise UserError(f"--hold_out={hold_out}: unknown; choose one of {', '.join(HOLD_OUT)}")
-    scores, known = _read(name, data_dir)
+    scores, note = _read(name, data_dir)
     pieces = [chords_of(notes, rests) for notes in scores]
-    tunes = list(map(incipit, scores)) if name in BUNDLED else range(len(scores))
-    splits = _split(name, pieces, tunes, sequence_length, continuation_length, hold_out)
+    same = tunes(scores) if name in BUNDLED else [notes.tobytes() for notes in scores]  # go into one split
+    splits = _split(name, pieces, same, sequence_length, continuation_length, hold_out)
     copies = {"train": [_transposed(splits["train"], key) for key in range(low, high + 1)]}
     copies |= {split: [passage] for split, passage in splits.items() if split != "train"}
     passages = [passage for passages in copies.values() for passage in passages]
@@ -151,8 +151,13 @@ def load(
     lengths = sorted({length for passage in passages for length in passage.lengths})
     length = sequence_length + continuation_length
     sources = {split: _windows(passages, names, lengths, length) for split, passages in copies.items()}
+    if empty := [split for split, source in sources.items() if not len(source)]:
+        raise UserError(f"--dataset={name}: too little {empty[0]} music for windows of {length} events")
     durations = tuple(Fraction(length, TICKS) for length in lengths)
-    return Music(name, **({"test": None} | sources), **known, notes=tuple(names), durations=durations)
+    tokens = [tokens.tobytes() for source in sources.values() for tokens in source.sequences.values()]
+    digest = digest_of([repr((names, lengths)).encode(), *tokens])
+    splits = {"test": None} | sources
+    return Music(name, **splits, note=note, digest=digest, notes=tuple(names), durations=durations)
 
 
 def first_in_every_key(train: Windows, count: int, keys: int) -> Windows:
@@ -173,23 +178,23 @@ def first_in_every_key(train: Windows, count: int, keys: int) -> Windows:
     return Windows(tokens, np.concatenate(starts), train.length)
 
 
-def _read(name: str, data_dir: str | None) -> tuple[list[np.ndarray], dict[str, str]]:
-    """The notes of each piece, and what the data set says of them: see `DataSet`."""
+def _read(name: str, data_dir: str | None) -> tuple[list[np.ndarray], str]:
+    """The notes of each piece, and what a reader must know of them."""
     kind, _, path = name.partition(":")
     if kind == "midi" and path:
         root = Path(path).expanduser()
         folder = midi.read_folder(root, midi.list_files(root))
-        return folder.pieces, {"note": folder.note, "digest": folder.digest}
+        return folder.pieces, folder.note
     if name == "cello":
         root = find(name, data_dir, CELLO_LAYOUTS).parent
         folder = midi.read_folder(root, [f"cs{movement}.mid" for movement in CELLO_MOVEMENTS])
         if folder.broken:  # of a set that is known, every piece counts
             raise UserError(f"{root}: {folder.note}")
-        return folder.pieces, {"digest": folder.digest}
+        return folder.pieces, ""
     if name == "melodies":
-        return [notes[notes[:, TRACK] == 0] for notes in corpus_notes()], {}
+        return [notes[notes[:, TRACK] == 0] for notes in corpus_notes()], ""
     if name == "corpus_chorales":
-        return corpus_notes(), {}
+        return corpus_notes(), ""
     raise UserError(f"--dataset={name}: unknown; choose one of {', '.join(DATASETS)}")
 
 
@@ -206,7 +211,7 @@ def _joined(pieces: Iterable[Piece], sequence_length: int) -> Piece:
 def _split(
     name: str,
     pieces: list[Piece],
-    tunes: Sequence[Hashable],
+    same: Sequence[Hashable],
     sequence_length: int,
     continuation_length: int,
     hold_out: str,
@@ -219,9 +224,9 @@ def _split(
             raise UserError(f"--dataset={name}: {windows} windows are too few to hold some out")
         end = train + sequence_length  # where the first held-out continuation begins
         return {"train": Piece(chords[:end], lengths[:end]), "validation": Piece(chords[train:], lengths[train:])}
-    if len(set(tunes)) < 3:
-        raise UserError(f"--dataset={name}: too few pieces ({len(pieces)}) to hold two out; use --hold_out=windows")
-    places = split_by_tune(tunes)
+    if len(set(same)) < 3:
+        raise UserError(f"--dataset={name}: too few pieces ({len(set(same))}) to hold two out; use --hold_out=windows")
+    places = split_by_tune(same)
     return {split: _joined((pieces[i] for i in part), sequence_length) for split, part in places.items()}
 
 

@@ -131,7 +131,7 @@ def _first_answer(context: str, found: Sequence[re.Match], answers: Sequence[dic
         return ()
     text, start = answers[0]["text"], answers[0]["answer_start"]
     end = start + len(text)
-    if context[start:end] != text:
+    if not text or context[start:end] != text:
         return ()
     return tuple(place for place, match in enumerate(found) if match.start() < end and match.end() > start)
 

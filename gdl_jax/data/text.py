@@ -46,7 +46,8 @@ class TextData(DataSet):
 
 def split_stories(text: str) -> list[str]:
     """The stories of a text, those that are blank left out."""
-    return [story for story in re.split(r"\n{5,}", re.sub(r"[ \t]+\n", "\n", text)) if story.strip()]
+    lines = re.sub(r"(?<![ \t])[ \t]+\n", "\n", text)
+    return [story.strip() for story in re.split(r"\n{5,}", lines) if story.strip()]
 
 
 def clean(story: str) -> str:
@@ -55,7 +56,7 @@ def clean(story: str) -> str:
     What two spaces or newlines part gets a full stop between (which ends headings, and also comes before indented
     lines). The separator's character is never left in it.
     """
-    line = story.strip().lower().replace("’", "'").replace(SEPARATOR, "¦").replace("\n", " ")
+    line = story.strip("\n").lower().replace("’", "'").replace(SEPARATOR, "¦").replace("\n", " ")
     return re.sub("  +", ". ", line).replace("..", ".")
 
 
@@ -93,8 +94,8 @@ def make_vocabulary(tokens: Sequence[str], unknown_below: int = 1) -> Vocabulary
     """
     counts = Counter(tokens)
     counts[SEPARATOR] = len(tokens)  # the first even where a character is commoner
-    kept = [token for token, count in counts.most_common() if count >= unknown_below]
-    return Vocabulary((UNKNOWN, *kept))
+    kept = [token for token, count in counts.most_common() if count >= unknown_below and token != SEPARATOR]
+    return Vocabulary((UNKNOWN, SEPARATOR, *kept))
 
 
 def load(

@@ -38,7 +38,3 @@ class Windows:
         starts = self.starts[:count]
         end = starts.max() + self.length
         return Windows({name: tokens[:end] for name, tokens in self.sequences.items()}, starts, self.length)
-
-    def labels(self) -> np.ndarray:
-        """The sequence "label" where each row ends."""
-        return self.sequences["label"][self.starts + self.length - 1]

@@ -60,7 +60,7 @@ def answer_kind(words: Words) -> str:
 
 def _is_year(word: str) -> bool:
     digits = word.removesuffix("s")
-    return len(digits) == 4 and digits.isdigit() and 1000 <= int(digits) < 2100
+    return len(digits) == 4 and digits.isdecimal() and 1000 <= int(digits) < 2100
 
 
 def kind_agreement(questions: Sequence[Words], answers: Sequence[Words]) -> dict[str, float]:

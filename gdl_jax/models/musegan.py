@@ -199,6 +199,8 @@ class Generator(nn.Module):
 
 
 def _check_shape(config: Config, shape: Shape) -> None:
+    if not config.bar_filters:
+        raise UserError("--bar_filters: needs at least one number")
     doublings = 2 ** (len(config.bar_filters) - 1)
     if shape.steps % doublings:
         filters = ",".join(map(str, config.bar_filters))

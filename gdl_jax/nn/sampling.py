@@ -25,7 +25,7 @@ def sample_logits(
     Args:
       key: for all rows.
       logits: (..., V), not normalised; values of minus infinity are never drawn where there are others.
-      temperature: () or (...), at least 0; 1 leaves the distribution as it is, 0 is the most probable value.
+      temperature: () or (...), at least 0, finite; 1 leaves the distribution as it is, 0 is the most probable value.
       top_k: () or (...), integers; 0: all.
       top_p: () or (...), in [0, 1]; 1: all. At least one value is kept.
 
@@ -36,6 +36,7 @@ def sample_logits(
     temperature, top_k, top_p = (jnp.asarray(bound)[..., None] for bound in (temperature, top_k, top_p))
     # From the largest: whatever the temperature, no quotient overflows.
     scaled = (logits - logits.max(axis=-1, keepdims=True)) / jnp.where(temperature > 0, temperature, 1.0)
+    scaled = jnp.where(logits == -jnp.inf, -jnp.inf, scaled)  # by whatever temperature it was divided
     bounded = jnp.any(top_k > 0) | jnp.any(top_p < 1)  # sorting takes longer than all else here
     scaled = lax.cond(bounded, lambda x: jnp.where(_most_probable(x, top_k, top_p), x, -jnp.inf), lambda x: x, scaled)
     drawn = _draw(key, jnp.exp(scaled))

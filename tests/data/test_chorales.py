@@ -1,5 +1,6 @@
 """Chorales: the book's file, music21's corpus against music21 itself, and the bars that are cut from them."""
 
+import difflib
 import json
 import zipfile
 from importlib.util import find_spec
@@ -190,13 +191,27 @@ def test_finer_times_are_refused(tmp_path):
         musicxml.read_notes(tmp_path / "a.xml")
 
 
+def _leaps(soprano):
+    """The intervals of a melody (steps,) from each note to the next other one."""
+    leaps = np.diff(soprano[soprano >= 0].astype(int))
+    return leaps[leaps != 0].tolist()
+
+
 def test_the_bundled_chorales():
     data = chorales.load("corpus_chorales")
-    assert [len(source) for source in (data.train, data.validation, data.test)] == [290, 37, 36]
+    assert [len(source) for source in (data.train, data.validation, data.test)] == [291, 36, 36]
     begin = {
         split: {tuple(np.diff(piece[:64], axis=0).ravel()) for piece in data.pieces[split]} for split in data.pieces
     }
     assert not begin["train"] & (begin["validation"] | begin["test"])  # four bars of four voices, in any key
+    tunes = {split: [_leaps(piece[:, 0]) for piece in members] for split, members in data.pieces.items()}
+    matcher = difflib.SequenceMatcher(autojunk=False)
+    for held_out in tunes["validation"] + tunes["test"]:
+        matcher.set_seq2(held_out)
+        for learnt in tunes["train"]:
+            matcher.set_seq1(learnt)
+            alike = matcher.real_quick_ratio() > 0.8 and matcher.quick_ratio() > 0.8 and matcher.ratio() > 0.8
+            assert not alike, (held_out, learnt)
     pieces = [piece for split in data.pieces.values() for piece in split]
     assert len({piece.tobytes() for piece in pieces}) == 363
     assert {int(pitch) for piece in pieces for pitch in piece.ravel()} <= {-1, *range(36, 82)}
@@ -210,10 +225,19 @@ def test_a_hymn_is_told_in_any_key_rhythm_and_harmony():
         return as_notes([(i * length, length, pitch, track) for line, track in lines for i, pitch in enumerate(line)])
 
     line = [60, 62, 64, 65, 67, 69, 71]
-    tune = chorales.incipit(chorale([*line, 72], 6, 48))
-    assert tune == (2, 2, 1, 2, 2, 2)
-    assert chorales.incipit(chorale([pitch + 5 for pitch in [*line, 50]], 12, 40)) == tune
-    assert chorales.incipit(chorale([*line[:-1], 70], 6, 48)) != tune
+    long = [60, 67, 64, 65, 62, 69, 65, 67, 71, 72, 74, 60, 59, 62, 60, 55]
+    halves = [pitch for pitch in long for _ in range(2)]
+    halves[5] += 1  # an ornament between two beats
+    scores = [
+        chorale([*line, 72], 6, 48),
+        chorale([*line[:-1], 70], 6, 48),
+        chorale([pitch + 5 for pitch in [*line, 50]], 12, 40),  # begins as the first
+        chorale(long, 24, 48),
+        chorale([70, 66, *(pitch - 3 for pitch in long[:13]), 66, 67], 12, 40),  # an upbeat, notes of half the length
+        chorale(halves, 12, 43),
+        chorale([51, *(pitch - 3 for pitch in long[:12]), 48], 12, 40),  # a run that is too short
+    ]
+    assert chorales.tunes(scores) == [0, 1, 0, 3, 3, 3, 6]
 
 
 def test_pieces_on_one_tune_are_held_out_together():

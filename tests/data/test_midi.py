@@ -193,7 +193,6 @@ def test_files_are_read_once_until_they_change(tmp_path, monkeypatch):
     write_folder(tmp_path, b=midi_bytes([(0, on(72)), (480, off(72))]))
     changed = midi.read_folder(tmp_path, names)
     assert changed.pieces[1].tolist() == [[0, 24, 72, 0]]
-    assert again.digest == first.digest != changed.digest
 
 
 def test_folders_without_music_are_user_errors(tmp_path):

@@ -155,8 +155,8 @@ def test_copied_runs_are_counted(monkeypatch):
     data = toy(train=train)
     written = rows([[0, 1, 2, 0], [1, 1, 1, 3], [1, 2, 3, 1]], [[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 1]])
     # of the first, (0, 1, 2) is copied and (1, 2, 0) has another duration; of the second, its only whole run is copied
-    assert composing.share_copied(data, written) == pytest.approx(2 / 3)
-    assert np.isnan(composing.share_copied(data, rows([[0, 1]], [[1, 1]])))
+    shares = composing.shares_copied(data, written=written, short=rows([[0, 1]], [[1, 1]]))
+    assert shares["written"] == pytest.approx(2 / 3) and np.isnan(shares["short"])
 
 
 def test_passages_learnt_from_are_within_a_piece():
@@ -195,6 +195,9 @@ def test_held_out_phrases_come_from_within_pieces():
     whole = np.concatenate([phrases.note, continuations.note], axis=1)
     assert sorted(whole.tolist()) == [[0, 1, 2, 0], [1, 2, 0, 1]]
     assert phrases.note.shape == (2, 3) and continuations.note.shape == (2, 1)
+    run.data = dataclasses.replace(toy(), validation=source, test=None)  # where windows are held out, none for a test
+    phrases, _ = phrase_rnn.held_out(run, 2)
+    assert sorted(phrases.note.tolist()) == [[0, 1, 2], [1, 2, 0]]
 
 
 def test_a_continuation_is_a_track_of_its_own():

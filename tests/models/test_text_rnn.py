@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from scipy import special
 
 from gdl_jax.core.errors import UserError
 from gdl_jax.models.text_rnn import Boldness, Config, TextRNN, write_on
+from gdl_jax.nn.layers import Dropout
 
 V, E, H, B, C = 9, 3, 4, 5, 6
 SMALL = Config(embedding_size=E, hidden_units=H)
@@ -188,6 +190,21 @@ def test_dropout_is_on_in_training_only():
         assert not np.allclose(other.apply(variables, TOKENS, True, rngs=rngs), calm)
     none = TextRNN(dataclasses.replace(module.config, dropout_rate=0.0, embedding_dropout_rate=0.0), V)
     np.testing.assert_array_equal(none.apply(variables, TOKENS, True, rngs=rngs), calm)
+
+
+@pytest.mark.parametrize(("bidirectional", "widths"), [(False, [E, H, H]), (True, [E, 2 * H, 2 * H, 2 * H])])
+def test_tokens_and_what_each_layer_gives_on_are_dropped(bidirectional, widths):
+    module, variables = network(layers=2, bidirectional=bidirectional, dropout_rate=0.5)
+    dropped = []
+
+    def note(call, args, kwargs, context):
+        if isinstance(context.module, Dropout):
+            dropped.append(args[0].shape[-1])
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(note):
+        jax.eval_shape(lambda: module.apply(variables, TOKENS, True, rngs={"dropout": jax.random.key(0)}))
+    assert dropped == widths
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,8 @@ def test_towards_no_temperature_only_the_most_probable_is_left(temperature):
 def test_what_is_impossible_is_never_drawn_and_of_equals_top_k_keeps_the_first():
     impossible = LOGITS.copy()
     impossible[1] = -np.inf
-    for bounds in ({}, {"temperature": 100.0}, {"top_k": 7}, {"temperature": 0.0}):
+    bold = ({"temperature": temperature} for temperature in (0.0, 100.0, 1e38, np.inf))
+    for bounds in ({}, *bold, {"top_k": 7}, {"temperature": 1e38, "top_k": 3, "top_p": 0.9}):
         assert not (draw(jax.random.key(6), jnp.tile(impossible, (2000, 1)), **bounds) == 1).any()
     tokens = draw(jax.random.key(7), jnp.zeros((2000, 5)), 1.0, 2)
     assert set(np.asarray(tokens).tolist()) == {0, 1}
