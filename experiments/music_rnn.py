@@ -9,7 +9,7 @@
 
 The book's code reaches a validation loss of 3.604 on the cello suites after its fifth epoch (2.972 of it the note's),
 and then learns its training pieces by heart, since it stops when the training loss does: after 64 epochs that is 0.32,
-and the validation loss 7.2. Here the validation loss decides.
+and the validation loss 7.2. Here the validation loss decides: 3.582, and 3.422 in all keys with dropout.
 """
 
 import dataclasses

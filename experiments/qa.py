@@ -186,7 +186,7 @@ def sample(run, request):
     readings = asking.set_questions(run, documents, asking.threshold(run))
     texts = [asking.shown(words, asked) for words, (_, asked) in zip(documents, readings, strict=True)]
     path = request.out / "questions.txt"
-    path.write_text("\n".join(texts), encoding="utf-8")
+    path.write_text("\n".join(texts), encoding="utf-8", errors="replace")  # half of a pair, as JSON may hold
     return [path]
 
 

@@ -265,3 +265,11 @@ def test_a_folder_of_broken_files_is_one_line(own_cache, tmp_path, capsys):
         main(music_rnn.EXPERIMENT, "about", ["program", f"--workdir={tmp_path}/run", f"--dataset=midi:{tmp_path}"])
     (line,) = (text for text in capsys.readouterr().err.splitlines() if text.startswith("error: "))
     assert "broken.mid" in line and str(tmp_path) in line
+
+
+@pytest.mark.parametrize("experiment", [music_rnn, phrase_rnn])
+def test_what_the_cello_presets_need_is_known_without_the_cello(experiment):
+    config = experiment.PRESETS["cello"]
+    data = experiment.blank(config)
+    experiment.build(config, data, None)
+    assert data.begin == {"note": 386 if experiment is music_rnn else 1904, "duration": 0}
