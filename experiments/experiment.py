@@ -1,5 +1,7 @@
 """What a system of the book is made of, as one value that every tool can use."""
 
+import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +61,10 @@ class RunConfig:
             if not all(number >= least for number in (value if isinstance(value, tuple) else (value,))):
                 shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
                 raise UserError(f"--{name}={shown}: must be at least {least}")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UserError(f"--{field.name}={value}: must be finite")
         if self.seed + self.seeds > 2**31:
             raise UserError(f"--seed={self.seed}: must be below {2**31 - self.seeds + 1}")
         if self.precision not in DTYPES:

@@ -98,6 +98,10 @@ def test_user_errors(tmp_path):
         '{"train": [[[60, 61, 62, 84]]], "valid": [], "test": []}',
         '{"train": [[[60, 61, 62, null]]], "valid": [], "test": []}',
         '{"train": [[[60, 61], [60]]], "valid": [], "test": []}',
+        '{"train": [[[60, 61, 62, 60.5]]], "valid": [], "test": []}',
+        '{"train": [[[60, 61, 62, 1e400]]], "valid": [], "test": []}',
+        '{"train": [[[60, 61, 62, 99999999999999999999]]], "valid": [], "test": []}',
+        "[" * 100_000,
     ],
 )
 def test_a_file_that_holds_something_else(tmp_path, text):

@@ -139,6 +139,7 @@ BROKEN = {
     "no notes": midi_bytes([]),
     "frames": midi_bytes([(0, on(60)), (480, off(60))], division=0xE250),
     "one that never ends": midi_bytes([(0, on(60))]),
+    "one that lasts too long": midi_bytes([(0, on(60)), (2**28 - 1, off(60))], division=1),
 }
 
 

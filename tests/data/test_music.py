@@ -193,6 +193,26 @@ def test_options_that_cannot_be(tmp_path, options, message):
         music.load(f"midi:{tmp_path}", **options)
 
 
+def test_copies_of_a_file_are_in_one_split(tmp_path):
+    write_pieces(tmp_path, 6)
+    for path in list(tmp_path.iterdir()):
+        path.with_name(f"copy_of_{path.name}").write_bytes(path.read_bytes())
+    data = music.load(f"midi:{tmp_path}", sequence_length=4)
+    rows = [set(sequences_of(source)) for source in (data.train, data.validation, data.test)]
+    assert not rows[0] & (rows[1] | rows[2]) and not rows[1] & rows[2]
+
+
+def sequences_of(source):
+    """Rows without START in them."""
+    return [tuple(note) for note, duration in sequences(source) if all(duration)]
+
+
+def test_a_split_without_windows_is_an_error(tmp_path):
+    write_pieces(tmp_path, 12, length=3)
+    with pytest.raises(UserError, match="too little validation music for windows of 64 events"):
+        music.load(f"midi:{tmp_path}", sequence_length=4, continuation_length=60)
+
+
 def test_too_few_pieces(tmp_path):
     write_pieces(tmp_path, 2)
     with pytest.raises(UserError, match=r"too few pieces \(2\) to hold two out; use --hold_out=windows"):

@@ -39,6 +39,7 @@ def test_cleaning_joins_lines_and_ends_headings():
         == 'the fox . a fox , who was hungry - - asked : . " who\'s there ? " . nobody .'
     )
     assert "".join(tokenise(story, "character")) == clean(story)
+    assert "".join(tokenise(" and so ", "character")) == " and so "
 
 
 def test_a_text_never_holds_the_separator():
@@ -123,6 +124,8 @@ def test_the_vocabulary_counts_and_forgets_rare_tokens(tmp_path):
     data = load(f"text:{tmp_path}/t.txt", sequence_length=3, held_out=0, unknown_below=2)
     assert data.vocabulary.words == (UNKNOWN, SEPARATOR, "c", "b", "a")
     assert Counter(words(data, data.train)) == {UNKNOWN: 3, "c": 303, "b": 2, "a": 2, SEPARATOR: 6}
+    rare = load(f"text:{tmp_path}/t.txt", sequence_length=3, held_out=0, unknown_below=1000)
+    assert rare.vocabulary.words == (UNKNOWN, SEPARATOR)
     characters = load(f"text:{tmp_path}/t.txt", sequence_length=3, held_out=0, token_type="character")
     assert characters.vocabulary.words[:4] == (UNKNOWN, SEPARATOR, " ", "c")
     assert join(words(characters, characters.train), "character").strip(SEPARATOR).startswith("b a a c c c d b e f c")

@@ -41,6 +41,7 @@ def test_kinds_of_questions(question, kind):
         ("858", "number"),
         ("0858", "number"),
         ("9000", "number"),
+        ("10²³", "number"),
         ("1,858", "number"),
         ("3.5 %", "number"),
         ("two million pounds", "number"),

@@ -239,6 +239,7 @@ def test_the_book_s_run_has_its_data(preset, data_dir):
         ("music_rnn", ["--hold_out=songs"], ["--hold_out=songs"]),
         ("music_rnn", ["--sequence_length=0"], ["--sequence_length"]),
         ("music_rnn", ["--note_temperature=-1"], ["--note_temperature=-1"]),
+        ("music_rnn", ["--note_temperature=inf"], ["--note_temperature=inf: must be finite"]),
         ("music_rnn", ["--dropout_rate=1"], ["--dropout_rate=1"]),
         ("music_rnn", ["--train_examples=99999"], ["--train_examples=99999"]),
         ("phrase_rnn", ["--phrase_length=0"], ["--phrase_length=0"]),
