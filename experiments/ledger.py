@@ -122,6 +122,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         value = shown(row["value"]) + (f" ± {row['std']:.2g}" if row.get("std") is not None else "")
         if row["reached"] is False:
             value += f" (not reproduced: {row['note']})"
+        elif row["note"]:
+            value += f" ({row['note']})"
         reference = "" if row["reference"] is None else f"{shown(row['reference'])} ({row['reference_source']})"
         minutes = "" if row["minutes"] is None else f"{row['minutes']:.1f}"
         data = f"{row['data']}, {row['seeds']}" if row["seeds"] else ""
