@@ -59,8 +59,8 @@ def run_stage(stage: str, config: str, root: Path, dream: bool, number: int, mor
             driven = [f"--driver={driver}", f"--seed={number - 1}"]
         world_rollouts.main([*name, f"--config={config}", f"--out={rollouts[-1]}", *driven, *more])
     elif stage == "encode":
-        places = (f"--vision={vision}", f"--out={latents}", f"--rollouts={','.join(map(str, rollouts))}")
-        world_encode.main([*name, *places, *more])
+        quoted = ['"' + str(folder).replace('"', '""') + '"' for folder in rollouts]  # a path may have a comma
+        world_encode.main([*name, f"--vision={vision}", f"--out={latents}", f"--rollouts={','.join(quoted)}", *more])
     elif stage == "evaluate":
         world_evaluate.main([*name, f"--workdir={controller}", *more])
     else:

@@ -84,6 +84,8 @@ def test_rounds_are_in_order_and_the_second_sees_as_the_first():
 
 def test_a_second_round_s_memory_learns_from_all_rollouts(world, tmp_path):
     """Codes of both rounds' rollouts, by the first one's vision."""
+    tmp_path = tmp_path / 'a folder, "quoted"'
+    tmp_path.mkdir()
     for name in ("rollouts", "vae"):
         (tmp_path / name).symlink_to(world / name)
     controller = (f"--workdir={tmp_path / 'dream'}", *worlds.controller(world), "--dream")
