@@ -62,6 +62,8 @@ def compared_curves(
                 (line,) = cell.plot(steps, values, label=label, marker="o", markersize=3)
                 lower = np.maximum(values - spread, 0.0) if (values >= 0).all() else values - spread
                 cell.fill_between(steps, lower, values + spread, color=line.get_color(), alpha=0.15, linewidth=0)
+            if (steps == steps.round()).all():
+                cell.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
             if steps[-1] >= 1000:
                 cell.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
             cell.grid(axis="y")
