@@ -25,7 +25,8 @@ def _help_text(about: str, values: flags.FlagValues) -> str:
         flag = values[name]
         if name != flag.name:
             continue  # a short name
-        shown = f"{flag.help} [{flag.default}]" if flag.default else flag.help
+        default = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
+        shown = f"{flag.help} [{default}]" if default else flag.help
         lines += textwrap.wrap(shown, 118, initial_indent=f"  --{name:<22} ", subsequent_indent=" " * 27)
     return "\n".join(lines)
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from experiments import world_memory, world_vae
+from experiments import command, world_memory, world_vae
 from experiments.experiment import Run
 from experiments.restore import restore
 from gdl_jax.core.errors import UserError
@@ -64,9 +64,12 @@ def _restored(flag: str, workdir: str, expected: str, load=None) -> Run:
     if not Path(workdir).is_dir():
         raise UserError(f"--{flag}={workdir}: no such directory; {expected} makes it")
     try:
-        return restore(Path(workdir), warn=lambda text: None, load=load, expected=expected).run
+        run = restore(Path(workdir), warn=lambda text: None, load=load, expected=expected).run
     except UserError as error:
         raise UserError(f"--{flag}={workdir}: {error}") from error
+    if run.step < run.config.steps and not (Path(workdir) / "results.json").exists():
+        command.warn(f"--{flag}={workdir}: its training was stopped at step {run.step} of {run.config.steps}")
+    return run
 
 
 def digest_of(params: Any) -> str:

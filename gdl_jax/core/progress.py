@@ -42,7 +42,7 @@ def progress_bar(iterable: Iterable | None = None, *, total: int | None = None, 
     if sys.stderr.isatty():
         return tqdm(iterable, **shown)
     pace = dict.fromkeys(("delay", "mininterval", "maxinterval"), SECONDS_PER_LINE)
-    line = "{desc}{n:,} of {total:,}{unit}, {percentage:.0f}%, {rate_fmt}, {remaining} left"
+    line = "{desc}{n:,} of {total:,}{unit}, {percentage:.0f}%, {rate_noinv_fmt}, {remaining} left"
     return tqdm(iterable, file=_Lines(), bar_format=line, **pace, **shown)
 
 

@@ -1,6 +1,7 @@
 """The stages of the world models: out of order, cut short, of other sizes, and the agent's view of the game."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ import pytest
 from experiments import world_controller, world_encode, world_memory, world_models, world_rollouts, world_vae
 from experiments.restore import restore
 from experiments.run import main
+from experiments.world_agent import load_memory
 from experiments.world_driving import control, dream_film, dream_returns, drive, driver, film
 from experiments.world_game import FRAMES, make_worlds
 from gdl_jax.data.shards import has_shard, read_shard
@@ -203,6 +205,19 @@ def test_a_search_does_not_go_on_with_other_parts(world, tmp_path, capsys):
     mixed = ["program", *flags]
     line = refused(capsys, lambda: main(world_controller.EXPERIMENT, "about", mixed))
     assert "--memory" in line and "another vision" in line
+
+
+def test_parts_that_were_stopped_before_their_end_are_named(world, tmp_path, capsys):
+    shutil.copytree(world / "memory", tmp_path / "memory")
+    load_memory(str(tmp_path / "memory"))
+    assert "was stopped" not in capsys.readouterr().err
+    (tmp_path / "memory" / "results.json").unlink()
+    path = tmp_path / "memory" / "flags.json"
+    contents = json.loads(path.read_text())
+    made, contents["flags"]["steps"] = contents["flags"]["steps"], 99
+    path.write_text(json.dumps(contents))
+    load_memory(str(tmp_path / "memory"))
+    assert f"memory: its training was stopped at step {made} of 99" in capsys.readouterr().err
 
 
 def test_an_agent_is_not_shown_frames_of_another_kind(world, capsys):
