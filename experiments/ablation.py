@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from experiments.experiment import Experiment
+from experiments.run import has_ended
 from experiments.run import main as run_experiment
 
 
@@ -12,7 +13,7 @@ def finished(program: str, experiment: Experiment, workdir: Path, steps: int, *a
     """The workdir of a run that is now at `steps`, its end; None if it was stopped."""
     sys.stderr.write(f"== {workdir.name}\n")
     run_experiment(experiment, program, [program, f"--workdir={workdir}", f"--steps={steps}", *arguments])
-    return workdir if (workdir / "results.json").exists() else None
+    return workdir if has_ended(workdir) else None
 
 
 def cell(value: Mapping[str, float]) -> str:

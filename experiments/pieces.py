@@ -14,7 +14,7 @@ from flax import linen as nn
 from experiments.listening import write_music
 from gdl_jax.data.chorales import BAR, BEAT, SILENT, VOICES, first_bars
 from gdl_jax.data.dataset import Source
-from gdl_jax.data.notes import from_rolls, in_quarters
+from gdl_jax.data.notes import PITCHES, from_rolls, in_quarters
 from gdl_jax.evaluation.music import note_lengths, pitch_class_counts, shuffled
 from gdl_jax.evaluation.pieces import nearest_pieces, share_changed
 from gdl_jax.learners.adversarial import generate
@@ -27,7 +27,6 @@ SHOWN = 4
 TEMPO = 66.0  # quarter notes a minute, as in the book
 COMPARED = 64  # pieces over which the shares of changed cells are means
 LONG_BARS = 16
-MIDI_PITCHES = 128
 LONGEST = 12  # steps of a note; longer ones are counted together
 PITCH_CLASSES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "G♯", "A", "B♭", "B")
 
@@ -102,7 +101,7 @@ def nearest(drawn: np.ndarray, real: jax.Array, train: Source, figures: Path) ->
     closest = int(distance.argmin())
     neighbour = references[index[closest]]
     moved = np.where(neighbour == SILENT, SILENT, neighbour + semitones[closest]).reshape(bars, BAR, -1)
-    neighbour = 2 * jax.nn.one_hot(moved, MIDI_PITCHES, axis=-2) - 1  # a voice may have been moved out of the roll
+    neighbour = 2 * jax.nn.one_hot(moved, PITCHES, axis=-2) - 1  # a voice may have been moved out of the roll
     panels = {
         f"the sample nearest to a training piece ({distance[closest]:.0%} of the cells differ)": drawn[closest],
         f"that training piece, moved by {semitones[closest]:+d} semitones": neighbour,

@@ -87,6 +87,11 @@ def absolute_paths(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: absolute(name, value) for name, value in values.items()}
 
 
+def has_ended(workdir: Path) -> bool:
+    """Whether a run came to its end: its results are there."""
+    return (workdir / "results.json").exists()
+
+
 def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str, Any] | None:
     """What flags.json says of the run that is to go on, or None where there is none with a checkpoint yet.
 
@@ -94,8 +99,9 @@ def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str
       UserError: the run is of another experiment, its hyperparameters were others (names the flags that changed), or it
         has made more updates than it is now to make. Or the file is damaged.
     """
-    made = [int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdigit()]
-    if not made:
+    steps = (int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdigit())
+    made = max(steps, default=None)
+    if made is None:
         return None
     before = read_flags(workdir / "flags.json")
     if before["experiment"] != experiment.name:
@@ -109,9 +115,9 @@ def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str
         raise UserError(
             f"--workdir={workdir} holds a run with another config: {'; '.join(changed)} (give another --workdir)"
         )
-    if max(made) > config.steps:
-        wanted = f"give --steps={max(made)}, or another --workdir"
-        raise UserError(f"--steps={config.steps}: {workdir} has made {max(made)} updates already ({wanted})")
+    if made > config.steps:
+        wanted = f"give --steps={made}, or another --workdir"
+        raise UserError(f"--steps={config.steps}: {workdir} has made {made} updates already ({wanted})")
     return before
 
 

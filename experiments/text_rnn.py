@@ -26,7 +26,7 @@ from experiments.experiment import DTYPES, Experiment, Part, RunConfig
 from experiments.run import main
 from gdl_jax.core.errors import UserError
 from gdl_jax.data import text
-from gdl_jax.data.dataset import ArraySource, digest_of, first_examples
+from gdl_jax.data.dataset import ArraySource, digest_of, first_examples, first_rows
 from gdl_jax.data.text import SEPARATOR, UNKNOWN, TextData
 from gdl_jax.data.vocabulary import Vocabulary
 from gdl_jax.data.windows import Windows
@@ -250,8 +250,7 @@ def carried_numbers(run) -> dict[str, float]:
     module = parts(run.config, run.data)["network"].module
     losses = np.asarray(_carried_losses(module, run.state.params["network"], tokens))
     losses = losses[run.config.sequence_length - 1 :]  # of the tokens that windows end with
-    windows = run.data.test.take(np.arange(len(losses)))
-    read = np.asarray(jax.jit(run.learner.evaluate)(run.state, windows, run.key)["loss"])
+    read = run.losses(first_rows(run.data.test, len(losses)))
     return {
         f"state carried on/perplexity of {len(losses)} test tokens": float(np.exp(losses.mean())),
         f"windows/perplexity of {len(losses)} test tokens": float(np.exp(read.mean())),

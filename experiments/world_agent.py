@@ -1,6 +1,5 @@
 """The world models' parts, from the workdirs of the stages that trained them."""
 
-import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +10,10 @@ from flax import linen as nn
 from experiments import command, world_memory, world_vae
 from experiments.experiment import Run
 from experiments.restore import restore
+from experiments.run import has_ended
 from gdl_jax.core.errors import UserError
 from gdl_jax.data.blank import blank
-from gdl_jax.data.dataset import DataSet
+from gdl_jax.data.dataset import DataSet, digest_of
 from gdl_jax.models.mdn_rnn import MDNRNN
 
 DREAM_STARTS = 1000  # first frames from which dreams begin, at most
@@ -67,17 +67,14 @@ def _restored(flag: str, workdir: str, expected: str, load=None) -> Run:
         run = restore(Path(workdir), warn=lambda text: None, load=load, expected=expected).run
     except UserError as error:
         raise UserError(f"--{flag}={workdir}: {error}") from error
-    if run.step < run.config.steps and not (Path(workdir) / "results.json").exists():
+    if run.step < run.config.steps and not has_ended(Path(workdir)):
         command.warn(f"--{flag}={workdir}: its training was stopped at step {run.step} of {run.config.steps}")
     return run
 
 
-def digest_of(params: Any) -> str:
+def digest_of_params(params: Any) -> str:
     """Tells parameters from others."""
-    contents = hashlib.sha256()
-    for leaf in jax.tree.leaves(params):
-        contents.update(np.asarray(leaf).tobytes())
-    return contents.hexdigest()[:12]
+    return digest_of(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(params))
 
 
 def _without_frames(config) -> DataSet:
@@ -95,7 +92,7 @@ def load_vision(workdir: str) -> Vision:
     name = f"{Path(workdir).name} at step {run.step}, seed {run.config.seed}"
     modules = networks["encoder"].module, networks["decoder"].module
     learnt = params["encoder"], params["decoder"]
-    return Vision(name, digest_of(learnt), run.config.z_dim, *modules, *learnt)
+    return Vision(name, digest_of_params(learnt), run.config.z_dim, *modules, *learnt)
 
 
 def load_memory(workdir: str) -> Memory:
@@ -107,5 +104,5 @@ def load_memory(workdir: str) -> Memory:
     run = _restored("memory", workdir, "world_memory")
     network, params = world_memory.parts(run.config, run.data)["memory"].module, run.state.params["memory"]
     made_by = run.data.made_by
-    origin = digest_of(params), made_by["vision"], made_by["frames"]
+    origin = digest_of_params(params), made_by["vision"], made_by["frames"]
     return Memory(network, params, *origin, *run.data.train.first_codes(DREAM_STARTS))

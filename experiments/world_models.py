@@ -26,15 +26,12 @@ from pathlib import Path
 from absl import flags
 
 from experiments import command, world_controller, world_encode, world_evaluate, world_memory, world_rollouts, world_vae
+from experiments.run import has_ended
 from experiments.run import main as run_experiment
 from gdl_jax.core.errors import UserError
 
 CONFIGS = ("small", "book", "paper")
 STAGES = ("rollouts", "vae", "encode", "memory", "controller", "evaluate")
-
-
-def _finished(workdir: Path) -> bool:
-    return (workdir / "results.json").exists()
 
 
 def _folder(root: Path, name: str, learner: str, number: int) -> Path:
@@ -54,7 +51,7 @@ def run_stage(stage: str, config: str, root: Path, dream: bool, number: int, mor
         driven = []
         if number > 1:
             driver = _folder(root, learner, learner, number - 1)
-            if not _finished(driver):
+            if not has_ended(driver):
                 raise UserError(f"--rounds={number}: {driver}, who is to drive, is not there or not finished")
             driven = [f"--driver={driver}", f"--seed={number - 1}"]
         world_rollouts.main([*name, f"--config={config}", f"--out={rollouts[-1]}", *driven, *more])
@@ -77,7 +74,7 @@ def run_stage(stage: str, config: str, root: Path, dream: bool, number: int, mor
         }[stage]
         arguments = [*name, f"--config={preset}", f"--workdir={workdir}", *places, *more]
         run_experiment(module.EXPERIMENT, module.__doc__, arguments)
-        return _finished(workdir)
+        return has_ended(workdir)
     return True
 
 

@@ -28,7 +28,7 @@ from absl import flags
 
 from experiments import command
 from experiments.restore import restore
-from experiments.world_agent import digest_of
+from experiments.world_agent import digest_of_params
 from experiments.world_controller import mean_controller
 from experiments.world_driving import driver
 from experiments.world_game import FRAMES, make_worlds
@@ -102,7 +102,7 @@ def _load_driver(config: Config) -> Driver:
     except UserError as error:
         raise UserError(f"--driver={config.driver}: {error}") from error
     controller = mean_controller(run)
-    return Driver(run.data.agent, (run.data.knowledge, controller), f"{run.data.digest} {digest_of(controller)}")
+    return Driver(run.data.agent, (run.data.knowledge, controller), f"{run.data.digest} {digest_of_params(controller)}")
 
 
 def collect(

@@ -46,9 +46,9 @@ def chosen(run, line: str, offered: Mapping[str, float], drawn: str) -> list[str
     """
     if not line.strip():
         return [drawn]
-    numbers = [str(number + 1) for number in range(len(offered))]
-    if line.strip() in numbers:
-        return [list(offered)[numbers.index(line.strip())]]
+    numbered = {str(number): token for number, token in enumerate(offered, 1)}
+    if line.strip() in numbered:
+        return [numbered[line.strip()]]
     tokens = tokenise(line.rstrip("\r\n"), run.data.token_type)
     if unknown := dict.fromkeys(token for token in tokens if token not in run.data.vocabulary.index):
         sys.stderr.write(f"the model does not know {' '.join(unknown)}\n")

@@ -4,7 +4,6 @@ Shard 3 of a folder is `00003.json`, which says what belongs to it, and a file `
 JSON is written last: a kill leaves a shard that isn't there, never half of one.
 """
 
-import hashlib
 import json
 import zlib
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gdl_jax.core.errors import UserError
+from gdl_jax.data.dataset import digest_of
 
 CHUNK = 2**24  # bytes of a checksum's reads
 
@@ -174,7 +174,7 @@ def digest(root: Path, number: int | None = None) -> str:
     """
     numbers = range(count_shards(root)) if number is None else [number]
     checksums = [_read_description(root, i)["checksums"] for i in numbers]
-    return hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()[:12]
+    return digest_of([json.dumps(checksums, sort_keys=True).encode()])
 
 
 def count_shards(root: Path) -> int:

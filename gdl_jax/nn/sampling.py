@@ -37,7 +37,7 @@ def sample_logits(
     # From the largest: whatever the temperature, no quotient overflows.
     scaled = (logits - logits.max(axis=-1, keepdims=True)) / jnp.where(temperature > 0, temperature, 1.0)
     scaled = jnp.where(logits == -jnp.inf, -jnp.inf, scaled)  # by whatever temperature it was divided
-    bounded = jnp.any(top_k > 0) | jnp.any(top_p < 1)  # sorting takes longer than all else here
+    bounded = jnp.any(top_k > 0) | jnp.any(top_p < 1)  # to find them takes longer than all else here
     scaled = lax.cond(bounded, lambda x: jnp.where(_most_probable(x, top_k, top_p), x, -jnp.inf), lambda x: x, scaled)
     drawn = _draw(key, jnp.exp(scaled))
     return jnp.where(temperature[..., 0] > 0, drawn, logits.argmax(axis=-1)).astype(jnp.int32)

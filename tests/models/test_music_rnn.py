@@ -7,13 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 from scipy import special, stats
 
 from gdl_jax.core.errors import UserError
 from gdl_jax.models import music_rnn, phrase_rnn
 from gdl_jax.models.events import Events, Temperatures, Vocabulary, draw
-from gdl_jax.nn.layers import Dropout
+from tests.models.dropped import dropped_widths
 
 VOCABULARY = Vocabulary(notes=7, durations=4)
 B, C, T = 3, 5, 3
@@ -231,15 +230,7 @@ def test_dropout_is_for_training_only(make, length):
 @pytest.mark.parametrize(("make", "length"), [(music, C), (phrase, C + T - 1)])
 def test_embeddings_and_what_each_lstm_thinks_are_dropped(make, length):
     module, params = make(dropout_rate=0.5)
-    dropped = []
-
-    def note(call, args, kwargs, context):
-        if isinstance(context.module, Dropout):
-            dropped.append(args[0].shape[-1])
-        return call(*args, **kwargs)
-
-    with nn.intercept_methods(note):
-        jax.eval_shape(lambda: module.apply(params, *events(length), True, rngs={"dropout": jax.random.key(0)}))
+    dropped = dropped_widths(module, params, *events(length))
     assert sorted(dropped) == sorted([2 * MUSIC.embedding_size, MUSIC.hidden_units, MUSIC.hidden_units])
 
 

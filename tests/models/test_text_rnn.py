@@ -6,12 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 from scipy import special
 
 from gdl_jax.core.errors import UserError
 from gdl_jax.models.text_rnn import Boldness, Config, TextRNN, write_on
-from gdl_jax.nn.layers import Dropout
+from tests.models.dropped import dropped_widths
 
 V, E, H, B, C = 9, 3, 4, 5, 6
 SMALL = Config(embedding_size=E, hidden_units=H)
@@ -195,16 +194,7 @@ def test_dropout_is_on_in_training_only():
 @pytest.mark.parametrize(("bidirectional", "widths"), [(False, [E, H, H]), (True, [E, 2 * H, 2 * H, 2 * H])])
 def test_tokens_and_what_each_layer_gives_on_are_dropped(bidirectional, widths):
     module, variables = network(layers=2, bidirectional=bidirectional, dropout_rate=0.5)
-    dropped = []
-
-    def note(call, args, kwargs, context):
-        if isinstance(context.module, Dropout):
-            dropped.append(args[0].shape[-1])
-        return call(*args, **kwargs)
-
-    with nn.intercept_methods(note):
-        jax.eval_shape(lambda: module.apply(variables, TOKENS, True, rngs={"dropout": jax.random.key(0)}))
-    assert dropped == widths
+    assert dropped_widths(module, variables, TOKENS) == widths
 
 
 @pytest.mark.parametrize(

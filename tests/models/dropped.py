@@ -1,0 +1,20 @@
+"""What a network drops out in training."""
+
+import jax
+from flax import linen as nn
+
+from gdl_jax.nn.layers import Dropout
+
+
+def dropped_widths(module, variables, *inputs) -> list[int]:
+    """How wide what goes through each dropout is, in the order in which they are called."""
+    widths = []
+
+    def note(call, args, kwargs, context):
+        if isinstance(context.module, Dropout):
+            widths.append(args[0].shape[-1])
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(note):
+        jax.eval_shape(lambda: module.apply(variables, *inputs, True, rngs={"dropout": jax.random.key(0)}))
+    return widths
