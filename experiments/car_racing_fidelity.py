@@ -269,7 +269,6 @@ def _main(values: flags.FlagValues) -> None:
     versions = {name: importlib.metadata.version(name) for name in ("jax", "gymnasium", "box2d")}
     setting = {"tracks": values.tracks, "episodes": values.episodes, "seed": values.seed}
     path = Path(values.out)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"setting": setting, "machine": platform.machine(), "versions": versions} | results)
     sys.stderr.write(f"{path}\n")
 

@@ -11,6 +11,8 @@ from absl import flags, logging
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.loop import Stop
 
+INTERRUPTED = 130  # exit code of a program that Ctrl-C ended, as shells have it
+
 
 def new_flags() -> flags.FlagValues:
     """An empty set of flags, with --help."""
@@ -59,17 +61,25 @@ def _report_unraisable(report: Callable, unraisable: "sys.UnraisableHookArgs") -
         report(unraisable)
 
 
+class Stopped(Exception):
+    """A tool was asked to stop, and has: `run` says so and ends with exit code 0."""
+
+
 def leave_if_asked(stop: Stop) -> None:
-    """Ends a tool that was asked to stop (SIGTERM, Ctrl-C) between two pieces of work, with exit code 0."""
+    """Between two pieces of work that are kept.
+
+    Raises:
+      Stopped: SIGTERM or Ctrl-C came.
+    """
     if stop.asked:
-        sys.stderr.write("stopped; the same command goes on\n")
-        sys.exit(0)
+        raise Stopped
 
 
 def run(main: Callable[[flags.FlagValues], None], about: str, values: flags.FlagValues, argv: Sequence[str]) -> None:
     """Parses `argv` into `values` and calls `main` with them.
 
-    What the user can mend is one line on standard error and exit code 2.
+    What the user can mend is one line on standard error and exit code 2. Ctrl-C is one line and exit code 130; where
+    `Stop` handles it, the loop and `leave_if_asked` say more.
     """
     logging.set_verbosity(logging.FATAL)  # libraries log their errors, traceback and all, before they raise them
     if getattr(sys.unraisablehook, "func", None) is not _report_unraisable:
@@ -82,6 +92,12 @@ def run(main: Callable[[flags.FlagValues], None], about: str, values: flags.Flag
         if rest:
             raise UserError(f"{rest[0]!r} is not a flag; flags look like --name=value")
         main(values)
+    except Stopped:
+        sys.stderr.write("stopped; the same command goes on\n")
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(INTERRUPTED)
     except (UserError, flags.Error) as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         sys.exit(2)

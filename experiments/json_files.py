@@ -25,13 +25,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a file that is whole or not there at all.
+    """Writes a file that is whole or not there at all, and makes its folder.
 
     Raises:
       UserError: it can't be written.
     """
     partial = path.with_suffix(".partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(json.dumps(value, indent=1) + "\n")
         partial.replace(path)
     except OSError as error:

@@ -89,14 +89,15 @@ def write_report(workdir: Path) -> Path:
       UserError: a file of the run is damaged, or the report can't be written.
     """
     run = read_json(workdir / "flags.json")
-    results = read_json(workdir / "results.json")
+    results, elsewhere = read_json(workdir / "results.json"), _in_gymnasium(workdir / "gymnasium.json")
     figures = workdir / "figures"
     path = workdir / "report.html"
     try:
         figures.mkdir(parents=True, exist_ok=True)
         training_curves(read_rows(workdir / "metrics.jsonl"), figures / "curves.png")
         name = " ".join(str(run[key]) for key in ("experiment", "config") if key in run) or workdir.name
-        sections = [_numbers(results), _sounds(figures), _texts(figures), _figures(figures)]
+        numbers = _numbers(results | elsewhere, list(elsewhere))
+        sections = [numbers, _sounds(figures), _texts(figures), _figures(figures)]
         body = "\n".join([_heading(run, results, name), *sections, _flags(run)])
         path.write_text(
             f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -148,10 +149,21 @@ def _value(value: Any) -> str:
     return _short(value) if isinstance(value, (int, float)) else escape(str(value))
 
 
-def _numbers(results: Mapping[str, Any]) -> str:
-    """The test split's numbers first, its loss before all others."""
-    shown = [name for name in results if name != "training_minutes"]
+def _in_gymnasium(path: Path) -> dict[str, Any]:
+    """What `world_evaluate` measured, if it did."""
+    measured = read_json(path)
+    if not measured:
+        return {}
+    protocol = measured["protocol"]
+    after = f"{protocol['episodes']} episodes after {protocol['generations']} generations"
+    return {f"return in gymnasium's game, {after}": measured["gymnasium"]}
+
+
+def _numbers(results: Mapping[str, Any], foremost: Sequence[str]) -> str:
+    """What is named first, then the test split's numbers, its loss before all others."""
+    shown = [name for name in results if name not in ("training_minutes", *foremost)]
     shown.sort(key=lambda name: (name != "test/loss", not name.startswith("test/"), name.startswith("validation/")))
+    shown = [*foremost, *shown]
     if not shown:
         return ""
     cards = [

@@ -87,6 +87,15 @@ def absolute_paths(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: absolute(name, value) for name, value in values.items()}
 
 
+def _told_by_digest(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A config's values but for where its data lie, which may have been moved: `check_same_data` tells whether they are
+    the same.
+    """
+    kind, _, path = values["dataset"].partition(":")
+    dataset = kind if kind in PATH_KINDS and path else values["dataset"]
+    return {name: value for name, value in values.items() if name not in ("vision", "memory")} | {"dataset": dataset}
+
+
 def has_ended(workdir: Path) -> bool:
     """Whether a run came to its end: its results are there."""
     return (workdir / "results.json").exists()
@@ -106,11 +115,12 @@ def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str
     before = read_flags(workdir / "flags.json")
     if before["experiment"] != experiment.name:
         raise UserError(f"--workdir={workdir} holds a run of {before['experiment']}, not of {experiment.name}")
-    now = absolute_paths(dataclasses.asdict(config))
+    comparable = _told_by_digest if before.get("data_digest") else absolute_paths
     may_change = set(MAY_CHANGE_ON_RESUME)
     if config.patience:
         may_change.remove("eval_every")  # patience counts in these
-    changed = config_flags.changed(absolute_paths(before["flags"]), now, ignore=may_change)
+    was, now = comparable(before["flags"]), comparable(dataclasses.asdict(config))
+    changed = config_flags.changed(was, now, ignore=may_change)
     if changed:
         raise UserError(
             f"--workdir={workdir} holds a run with another config: {'; '.join(changed)} (give another --workdir)"

@@ -70,8 +70,6 @@ def _edits(texts: list[str]) -> dict[str, float]:
 
 
 def _main(values: flags.FlagValues) -> None:
-    if values.num < 1:
-        raise UserError(f"--num={values.num}: must be at least 1")
     check_boldness(values)
     workdir = command.workdir(values)
     images = tuple(Path(text) for text in values.images)
@@ -91,7 +89,7 @@ def _main(values: flags.FlagValues) -> None:
     run = dataclasses.replace(run, key=jax.random.key(values.seed))
     request = SampleRequest(
         out,
-        values.num,
+        experiment.samples if values.num is None else values.num,
         images,
         edits,
         values.morph,
@@ -108,7 +106,7 @@ def main(argv=None) -> None:
     """What `python -m experiments.sample` does."""
     values = command.new_flags()
     flags.DEFINE_string("workdir", None, "the run's directory", flag_values=values)
-    flags.DEFINE_integer("num", 64, "how many samples", flag_values=values)
+    flags.DEFINE_integer("num", None, "how many samples [64; films of driving: 4]", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("seed", 0, "decides which", lower_bound=0, upper_bound=LARGEST, flag_values=values)
     flags.DEFINE_string("out", None, "directory for what is made [WORKDIR/samples]", flag_values=values)
     flags.DEFINE_list("images", [], "image files or folders to encode instead", flag_values=values)

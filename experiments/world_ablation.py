@@ -102,6 +102,9 @@ def scores_over_temperature(measured: Mapping[str, Mapping[str, Any]]) -> dict[s
 def _main(values: flags.FlagValues) -> None:
     if values.seeds < 2:
         raise UserError(f"--seeds={values.seeds}: a spread needs at least 2")
+    for folder in (Path(values.world), Path(values.world) / values.memory):
+        if not folder.is_dir():
+            raise UserError(f"--world={values.world}: {folder} is not there; `experiments.world_models` makes it")
     workdir = Path(values.workdir) / values.study
     measured, logs = {}, {}
     for variant in STUDIES[values.study]:
@@ -113,7 +116,6 @@ def _main(values: flags.FlagValues) -> None:
         logs[variant.label] = [row for row in read_rows(run / "metrics.jsonl") if RETURN in row]
     text = table(values.study, measured)
     write_json(workdir / "results.json", measured)
-    (workdir / "table.md").write_text(text)
     picture = workdir / "ablation.png"
     if values.study == "temperature":
         compared_curves(scores_over_temperature(measured), [SCORE], "temperature of the dream", picture)
@@ -122,7 +124,9 @@ def _main(values: flags.FlagValues) -> None:
     spent = [name for name in BUDGET if name != "dream_steps" or values.study == "temperature"]  # only that one dreams
     budget = ", ".join(f"{name} {values[name].value:,}" for name in ("generations", *spent))
     scope = f"{values.seeds} searches; vision and memory, an untrained one too, are the same in all of them"
-    sys.stdout.write(f"{text}\nmean ± standard deviation of {scope}; {budget.replace('_', ' ')}\n")
+    text = f"{text}\nmean ± standard deviation of {scope}; {budget.replace('_', ' ')}\n"
+    (workdir / "table.md").write_text(text)
+    sys.stdout.write(text)
     sys.stderr.write(f"{workdir / 'table.md'}, {picture}\n")
 
 

@@ -13,6 +13,7 @@ the search distribution, `test/best_return` that of the individual that was luck
 `test/rewarded`, the number of steps with a positive reward.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from gdl_jax.core.errors import UserError
 from gdl_jax.core.logging import read_rows
 from gdl_jax.core.parallel import AXIS, over_devices
 from gdl_jax.core.prng import example_keys
+from gdl_jax.core.progress import progress_bar
 from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.envs.dream import Dream
 from gdl_jax.envs.dream import EnvParams as DreamParams
@@ -124,7 +126,8 @@ class Game(DataSet):
 
 def _game(config, encoder, network, knowledge, **trained) -> Game:
     agent = Agent(encoder, network, networks.Controller(config), config.sampled_z)
-    train, test = (ArraySource({"episode": np.arange(n)}) for n in (config.batch_size, config.evaluation_episodes))
+    train = ArraySource({"individual": np.arange(config.batch_size)})
+    test = ArraySource({"episode": np.arange(config.evaluation_episodes)})
     return Game(config.dataset, train, test, agent=agent, knowledge=knowledge, **trained)
 
 
@@ -217,6 +220,8 @@ def build(config, data, axis_name):
     )
 
     def evaluate(state, batch, key):
+        if "episode" not in batch:
+            raise UserError("--split=train: every generation drives on tracks of its own; there is no such split")
         keys = example_keys(key, batch["episode"].shape[0], axis_name)
         if axis_name is None:
             keys = over_devices(keys, PartitionSpec(AXIS))
@@ -277,10 +282,10 @@ def _enlarged(frames: np.ndarray) -> np.ndarray:
     return frames.repeat(ENLARGED, axis=1).repeat(ENLARGED, axis=2)
 
 
-def _film(frames: np.ndarray, path: Path) -> None:
+def _film(frames: np.ndarray, path: Path, headings: Sequence[str] = ()) -> None:
     """Of frames (T, H, W, 3), uint8 or in [0, 1], every FILM_STRIDE-th of an episode's."""
     scale = np.float32(255 if frames.dtype == np.uint8 else 1)
-    images.animation([frame / scale for frame in frames], path, FRAMES_PER_SECOND)
+    images.animation([frame / scale for frame in frames], path, FRAMES_PER_SECOND, headings)
 
 
 def _large(run: Run, shot: dict[str, Any], key: jax.Array) -> np.ndarray:
@@ -310,7 +315,8 @@ def analyse(run):
     dreamt = along(run.data.agent.memory, variables, run.key, shot["z"][0], shot["action"], *draws)
     seen = shot["frame"][::FILM_STRIDE] / np.float32(255)
     imagined = [_decoded(run, np.asarray(z)[::FILM_STRIDE]) for z in (shot["z"], dreamt)]
-    _film(_enlarged(np.concatenate([seen, *imagined], axis=2)), run.figures / "drive.gif")
+    beside = _enlarged(np.concatenate([seen, *imagined], axis=2))
+    _film(beside, run.figures / "drive.gif", ["seen", "imagined", "dreamt along"])
     if _has_dreams(run):
         _dream_film(run, run.key, run.figures / "dream.gif")
     return {}
@@ -319,7 +325,7 @@ def analyse(run):
 def sample(run, request):
     """Films of episodes of the mean controller, and of its dreams."""
     written = []
-    for number in range(request.num):
+    for number in progress_bar(range(request.num), unit="episodes"):
         key, steps = jax.random.fold_in(run.key, number), run.config.max_steps
         written.append(request.out / f"drive_{number}.gif")
         _film(_large(run, _episode(run, key, steps), key), written[-1])
@@ -329,7 +335,9 @@ def sample(run, request):
     return written
 
 
-EXPERIMENT = Experiment("world_controller", Config, PRESETS, build, parts, analyse, preview, sample, load, blank=blank)
+EXPERIMENT = Experiment(
+    "world_controller", Config, PRESETS, build, parts, analyse, preview, sample, load, blank=blank, samples=4
+)
 
 if __name__ == "__main__":
     main(EXPERIMENT, __doc__)

@@ -7,7 +7,7 @@ A shard of codes is made of each shard of frames, whole or not at all; the same 
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ from absl import flags
 
 from experiments import command
 from experiments.world_agent import load_vision
+from gdl_jax.core import flags as config_flags
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.loop import Stop
 from gdl_jax.core.progress import progress_bar
 from gdl_jax.data.rollouts import FRAMES
-from gdl_jax.data.shards import count_shards, digest, has_shard, read_notes, read_shard, write_shard
+from gdl_jax.data.shards import count_shards, digest, has_shard, open_shard, read_notes, read_shard, write_shard
 from gdl_jax.models.world_vae import encode_frames
 
 BATCH = 512
@@ -39,6 +40,27 @@ def _check_same(out: Path, number: int, now: dict[str, Any]) -> None:
             raise UserError(f"--out={out}: shard {number} has the codes of {what}; delete the folder, or give another")
 
 
+def _kind_of_frames(shards: Sequence[tuple[Path, int]]) -> str | None:
+    """What the frames of all shards are.
+
+    Raises:
+      UserError: a shard has no frames, or not those of the first one's kind, or not as many steps.
+    """
+    first = None
+    for root, place in shards:
+        arrays = open_shard(root, place)
+        if FRAMES not in arrays:
+            raise UserError(f"--rollouts={root}: shard {place} has no frames")
+        made = {"frames": read_notes(root, place).get("frames"), "steps": arrays[FRAMES].shape[1]}
+        first = first or made
+        changed = config_flags.changed(first, made, ignore=())
+        if changed:
+            raise UserError(
+                f"--rollouts={root}: of shard {place}, {'; '.join(changed)}: a memory learns from rollouts of one make"
+            )
+    return first["frames"]
+
+
 def _encoded(encode: Callable, frames: np.ndarray) -> list[np.ndarray]:
     """Mean and log-variance (E, T, z) of frames (E, T, ...), BATCH at a time."""
     flat, parts = frames.reshape(-1, *frames.shape[2:]), []
@@ -54,29 +76,24 @@ def _main(values: flags.FlagValues) -> None:
     vision = load_vision(values.vision)
     encode = jax.jit(lambda frames: encode_frames(vision.encoder, vision.encoder_params, frames))
     shards = [(root, place) for root in map(Path, values.rollouts) for place in range(count_shards(root))]
-    kinds = {read_notes(*shard).get("frames") for shard in shards}
-    if len(kinds) > 1:
-        raise UserError(
-            f"--rollouts={','.join(values.rollouts)}: frames of several kinds: {', '.join(map(str, kinds))}"
-        )
-    (kind,) = kinds
+    kind = _kind_of_frames(shards)
     if has_shard(out, len(shards)):
         raise UserError(f"--out={out}: has more shards than --rollouts; delete the folder, or give another")
     with Stop() as stop:
         for number, (rollouts, place) in enumerate(progress_bar(shards, unit="shards")):
+            command.leave_if_asked(stop)
             notes = {
                 "vision": vision.digest,
                 "named": vision.name,
                 "rollouts": digest(rollouts, place),
                 "frames": kind,
+                "shards": len(shards),
             }
             if has_shard(out, number):
                 _check_same(out, number, notes)
+                open_shard(out, number)
                 continue
-            command.leave_if_asked(stop)
             shard = read_shard(rollouts, place)
-            if FRAMES not in shard:
-                raise UserError(f"--rollouts={rollouts}: shard {place} has no frames")
             mean, log_var = _encoded(encode, shard.pop(FRAMES))
             write_shard(out, number, shard | {"mean": mean, "log_var": log_var}, notes)
         command.leave_if_asked(stop)

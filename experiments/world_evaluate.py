@@ -3,13 +3,15 @@
     python -m experiments.world_evaluate --workdir=runs/world/controller
 
 Needs gymnasium[box2d]. Drives 100 episodes, several games at a time in processes of their own, and as many on tracks of
-our own game beside them. Frames are gymnasium's, brought to 64x64. Writes WORKDIR/gymnasium.json, and
-reads it where the same was measured before.
+our own game beside them. Frames are gymnasium's, brought to 64x64. Writes WORKDIR/gymnasium.json, and reads it where
+the same was measured before; where it was stopped, the same command goes on with the episodes that are missing.
 """
 
 import importlib.metadata
 import importlib.util
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import command
+from experiments import command, report
 from experiments.json_files import read_json, write_json
 from experiments.restore import restore
 from experiments.run import shown
@@ -34,7 +36,8 @@ def _summary(returns: np.ndarray) -> dict[str, object]:
     return {"mean": float(returns.mean()), "std": float(returns.std(ddof=1)), "values": returns.tolist()}
 
 
-def _in_gymnasium(run, controller, values, stop) -> tuple[np.ndarray, np.ndarray]:
+def _in_gymnasium(run, controller, values, played: dict[str, list], keep: Callable[[], None]) -> None:
+    """Adds to the returns and lengths of what was `played` those of all other episodes; `keep` is called after some."""
     from gdl_jax.envs.gymnasium_driving import play  # needs packages that nothing else here does
 
     agent, knowledge = run.data.agent, run.data.knowledge
@@ -55,21 +58,19 @@ def _in_gymnasium(run, controller, values, stop) -> tuple[np.ndarray, np.ndarray
         actions, known = advance(key, picture.shrink(frames), jnp.asarray(rewards, jnp.float32), mind)
         return np.asarray(actions, np.float64), known
 
-    with progress_bar(total=values.episodes * values.max_steps, unit="steps") as bar:
+    before = len(played["returns"])
+    with Stop() as stop, progress_bar(total=values.episodes * values.max_steps, unit="steps") as bar:
+        bar.update(before * values.max_steps)
 
         def progress(steps):
             bar.update(steps)
             command.leave_if_asked(stop)
 
-        return play(
-            begin,
-            act_on,
-            values.episodes,
-            seed=values.seed,
-            games=values.games,
-            max_steps=values.max_steps,
-            progress=progress,
-        )
+        asked = {name: values[name].value for name in ("seed", "games", "max_steps")}
+        for returns, lengths in play(begin, act_on, values.episodes, **asked, first=before, progress=progress):
+            played["returns"] += returns.tolist()
+            played["lengths"] += lengths.tolist()
+            keep()
 
 
 def _protocol(run, values) -> dict[str, Any]:
@@ -90,15 +91,22 @@ def _main(values: flags.FlagValues) -> None:
     path, protocol = workdir / "gymnasium.json", _protocol(run, values)
     results = read_json(path)
     if results.get("protocol") != protocol:
-        results = _measure(run, values) | {"protocol": protocol}
+        unfinished = workdir / "gymnasium_unfinished.json"
+        results = _measure(run, values, protocol, unfinished) | {"protocol": protocol}
         write_json(path, results)
+        unfinished.unlink(missing_ok=True)
+    page = report.write_report(workdir)
     sys.stdout.write(shown({name: value for name, value in results.items() if name != "protocol"}))
+    sys.stderr.write(f"report: {page}\n")
 
 
-def _measure(run, values) -> dict[str, Any]:
+def _measure(run, values, protocol: dict[str, Any], unfinished: Path) -> dict[str, Any]:
+    """Both games' returns; the episodes of an evaluation that was stopped are those that `unfinished` has."""
     controller = mean_controller(run)
-    with Stop() as stop:
-        returns, lengths = _in_gymnasium(run, controller, values, stop)
+    played = read_json(unfinished)
+    if played.get("protocol") != protocol:
+        played = {"protocol": protocol, "returns": [], "lengths": []}
+    _in_gymnasium(run, controller, values, played, lambda: write_json(unfinished, played))
 
     @jax.jit
     def ours(controller):
@@ -106,10 +114,11 @@ def _measure(run, values) -> dict[str, Any]:
         keys = jax.random.split(jax.random.key(values.seed), values.episodes)
         return drive(run.data.agent, run.data.knowledge, one, keys, run.config.frames, values.max_steps).returns[0]
 
+    sys.stderr.write("on as many tracks of our own game\n")
     return {
-        "gymnasium": _summary(returns),
+        "gymnasium": _summary(np.array(played["returns"])),
         "gdl_jax": _summary(np.asarray(ours(controller))),
-        "mean steps in gymnasium": float(lengths.mean()),
+        "mean steps in gymnasium": float(np.mean(played["lengths"])),
     }
 
 

@@ -28,6 +28,7 @@ from gdl_jax.models import mdn_rnn as networks
 from gdl_jax.plots import latent
 
 DREAMS, DREAM_STEPS = 64, 300  # at most, and of those that are sampled
+DREAMT = "Codes of dreams"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,14 +113,14 @@ def _dreamt_and_real(run) -> list[np.ndarray]:
 def preview(run):
     """What single dimensions are in dreams."""
     dreamt, _ = _dreamt_and_real(run)
-    latent.histograms(dreamt, run.figures / f"samples_at_{run.step:07d}.png")
+    latent.histograms(dreamt, run.figures / f"samples_at_{run.step:07d}.png", DREAMT)
 
 
 def analyse(run):
     """How far dreams are from what is real: the spread of each latent dimension, the same done in both."""
     dreamt, real = _dreamt_and_real(run)
-    latent.histograms(dreamt, run.figures / "dreamt_latents.png")
-    latent.histograms(real, run.figures / "real_latents.png")
+    latent.histograms(dreamt, run.figures / "dreamt_latents.png", DREAMT)
+    latent.histograms(real, run.figures / "real_latents.png", "Codes of frames")
     distances = [stats.ks_2samp(*columns).statistic for columns in zip(dreamt.T, real.T, strict=True)]
     return {
         "latent std, dreamt": float(dreamt.std(axis=0).mean()),

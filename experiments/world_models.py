@@ -28,7 +28,9 @@ from absl import flags
 from experiments import command, world_controller, world_encode, world_evaluate, world_memory, world_rollouts, world_vae
 from experiments.run import has_ended
 from experiments.run import main as run_experiment
+from experiments.world_agent import load_vision
 from gdl_jax.core.errors import UserError
+from gdl_jax.data.shards import has_shard, read_notes
 
 CONFIGS = ("small", "book", "paper")
 STAGES = ("rollouts", "vae", "encode", "memory", "controller", "evaluate")
@@ -61,6 +63,8 @@ def run_stage(stage: str, config: str, root: Path, dream: bool, number: int, mor
     elif stage == "evaluate":
         world_evaluate.main([*name, f"--workdir={controller}", *more])
     else:
+        if stage == "memory":
+            _check_codes(latents, vision)
         preset = f"{config}_dream" if dream and f"{config}_dream" in world_controller.PRESETS else config
         module, preset, workdir, places = {
             "vae": (world_vae, config, vision, [f"--dataset=rollouts:{rollouts[0]}"]),
@@ -76,6 +80,17 @@ def run_stage(stage: str, config: str, root: Path, dream: bool, number: int, mor
         run_experiment(module.EXPERIMENT, module.__doc__, arguments)
         return has_ended(workdir)
     return True
+
+
+def _check_codes(latents: Path, vision: Path) -> None:
+    """What the memory is to learn from must be what the vision makes of frames now.
+
+    Raises:
+      UserError: the vision has learnt more since.
+    """
+    if has_shard(latents, 0) and read_notes(latents, 0).get("vision") != load_vision(str(vision)).digest:
+        again = f"delete {latents.name}, and --stage=encode makes it again"
+        raise UserError(f"{latents}: {vision.name} has changed since; {again}")
 
 
 def _plan(stage: str, rounds: int) -> list[tuple[int, str]]:

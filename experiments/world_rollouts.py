@@ -36,7 +36,7 @@ from gdl_jax.core import flags as config_flags
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.loop import Stop
 from gdl_jax.core.progress import progress_bar
-from gdl_jax.data.shards import has_shard, read_notes, write_shard
+from gdl_jax.data.shards import has_shard, open_shard, read_notes, write_shard
 from gdl_jax.envs.car_racing import policies
 from gdl_jax.envs.car_racing.scene import choose
 from gdl_jax.envs.car_racing.simulation import reset, step
@@ -183,7 +183,9 @@ def _main(values: flags.FlagValues) -> None:
     run = jax.jit(collect, static_argnums=(0, 2, 3))
     with Stop() as stop, progress_bar(total=config.episodes * config.steps, unit="frames") as bar:
         for number in range(config.episodes // config.shard_episodes):
-            if not has_shard(root, number):
+            if has_shard(root, number):
+                open_shard(root, number)
+            else:
                 command.leave_if_asked(stop)
                 key = jax.random.fold_in(jax.random.key(config.seed), number)
                 rows = jax.device_get(run(config, key, config.shard_episodes, agent, learnt))

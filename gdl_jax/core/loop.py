@@ -76,7 +76,7 @@ class Outcome(NamedTuple):
     Attributes:
       state: the last; with patience, the best.
       step: updates made.
-      finished: whether that is all: as many as were asked for, or until patience ended. Else it was asked to stop.
+      finished: whether that is all: as many as were asked for, or until patience ended, and nobody asked to stop.
       best_step: updates that this state had, () or (seeds,), with patience; else None.
       evaluated: what `evaluate` said of this state; None if it was not asked: a finished run does no step, and a best
         state may have been met long ago.
@@ -252,12 +252,12 @@ def train(
                 save()
             if step < steps and early_stopping.is_over(best, patience):
                 progress.say(f"stopped at step {step}: no lower held-out loss in {patience} evaluations")
+            finished = (step == steps or early_stopping.is_over(best, patience)) and not stop.agreed()
     finally:
         progress.close()
         log.close()
         feed.close()
         checkpoints.close()
-    finished = step == steps or early_stopping.is_over(best, patience)
     if best is None:
         return Outcome(state, step, finished, None, evaluated)
     return Outcome(devices.replicate(best.state), step, finished, best.step, None)

@@ -96,12 +96,16 @@ def load(root: Path, image_size: int | None = None) -> LatentData:
     """The episodes of a folder of latents.
 
     Raises:
-      UserError: no shards there, a damaged one, those of several makers, or too few episodes to hold some out.
+      UserError: no shards there, a damaged one, some of them missing, those of several makers, or too few episodes to
+        hold some out.
     """
     if image_size is not None:
         raise UserError(f"--image_size={image_size}: {root} holds codes, not images")
     shards = open_shards(root, "mean")
     notes = [read_notes(root, number) for number in range(count_shards(root))]
+    whole = max(note.get("shards", len(notes)) for note in notes)
+    if len(notes) < whole:
+        raise UserError(f"{root}: has {len(notes)} of {whole} shards; the stage that writes them makes the others")
     for number, note in enumerate(notes):
         if note.get("vision") != notes[0].get("vision"):
             raise UserError(f"{root}: shard {number} was encoded by another vision than shard 0; delete one of them")

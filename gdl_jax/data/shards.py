@@ -139,7 +139,8 @@ class OnDisk:
 
 
 def open_shard(root: Path, number: int) -> dict[str, OnDisk]:
-    """{name: array}, without reading them: a file of another size than its header says is noticed, other bytes aren't.
+    """{name: array}, without reading them: a file of another size than its header says is noticed, but for other bytes
+    there is `check_shard`.
 
     Raises:
       UserError: the shard or a file of it is missing or damaged; names the file.
@@ -151,19 +152,25 @@ def open_shard(root: Path, number: int) -> dict[str, OnDisk]:
     return arrays
 
 
-def read_shard(root: Path, number: int) -> dict[str, np.ndarray]:
-    """{name: array, a read-only memory map}, after comparing the files' checksums with those that were written.
+def check_shard(root: Path, number: int) -> None:
+    """Reads all files of a shard, and compares their checksums with those that were written.
 
     Raises:
       UserError: the shard or a file of it is missing or damaged; names the file.
     """
-    arrays = {}
-    for name, expected in _read_description(root, number)["checksums"].items():
-        path = _array_file(root, number, name)
-        arrays[name] = _mapped(path)
-        if _checksum(path) != expected:
-            raise _lost(path, "damaged")
-    return arrays
+    for name, array in open_shard(root, number).items():
+        if _checksum(array.path) != _read_description(root, number)["checksums"][name]:
+            raise _lost(array.path, "damaged")
+
+
+def read_shard(root: Path, number: int) -> dict[str, np.ndarray]:
+    """{name: array, a read-only memory map} of a shard that has been checked.
+
+    Raises:
+      UserError: as `check_shard`.
+    """
+    check_shard(root, number)
+    return {name: array.open() for name, array in open_shard(root, number).items()}
 
 
 def digest(root: Path, number: int | None = None) -> str:

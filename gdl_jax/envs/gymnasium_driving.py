@@ -1,7 +1,9 @@
 """Episodes of gymnasium's own CarRacing-v3, driven by any policy of batches of frames; needs gymnasium[box2d]."""
 
 import functools
-from collections.abc import Callable
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium
@@ -12,6 +14,8 @@ GAME = "CarRacing-v3"
 
 
 def _make(max_steps: int):
+    if multiprocessing.parent_process() is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: who plays ends the games
     return gymnasium.make(GAME, max_episode_steps=max_steps)
 
 
@@ -22,42 +26,44 @@ def play(
     *,
     seed: int,
     games: int,
+    first: int = 0,
     max_steps: int = 1000,
     progress: Callable[[int], None] = lambda steps: None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Plays `episodes` episodes, `games` at a time in a process each.
 
     Args:
       begin: (number of the first episode, how many are played at a time) -> what the policy has in mind at first.
       act: (frames (N, 96, 96, 3) uint8, rewards (N,) of the step before, mind) -> actions (N, 3), mind.
       episodes: how many; episode i has the seed `seed` + i.
-      seed: of the first.
+      seed: of episode 0.
       games: processes.
+      first: number of the episode to begin with, where those before it were played already; a multiple of `games`.
       max_steps: where an episode is cut off; the game's own is 1,000.
       progress: called after each step with how many games it moved on.
 
-    Returns:
-      Sums of rewards and numbers of steps, both (episodes,) float64.
+    Yields:
+      Sums of rewards and numbers of steps, both (N,) float64, of the episodes that were played at a time.
     """
-    returns, lengths = np.zeros(episodes), np.zeros(episodes)
     games = min(games, episodes)
     # Not forked: JAX has threads by now.
     envs = AsyncVectorEnv(
         [functools.partial(_make, max_steps)] * games, context="spawn", autoreset_mode=AutoresetMode.DISABLED
     )
     try:
-        for first in range(0, episodes, games):
-            numbers = first + np.arange(games)  # the last round plays some episodes more, which don't count
+        for number in range(first, episodes, games):
+            numbers = number + np.arange(games)  # the last round plays some episodes more, which don't count
             frames, _ = envs.reset(seed=(seed + numbers).tolist())
-            mind, rewards = begin(first, games), np.zeros(games)
-            running = numbers < episodes
+            mind, rewards = begin(number, games), np.zeros(games)
+            returns, lengths, counted = np.zeros(games), np.zeros(games), numbers < episodes
+            running = counted.copy()
             while running.any():
                 actions, mind = act(frames, rewards, mind)
                 frames, rewards, terminated, truncated, _ = envs.step(actions)
-                returns[numbers[running]] += rewards[running]
-                lengths[numbers[running]] += 1
+                returns += np.where(running, rewards, 0.0)
+                lengths += running
                 progress(int(running.sum()))
                 running &= ~(terminated | truncated)
+            yield returns[counted], lengths[counted]
     finally:
         envs.close()
-    return returns, lengths

@@ -75,34 +75,35 @@ def compared_curves(
 def generations(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """A search by an evolution strategy: returns of each generation's individuals, and how far it searches.
 
-    Bands are from the least return to the greatest, and a standard deviation to both sides of the mean.
+    Bands are from the least return to the greatest, and a standard deviation to both sides of the mean. Where the
+    individuals dreamt, their returns are not on one scale with those in the game, which get a panel of their own.
 
     Args:
       rows: with "step" (generation), "train/mean_return", min, max, std, and "train/sigma"; those of evaluations have
-        "test/return", which is that of the centre of the search.
+        "test/return" and, where it dreams, "test/dream_return", which are those of the centre of the search.
       path: of the PNG.
     """
     names = ("mean_return", "std_return", "min_return", "max_return", "sigma")
     logged = [(row["step"], *(row[f"train/{name}"] for name in names)) for row in rows if "train/mean_return" in row]
-    evaluated = [(row["step"], row["test/return"]) for row in rows if "test/return" in row]
+    in_game, in_dream = (
+        [(row["step"], row[name]) for row in rows if name in row] for name in ("test/return", "test/dream_return")
+    )
     steps, mean, std, least, greatest, sigma = np.array(logged, float).T
     color, marker = COLORS[0], "o" if len(steps) == 1 else None
-    with drawing(path, WIDTH, 3.6, 1, 2, width_ratios=(2, 1)) as (_, axes):
-        returns, spread = axes[0]
+    panels = {"Return in the dream": in_dream, "Return in the game": in_game} if in_dream else {"Return": in_game}
+    with drawing(path, WIDTH, 3.6, 1, len(panels) + 1, width_ratios=(2, *[1] * len(panels))) as (_, axes):
+        *evaluated, spread = axes[0]
+        returns = evaluated[0]
         returns.fill_between(steps, least, greatest, color=color, alpha=0.12, linewidth=0, label="least to greatest")
         returns.fill_between(steps, mean - std, mean + std, color=color, alpha=0.25, linewidth=0, label="mean ± std")
         returns.plot(steps, mean, color=color, marker=marker, label="mean")
-        if evaluated:
-            returns.plot(
-                *zip(*evaluated, strict=True),
-                "o-",
-                color=SPLIT_COLORS["test"],
-                markersize=3,
-                label="evaluation in the game",
-            )
-        returns.legend(fontsize=8, handlelength=1.2)
+        for cell, points in zip(evaluated, panels.values(), strict=True):
+            if points:
+                look = {"color": SPLIT_COLORS["test"], "markersize": 3, "label": "evaluation of the centre"}
+                cell.plot(*zip(*points, strict=True), "o-", **look)
+            cell.legend(fontsize=8, handlelength=1.2)
         spread.plot(steps, sigma, color=color, marker=marker)
-        for cell, title in ((returns, "Return"), (spread, "Sigma")):
+        for cell, title in zip(axes[0], (*panels, "Sigma"), strict=True):
             cell.set_title(title)
             cell.set_xlabel("generation")
             cell.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))

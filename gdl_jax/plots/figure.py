@@ -81,6 +81,11 @@ class Text(NamedTuple):
 
 def save_picture(picture: np.ndarray, path: Path, texts: Iterable[Text] = ()) -> None:
     """Writes (H, W, 3) uint8 as a PNG, pixel for pixel, with texts on it."""
+    lettered(picture, texts).save(path)
+
+
+def lettered(picture: np.ndarray, texts: Iterable[Text]) -> Image.Image:
+    """A picture (H, W, 3) uint8, pixel for pixel, with texts on it."""
     height, width, _ = picture.shape
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
@@ -89,7 +94,7 @@ def save_picture(picture: np.ndarray, path: Path, texts: Iterable[Text] = ()) ->
             # From the baseline, not from each text's own middle: "frog" beside "truck" stands on one line.
             baseline = y + X_HEIGHT / 2
             figure.text(x / width, 1 - baseline / height, text, ha=align, va="baseline", color=color)
-        _render(figure).save(path)
+        return _render(figure)
 
 
 def text_width(text: str) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gdl_jax.plots.figure import INK, RIGHT, WRONG, Text, save_picture, text_width
+from gdl_jax.plots.figure import INK, RIGHT, WRONG, Text, lettered, save_picture, text_width
 
 WIDTH = 1300  # pixels that a picture aims at
 LARGEST_TILE = 256  # pixels to which a small image is enlarged, at most
@@ -104,7 +104,13 @@ def predictions(images: np.ndarray, true: Sequence[str], predicted: Sequence[str
     save_picture(picture, path, texts)
 
 
-def animation(frames: Sequence[np.ndarray], path: Path, frames_per_second: float) -> None:
-    """An endless GIF of frames (H, W, C)."""
-    pictures = [Image.fromarray(as_rgb(frame)) for frame in frames]
+def animation(frames: Sequence[np.ndarray], path: Path, frames_per_second: float, headings: Sequence[str] = ()) -> None:
+    """An endless GIF of frames (H, W, C); above them, headings, each in the middle of an equal share of the width."""
+    width = frames[0].shape[1]
+    share = width / max(1, len(headings))
+    texts = [Text((i + 0.5) * share, LINE / 2, fitted(heading, share)) for i, heading in enumerate(headings)]
+    above = np.full((LINE if headings else 0, width, 3), 255, np.uint8)
+    if headings:
+        above = np.asarray(lettered(above, texts))
+    pictures = [Image.fromarray(np.concatenate([above, as_rgb(frame)])) for frame in frames]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=round(1000 / frames_per_second), loop=0)

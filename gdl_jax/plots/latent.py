@@ -113,7 +113,7 @@ def _spread(labels: Sequence[str], boxes: np.ndarray) -> list[tuple[str, np.ndar
     return list(zip(labels, boxes, strict=True))[::step]
 
 
-def histograms(z: np.ndarray, path: Path) -> None:
+def histograms(z: np.ndarray, path: Path, title: str = "Codes") -> None:
     """Each dimension's codes (N, z) against the density of N(0, 1), from -4 to 4; the first 50 dimensions."""
     shown = min(z.shape[1], SHOWN_DIMENSIONS)
     columns = min(10, shown)
@@ -132,7 +132,7 @@ def histograms(z: np.ndarray, path: Path) -> None:
             cell.plot(x + edges[[0, -1]], [y, y], color=QUIET, linewidth=0.6)
             cell.text(x - 4, y + 0.4, f"z[{i}]", fontsize=7.5, color=QUIET)
         which = f"{shown} of {z.shape[1]} dimensions" if shown < z.shape[1] else f"{shown} dimensions"
-        cell.set_title(f"Codes against N(0, 1), from −4 to 4: {which}")
+        cell.set_title(f"{title} against N(0, 1), from −4 to 4: {which}")
         cell.set_axis_off()
         cell.margins(0.01)
 

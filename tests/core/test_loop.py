@@ -94,6 +94,22 @@ def test_a_signal_finishes_the_call_saves_and_goes_on(tmp_path):
     np.testing.assert_array_equal(outcome.state["w"], train(tmp_path / "b", steps=40).state["w"])
 
 
+def test_a_signal_in_the_last_call_is_not_forgotten(tmp_path):
+    """What comes after the training waits for the same command again, which then has no step to do."""
+
+    evaluated = []
+
+    def preempted(state):
+        evaluated.append(state)
+        if len(evaluated) == 2:  # before the first step, and after the last
+            signal.raise_signal(signal.SIGTERM)
+        return {"test/loss": np.zeros(())}
+
+    for finished in (False, True):
+        outcome = train(tmp_path, steps=5, eval_every=5, evaluate=preempted)
+        assert (outcome.step, outcome.finished) == (5, finished)
+
+
 def test_the_log_of_an_interrupted_run_is_that_of_an_uninterrupted_one(tmp_path):
     train(tmp_path / "whole", steps=40, log_every=10)
 

@@ -35,7 +35,7 @@ def alone(number):
 def test_episodes_of_many_games_are_those_of_each_alone():
     """Three episodes in two processes: the second round has one that counts and one that doesn't."""
     counted = []
-    returns, lengths = play(
+    rounds = play(
         lambda first, games: np.full(games, float(first // 2)),
         decide,
         EPISODES,
@@ -44,6 +44,7 @@ def test_episodes_of_many_games_are_those_of_each_alone():
         max_steps=STEPS,
         progress=counted.append,
     )
+    returns, lengths = (np.concatenate(each) for each in zip(*rounds, strict=True))
     expected = [alone(number) for number in range(EPISODES)]
     np.testing.assert_allclose(returns, [total for total, _ in expected], rtol=1e-6)
     np.testing.assert_array_equal(lengths, [length for _, length in expected])

@@ -28,10 +28,12 @@ def test_from_the_command_line_to_the_table(world, tmp_path, capsys, monkeypatch
         compare(world, tmp_path, f"--study={study}")
         text = (tmp_path / study / "table.md").read_text()
         assert text in capsys.readouterr().out
-        header, _, *lines = ([cell.strip() for cell in line.strip("|\n").split("|")] for line in text.splitlines())
+        rows = [line for line in text.splitlines() if line.startswith("|")]
+        header, _, *lines = ([cell.strip() for cell in row.strip("|").split("|")] for row in rows)
         where = header.index(column)
         assert [line[0] for line in lines] == [variant.label for variant in few[study]]
         assert all("±" in line[where] for line in lines)
+        assert "2 searches" in text
         assert (tmp_path / study / "ablation.png").exists()
         measured = json.loads((tmp_path / study / "results.json").read_text())
         assert all(len(each["test/return"]["values"]) == 2 for each in measured.values())

@@ -4,11 +4,22 @@ import json
 
 import pytest
 
-from experiments import world_controller, world_evaluate
+from experiments import command, world_controller, world_evaluate
 from experiments.run import main
 from tests.experiments import worlds
 
 pytest.importorskip("Box2D", reason="needs gymnasium[box2d]")
+
+
+def stop_after(calls):
+    """A `leave_if_asked` that is asked to stop at its call of that number."""
+    made = iter(range(calls))
+
+    def leave_if_asked(stop):
+        if next(made, None) is None:
+            raise command.Stopped
+
+    return leave_if_asked
 
 
 def test_from_a_workdir_to_the_numbers(world, tmp_path, capsys, monkeypatch):
@@ -31,6 +42,27 @@ def test_from_a_workdir_to_the_numbers(world, tmp_path, capsys, monkeypatch):
     def again(*arguments):
         raise AssertionError("measured again")
 
+    stopped = pytest.raises(SystemExit, match="0")
+    monkeypatch.setattr(world_evaluate.command, "leave_if_asked", stop_after(5 * 2))
+    with stopped:
+        world_evaluate.main([*argv, "--seed=1"])
+    monkeypatch.undo()
+    assert "stopped; the same command goes on" in capsys.readouterr().err
+    unfinished = json.loads((workdir / "gymnasium_unfinished.json").read_text())
+    assert len(unfinished["returns"]) == 2
+    assert json.loads((workdir / "gymnasium.json").read_text()) == results
+    world_evaluate.main([*argv, "--seed=1"])
+    went_on = json.loads((workdir / "gymnasium.json").read_text())
+    (workdir / "gymnasium.json").unlink()
+    world_evaluate.main([*argv, "--seed=1"])
+    assert json.loads((workdir / "gymnasium.json").read_text()) == went_on
+    assert went_on["gymnasium"]["values"][:2] == unfinished["returns"]
+    assert not (workdir / "gymnasium_unfinished.json").exists()
+    page = (workdir / "report.html").read_text()
+    assert "gymnasium&#x27;s game, 3 episodes after 2 generations" in page
+
+    world_evaluate.main(argv)
+    capsys.readouterr()
     monkeypatch.setattr(world_evaluate, "_measure", again)
     world_evaluate.main(argv)
     assert capsys.readouterr().out == printed

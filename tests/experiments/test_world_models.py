@@ -1,4 +1,4 @@
-"""The stages of the world models: out of order, cut short, of other sizes, and the agent's view of the game."""
+"""The stages of the world models: out of order, cut short, damaged, moved, of other sizes."""
 
 import json
 import shutil
@@ -6,25 +6,23 @@ import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import world_controller, world_encode, world_memory, world_models, world_rollouts, world_vae
+from experiments import (
+    evaluate,
+    sample,
+    world_controller,
+    world_encode,
+    world_memory,
+    world_models,
+    world_rollouts,
+    world_vae,
+)
 from experiments.restore import restore
 from experiments.run import main
 from experiments.world_agent import load_memory
-from experiments.world_driving import control, dream_film, dream_returns, drive, driver, film
-from experiments.world_game import FRAMES, make_worlds
 from gdl_jax.data.shards import has_shard, read_shard
-from gdl_jax.envs.car_racing.simulation import reset, step
-from gdl_jax.envs.dream import Dream
-from gdl_jax.envs.dream import EnvParams as DreamParams
-from gdl_jax.envs.rollouts import rollout
-from gdl_jax.models.agent import act, empty_mind, told
-from gdl_jax.models.controller import driving_controls
-from gdl_jax.models.mdn_rnn import transition
-from gdl_jax.models.world_vae import encode_frames
 from tests.core.parallel_worker import environment
 from tests.experiments import worlds
 
@@ -61,11 +59,19 @@ def test_a_second_round_needs_the_first_one_s_driver(tmp_path, capsys):
     assert "--stage=vae" in refused(capsys, stage("vae", tmp_path, "--rounds=2"))
 
 
+def test_rollouts_of_several_lengths_are_not_encoded_together(world, tmp_path, capsys):
+    worlds.rollouts(tmp_path, 10, "--steps=9")
+    both = f"--rollouts={world / 'rollouts'},{tmp_path / 'rollouts'}"
+    line = refused(capsys, lambda: world_encode.main(["program", f"--vision={world / 'vae'}", both]))
+    assert "of shard 0, --steps was 8, is now 9" in line
+
+
 def test_rollouts_of_several_kinds_are_not_encoded_together(world, tmp_path, capsys):
     worlds.rollouts(tmp_path, 10, "--frames=book")
     both = f"--rollouts={world / 'rollouts'},{tmp_path / 'rollouts'}"
     places = ("program", f"--vision={world / 'vae'}", f"--out={tmp_path / 'latents'}")
-    assert "several kinds" in refused(capsys, lambda: world_encode.main([*places, both]))
+    line = refused(capsys, lambda: world_encode.main([*places, both]))
+    assert "of shard 0, --frames was gymnasium, is now book" in line
     fewer = (
         "program",
         f"--vision={world / 'vae'}",
@@ -103,7 +109,7 @@ def test_a_second_round_s_memory_learns_from_all_rollouts(world, tmp_path):
     assert not np.array_equal(shards[0]["action"][0], shards[2]["action"][0])
 
 
-def test_rollouts_that_were_killed_go_on_and_end_the_same(tmp_path, monkeypatch):
+def test_rollouts_that_were_killed_go_on_and_end_the_same(tmp_path, monkeypatch, capsys):
     worlds.rollouts(tmp_path / "whole", 30)
     written = world_rollouts.write_shard
 
@@ -113,8 +119,9 @@ def test_rollouts_that_were_killed_go_on_and_end_the_same(tmp_path, monkeypatch)
         written(root, number, *more)
 
     monkeypatch.setattr(world_rollouts, "write_shard", killed_at_the_second)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit, match="130"):
         worlds.rollouts(tmp_path / "killed", 30)
+    assert capsys.readouterr().err.strip().splitlines()[-1] == "interrupted"
     monkeypatch.undo()
     assert has_shard(tmp_path / "killed" / "rollouts", 0)
     worlds.rollouts(tmp_path / "killed", 30)
@@ -135,12 +142,96 @@ def test_bad_flags_of_rollouts_are_refused(flag, tmp_path, capsys):
     assert flag.partition("=")[0] in line
 
 
-def test_a_damaged_shard_is_named(tmp_path, capsys):
-    flags = worlds.rollouts(tmp_path)
-    path = tmp_path / "rollouts" / "00001.frames.npy"
+def copied(world, root, *parts):
+    """A world to do damage to."""
+    for part in parts:
+        shutil.copytree(world / part, root / part)
+    return root
+
+
+def cut_short(path):
     path.write_bytes(path.read_bytes()[:-100])
-    line = refused(capsys, lambda: main(world_vae.EXPERIMENT, "about", ["program", *flags]))
-    assert "00001.frames.npy: damaged" in line
+
+
+def one_bit_flipped(path):
+    contents = bytearray(path.read_bytes())
+    contents[-3] ^= 1
+    path.write_bytes(contents)
+
+
+@pytest.mark.parametrize("damage", [cut_short, one_bit_flipped])
+def test_a_damaged_shard_is_named_by_all_that_learn_from_it(damage, world, tmp_path, capsys):
+    copied(world, tmp_path, "rollouts", "vae", "latents")
+    damage(tmp_path / "rollouts" / "00001.frames.npy")
+    flags = ["program", *worlds.vision(tmp_path)]
+    assert "00001.frames.npy: damaged" in refused(capsys, lambda: main(world_vae.EXPERIMENT, "about", flags))
+    out = ("--out=" + str(tmp_path / "more"), f"--rollouts={tmp_path / 'rollouts'}", f"--vision={tmp_path / 'vae'}")
+    assert "00001.frames.npy: damaged" in refused(capsys, lambda: world_encode.main(["program", *out]))
+    damage(tmp_path / "latents" / "00001.mean.npy")
+    flags = ["program", *worlds.memory(tmp_path)]
+    assert "00001.mean.npy: damaged" in refused(capsys, lambda: main(world_memory.EXPERIMENT, "about", flags))
+
+
+def test_what_is_cut_short_is_not_taken_for_done(world, tmp_path, capsys):
+    copied(world, tmp_path, "rollouts", "vae", "latents")
+    cut_short(tmp_path / "latents" / "00000.mean.npy")
+    assert "00000.mean.npy: damaged" in refused(capsys, stage("encode", tmp_path))
+    cut_short(tmp_path / "rollouts" / "00001.frames.npy")
+    assert "00001.frames.npy: damaged" in refused(capsys, lambda: worlds.rollouts(tmp_path))
+    (tmp_path / "rollouts" / "00001.json").unlink()
+    worlds.rollouts(tmp_path)
+    for name, array in read_shard(tmp_path / "rollouts", 1).items():
+        np.testing.assert_array_equal(array, read_shard(world / "rollouts", 1)[name])
+
+
+def test_a_memory_does_not_learn_from_part_of_the_codes(world, tmp_path, capsys):
+    copied(world, tmp_path, "latents")
+    (tmp_path / "latents" / "00001.json").unlink()
+    flags = ["program", *worlds.memory(tmp_path)]
+    assert "1 of 2 shards" in refused(capsys, lambda: main(world_memory.EXPERIMENT, "about", flags))
+
+
+def test_a_memory_does_not_learn_from_codes_of_an_older_vision(world, tmp_path, capsys):
+    copied(world, tmp_path, "rollouts", "vae", "latents")
+    arguments = ("--", *worlds.VISION, "--steps=3")
+    stage("vae", tmp_path, *arguments)()
+    assert "vae has changed since; delete latents" in refused(capsys, stage("memory", tmp_path))
+
+
+def test_a_world_that_was_moved_goes_on(world, tmp_path, capsys):
+    """Where the parts lie may change, what they are may not."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    copied(world, here, "rollouts", "vae", "latents", "memory")
+
+    def memory(root, steps):
+        stage("memory", root, "--", *worlds.MEMORY, f"--steps={steps}")()
+
+    def controller(root, steps):
+        stage("controller", root, "--", *worlds.CONTROLLER, f"--steps={steps}")()
+
+    stage("vae", here, "--", *worlds.VISION, "--steps=2")()
+    memory(here, 2)
+    controller(here, 1)
+    here.rename(there)
+    stage("vae", there, "--", *worlds.VISION, "--steps=2")()
+    memory(there, 2)
+    capsys.readouterr()
+    controller(there, 2)
+    assert "resuming from step 1" in capsys.readouterr().err
+    memory(there, 3)
+    line = refused(capsys, lambda: controller(there, 3))
+    assert "has changed since this run began" in line
+
+
+def test_samples_of_a_controller_are_a_few_films(world, tmp_path, capsys):
+    flags = (f"--workdir={tmp_path}", *worlds.controller(world), "--steps=1")
+    main(world_controller.EXPERIMENT, "about", ["program", *flags])
+    capsys.readouterr()
+    sample.main(["program", f"--workdir={tmp_path}"])
+    assert len(capsys.readouterr().out.split()) == 8  # drives and dreams
+    line = refused(capsys, lambda: evaluate.main(["program", f"--workdir={tmp_path}", "--split=train"]))
+    assert "--split=train" in line
 
 
 def test_codes_of_another_vision_are_not_mixed(world, tmp_path, capsys):
@@ -232,101 +323,6 @@ def test_flags_that_a_controller_has_no_use_for_are_refused(world, flag, capsys)
     assert flag in refused(capsys, lambda: main(world_controller.EXPERIMENT, "about", flags))
 
 
-@pytest.fixture(scope="module")
-def game(world):
-    flags = {"vision": str(world / "vae"), "memory": str(world / "memory")}
-    config = world_controller.Config(batch_size=2, episodes=2, max_steps=6, evaluation_episodes=2, **flags)
-    return world_controller.load(config)
-
-
-def controllers(game, count):
-    known = world_controller.parts(None, game)["controller"].inputs
-    inputs = [jnp.zeros(shape.shape) for shape in known]
-    shapes = game.agent.controller.init(jax.random.key(0), *inputs)["params"]
-    rng = np.random.default_rng(0)
-    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=(count, *leaf.shape)), jnp.float32), shapes)
-
-
-def test_many_controllers_drive_as_each_of_them_alone(game):
-    """Returns on many tracks at once are those of single episodes, step by step."""
-    population, steps = controllers(game, 3), 60
-    keys = jax.random.split(jax.random.key(2), 2)
-    arguments = (game.agent, game.knowledge)
-    driven = jax.jit(lambda p: drive(*arguments, p, keys, "gymnasium", steps))(population)
-    assert driven.returns.shape == (3, 2)
-    assert (np.ptp(driven.returns, axis=0) > 1).all()  # it matters who drives
-    one = jax.jit(lambda controller, key: film(*arguments, controller, key, "gymnasium", steps))
-    for i in range(3):
-        for j in range(2):
-            shot = one(jax.tree.map(lambda leaf, i=i: leaf[i], population), keys[j])
-            total = shot["reward"][shot["running"]].sum()
-            np.testing.assert_allclose(driven.returns[i, j], total, rtol=1e-4, atol=1e-3)
-            assert driven.lengths[i, j] == shot["running"].sum()
-            assert driven.rewarded[i, j] == (shot["reward"][shot["running"]] > 0).sum()
-
-
-@pytest.mark.parametrize("temperature", [1.0, 0.3])
-def test_many_controllers_dream_as_each_of_them_alone(game, temperature):
-    """Returns of many dreams at once are those of single dreams, step by step."""
-    population, steps = controllers(game, 3), 30
-    dream = Dream(transition(game.agent.memory), game.agent.memory.config.z_dim, game.agent.memory.config.hidden_units)
-    params = DreamParams(
-        variables={"params": jax.tree.map(lambda leaf: 20 * leaf, game.knowledge.memory)},  # so that rewards differ
-        initial_mean=jnp.asarray(game.memory.first_mean),
-        initial_log_var=jnp.asarray(game.memory.first_log_var),
-        temperature=temperature,
-        max_steps_in_episode=steps,
-    )
-    keys = jax.random.split(jax.random.key(3), 2)
-    returns = jax.jit(lambda p: dream_returns(game.agent, dream, params, p, keys))(population)
-    assert returns.shape == (3, 2)
-    assert (np.ptp(returns, axis=0) > 0).any()  # it matters who dreams
-    one = jax.jit(lambda controller, key: dream_film(game.agent, dream, params, controller, key, steps))
-    for i in range(3):
-        for j in range(2):
-            shot = one(jax.tree.map(lambda leaf, i=i: leaf[i], population), keys[j])
-            assert returns[i, j] == shot["reward"].sum()
-
-
-def test_a_driver_drives_where_no_action_is_given_and_remembers_what_was_done(game):
-    agent = game.agent
-    assert agent.sampled
-    params, draw = FRAMES["gymnasium"]
-    tracks, scenes = make_worlds(jax.random.split(jax.random.key(4), 1), params.playfield)
-    track, scene = jax.tree.map(lambda leaf: leaf[0], (tracks, scenes))
-    one = jax.tree.map(lambda leaf: leaf[0], controllers(game, 1))
-    actions = jnp.array([[1.0, 0.0, 0.25], [-0.5, 1.0, 0.0], [0.3, 0.6, 0.1], [0.0, 1.0, 0.0]])
-    instead, steps = jnp.array([True, False, True, False]), 4
-
-    def advance(state, action, key):
-        after, reward, *rest = step(track, state[0], action, params)
-        return (after, reward), reward, *rest
-
-    def record(state, action, reward, after):
-        return draw(scene, state[0]), action, reward
-
-    policy = driver(agent, game.knowledge, one, lambda now: draw(scene, now), actions, instead)
-    first = reset(track, params), jnp.float32(0)
-    found = jax.jit(rollout, static_argnums=(0, 1, 5, 6))(
-        advance, policy, first, (0, empty_mind(agent, 1)), jax.random.key(0), steps, record
-    )
-    frames, done, rewards = found.records
-    mean, log_var = encode_frames(agent.encoder, game.knowledge.encoder, frames)
-    came_with_z = (np.pad(rewards, (1, 0)) > 0).astype(np.float32)
-    variables, carry = {"params": game.knowledge.memory}, agent.memory.zero_carry(1)
-    for t, key in enumerate(jax.random.split(jax.random.key(0), steps)):
-        policy_key, _ = jax.random.split(key)
-        noise = jax.random.normal(policy_key, (1, agent.memory.config.z_dim))
-        z = mean[t : t + 1] + jnp.exp(0.5 * log_var[t : t + 1]) * noise
-        own = driving_controls(agent.controller.apply({"params": one}, z, *carry))[0]
-        np.testing.assert_allclose(done[t], actions[t] if instead[t] else own, rtol=1e-4, atol=1e-5)
-        seen = z[:, None], done[t][None, None], jnp.full((1, 1), came_with_z[t])
-        _, _, carry = agent.memory.apply(variables, *seen, carry)
-    _, mind = found.memory
-    for stepped, by_hand in zip(mind.carry, carry, strict=True):
-        np.testing.assert_allclose(stepped, by_hand, rtol=1e-4, atol=1e-5)
-
-
 def test_rollouts_of_a_driver_know_whose_they_are(world, tmp_path, capsys):
     """Random actions are taken in some steps, the driver's in others; another driver's are not mixed in."""
     controller = [f"--workdir={tmp_path / 'controller'}", *worlds.controller(world)]
@@ -369,25 +365,3 @@ def test_older_rollouts_that_know_fewer_flags_go_on(tmp_path):
     path.write_text(text)
     worlds.rollouts(tmp_path, 20)
     assert has_shard(tmp_path / "rollouts", 1)
-
-
-def test_the_memory_sees_at_run_time_what_it_sees_in_training(game):
-    """Stepping the agent leaves the memory where a pass over the whole sequence of (z_t, a_t, r_t) does."""
-    agent, knowledge = game.agent, game.knowledge
-    choice = control(agent, controllers(game, 2), 1)
-    rng = np.random.default_rng(1)
-    frames = rng.integers(0, 255, (5, 2, 64, 64, 3)).astype(np.uint8)
-    rewards = np.array([[3.0, -0.1], [-0.1, -0.1], [2.0, 1.0], [-0.1, 5.0], [1.0, -0.1]], np.float32)
-    noise = jnp.zeros((2, agent.memory.config.z_dim))
-    mind, codes, actions = empty_mind(agent, 2), [], []
-    for frame, reward in zip(frames, rewards, strict=True):
-        action, z, mind = act(agent, knowledge, choice, jnp.asarray(frame), noise, mind)
-        mind = told(mind, jnp.asarray(reward))
-        codes.append(z)
-        actions.append(action)
-    z, a = jnp.stack(codes, axis=1), jnp.stack(actions, axis=1)
-    came_with_z = np.pad((rewards > 0)[:-1], ((1, 0), (0, 0))).T.astype(np.float32)
-    _, _, carry = agent.memory.apply({"params": knowledge.memory}, z, a, came_with_z, agent.memory.zero_carry(2))
-    for stepped, whole in zip(mind.carry, carry, strict=True):
-        np.testing.assert_allclose(stepped, whole, rtol=1e-4, atol=1e-5)
-    assert np.ptp(a, axis=1).max() > 0.01

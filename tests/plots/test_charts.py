@@ -65,6 +65,11 @@ def test_generations_show_the_spread_of_individuals_and_the_evaluations(tmp_path
     assert {(1, 8), (1, 12), (2, 18), (2, 22)} <= corners[1]
     assert [line.get_xydata().tolist() for line in returns.lines] == [[[1, 10], [2, 20]], [[2, 30]]]
     assert [line.get_xydata().tolist() for line in sigma.lines] == [[[1, 0.1], [2, 0.1]]]
+    curves.generations([*rows, {"step": 2, "test/return": 900.0, "test/dream_return": 25.0}], tmp_path / "dreams.png")
+    dream, game, _ = drawn[1].axes
+    assert [axes.get_title(loc="left") for axes in (dream, game)] == ["Return in the dream", "Return in the game"]
+    assert dream.lines[1].get_xydata().tolist() == [[2, 25]]
+    assert [line.get_xydata().tolist() for line in game.lines] == [[[2, 30], [2, 900]]]
 
 
 @pytest.mark.parametrize(("steps", "label"), [((0.5, 1.5), "0.8"), ((1000, 3000), "2k")])

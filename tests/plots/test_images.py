@@ -99,3 +99,16 @@ def test_an_animation_has_all_frames_in_order_at_its_speed(tmp_path):
         for i, color in enumerate(COLORS):
             gif.seek(i)
             assert has_color(np.asarray(gif.convert("RGB")), color).all()
+
+
+def test_headings_stand_above_all_frames_of_an_animation(tmp_path):
+    frames = [np.full((40, 200, 3), shade) for shade in (0.0, 0.02, 0.05)]
+    images.animation(frames, tmp_path / "a.gif", 20, ["one", "two"])
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert gif.size == (200, 40 + images.LINE)
+        for i in range(3):
+            gif.seek(i)
+            above, frame = np.split(np.asarray(gif.convert("L")), [images.LINE])
+            assert frame.max() < 20
+            inked = np.flatnonzero((above < 128).any(axis=0))
+            assert 30 < inked[0] < 60 < 130 < inked[-1] < 170  # around 50 and 150
