@@ -1,8 +1,11 @@
 """Command lines: flags parsed and errors shown the same way by every script."""
 
+import signal
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -61,12 +64,12 @@ def _report_unraisable(report: Callable, unraisable: "sys.UnraisableHookArgs") -
         report(unraisable)
 
 
-class Stopped(Exception):
-    """A tool was asked to stop, and has: `run` says so and ends with exit code 0."""
+class Stopped(BaseException):
+    """A program was asked to stop, and has: `run` says so and ends with exit code 0."""
 
 
 def leave_if_asked(stop: Stop) -> None:
-    """Between two pieces of work that are kept.
+    """Stops where nothing that is to be kept would be lost.
 
     Raises:
       Stopped: SIGTERM or Ctrl-C came.
@@ -75,11 +78,28 @@ def leave_if_asked(stop: Stop) -> None:
         raise Stopped
 
 
+def _stopped(number, frame):
+    raise Stopped
+
+
+@contextmanager
+def _stopping_at_sigterm() -> Iterator[None]:
+    """SIGTERM (preemption) raises Stopped anywhere that no `Stop` waits for a better moment."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # which alone may handle signals
+        return
+    before = signal.signal(signal.SIGTERM, _stopped)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def run(main: Callable[[flags.FlagValues], None], about: str, values: flags.FlagValues, argv: Sequence[str]) -> None:
     """Parses `argv` into `values` and calls `main` with them.
 
-    What the user can mend is one line on standard error and exit code 2. Ctrl-C is one line and exit code 130; where
-    `Stop` handles it, the loop and `leave_if_asked` say more.
+    What the user can mend is one line on standard error and exit code 2. SIGTERM is one line and exit code 0, Ctrl-C
+    one and 130, where no `Stop` handles them.
     """
     logging.set_verbosity(logging.FATAL)  # libraries log their errors, traceback and all, before they raise them
     if getattr(sys.unraisablehook, "func", None) is not _report_unraisable:
@@ -91,7 +111,8 @@ def run(main: Callable[[flags.FlagValues], None], about: str, values: flags.Flag
             return
         if rest:
             raise UserError(f"{rest[0]!r} is not a flag; flags look like --name=value")
-        main(values)
+        with _stopping_at_sigterm():
+            main(values)
     except Stopped:
         sys.stderr.write("stopped; the same command goes on\n")
         sys.exit(0)

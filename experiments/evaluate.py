@@ -20,6 +20,10 @@ from gdl_jax.core.parallel import make_devices
 def _main(values: flags.FlagValues) -> None:
     workdir = command.workdir(values)
     experiment, run, state = restore(workdir, warn=command.warn)
+    if values.split and values.split not in experiment.splits:
+        raise UserError(
+            f"--split={values.split}: {experiment.name} is evaluated on {', '.join(experiment.splits)} only"
+        )
     config = run.config
     splits = [values.split] if values.split else HELD_OUT
     if getattr(run.data, splits[-1]) is None:

@@ -208,6 +208,7 @@ class Experiment(NamedTuple):
       draw: (run, key, num) -> samples for the judge.
       blank: config -> one row with the shapes of its data set, for counting where that is not at hand; None if only the
         set itself knows them.
+      splits: those that `experiments.evaluate` may be asked for.
       samples: how many `experiments.sample` makes where it isn't told.
       takes: flags of `experiments.sample`, besides --num and --seed, that `sample` understands; the others are refused.
     """
@@ -224,6 +225,7 @@ class Experiment(NamedTuple):
     judge: Callable[[Any, DataSet], Judge | None] = lambda config, data: None
     draw: Callable[[Run, jax.Array, int], Any] | None = None
     blank: Callable[[Any], DataSet | None] = lambda config: blank.blank(config.dataset, config.image_size)
+    splits: tuple[str, ...] = ("train", "validation", "test")
     samples: int = 64
     takes: tuple[str, ...] = ()
 

@@ -19,7 +19,7 @@ from absl import flags
 
 from experiments import command
 from experiments.json_files import read_json, write_json
-from experiments.run import read_flags
+from experiments.run import has_ended, read_flags
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.logging import read_rows as read_metrics
 
@@ -79,9 +79,9 @@ def make_row(values: flags.FlagValues) -> dict[str, Any]:
     """A row from a finished run's flags.json and results.json."""
     workdir = Path(values.workdir)
     run = read_flags(workdir / "flags.json")
+    if not has_ended(workdir):
+        raise UserError(f"--workdir={workdir}: the run is not finished")
     results = read_json(workdir / "results.json")
-    if not results:
-        raise UserError(f"--workdir={workdir}: the run is not finished (no results.json)")
     number = find_number(values.metric, results, read_metrics(workdir / "metrics.jsonl"))
     judged = results["samples judged by"] if values.metric.startswith("samples/") and "@" not in values.metric else ""
     changed = {k: v for k, v in run["flags"].items() if run["defaults"][k] != v and k != "data_dir"}

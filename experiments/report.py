@@ -89,14 +89,14 @@ def write_report(workdir: Path) -> Path:
       UserError: a file of the run is damaged, or the report can't be written.
     """
     run = read_json(workdir / "flags.json")
-    results, elsewhere = read_json(workdir / "results.json"), _in_gymnasium(workdir / "gymnasium.json")
+    results, elsewhere = read_json(workdir / "results.json"), _in_gymnasium(workdir / "gymnasium.json", run)
     figures = workdir / "figures"
     path = workdir / "report.html"
     try:
         figures.mkdir(parents=True, exist_ok=True)
         training_curves(read_rows(workdir / "metrics.jsonl"), figures / "curves.png")
         name = " ".join(str(run[key]) for key in ("experiment", "config") if key in run) or workdir.name
-        numbers = _numbers(results | elsewhere, list(elsewhere))
+        numbers = _numbers(results, elsewhere)
         sections = [numbers, _sounds(figures), _texts(figures), _figures(figures)]
         body = "\n".join([_heading(run, results, name), *sections, _flags(run)])
         path.write_text(
@@ -149,21 +149,21 @@ def _value(value: Any) -> str:
     return _short(value) if isinstance(value, (int, float)) else escape(str(value))
 
 
-def _in_gymnasium(path: Path) -> dict[str, Any]:
-    """What `world_evaluate` measured, if it did."""
+def _in_gymnasium(path: Path, run: Mapping[str, Any]) -> dict[str, Any]:
+    """What `world_evaluate` measured, if it did so with the vision and the memory that the run has now."""
     measured = read_json(path)
-    if not measured:
+    protocol = measured.get("protocol", {})
+    if "gymnasium" not in measured or protocol.get("agent") != run.get("data_digest"):
         return {}
-    protocol = measured["protocol"]
     after = f"{protocol['episodes']} episodes after {protocol['generations']} generations"
     return {f"return in gymnasium's game, {after}": measured["gymnasium"]}
 
 
-def _numbers(results: Mapping[str, Any], foremost: Sequence[str]) -> str:
-    """What is named first, then the test split's numbers, its loss before all others."""
-    shown = [name for name in results if name not in ("training_minutes", *foremost)]
+def _numbers(results: Mapping[str, Any], foremost: Mapping[str, Any]) -> str:
+    """What is foremost, then the test split's numbers, its loss before all others."""
+    shown = [name for name in results if name != "training_minutes"]
     shown.sort(key=lambda name: (name != "test/loss", not name.startswith("test/"), name.startswith("validation/")))
-    shown = [*foremost, *shown]
+    results, shown = results | foremost, [*foremost, *shown]
     if not shown:
         return ""
     cards = [

@@ -93,12 +93,13 @@ def _told_by_digest(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     kind, _, path = values["dataset"].partition(":")
     dataset = kind if kind in PATH_KINDS and path else values["dataset"]
-    return {name: value for name, value in values.items() if name not in ("vision", "memory")} | {"dataset": dataset}
+    others = {name: value for name, value in values.items() if name not in ("dataset", "vision", "memory")}
+    return absolute_paths(others) | {"dataset": dataset}
 
 
 def has_ended(workdir: Path) -> bool:
-    """Whether a run came to its end: its results are there."""
-    return (workdir / "results.json").exists()
+    """Whether a run came to its end. That there are results doesn't tell: one that was stopped can be evaluated."""
+    return "training_minutes" in read_json(workdir / "results.json")
 
 
 def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str, Any] | None:
@@ -260,6 +261,7 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
     _join_processes(values)
     workdir = Path(values.workdir or Path("runs") / f"{experiment.name}-{values.config}").absolute()
     data = experiment.load(config)
+    data.check()
     devices = make_devices(config.parallel)
     devices.columns(config.batch_size)  # refuses a batch that the devices can't share
     if config.batch_size > len(data.train):
@@ -321,6 +323,8 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         profile=values.profile,
     )
     if not outcome.finished:
+        if writes:
+            (workdir / "results.json").unlink(missing_ok=True)  # of an end whose checkpoint is damaged, perhaps
         sys.stderr.write(f"stopped and saved at step {outcome.step} of {config.steps}; the same command goes on\n")
         return
     if during_training == "test" and outcome.evaluated is not None:

@@ -55,7 +55,7 @@ def seconds_in_loop(experiment, config, steps: int, windows: int) -> list[float]
         marks.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory() as workdir:
-        loop.train(
+        outcome = loop.train(
             experiment.build(config, data, devices.axis_name),
             data,
             devices,
@@ -67,6 +67,8 @@ def seconds_in_loop(experiment, config, steps: int, windows: int) -> list[float]
             eval_every=steps,
             preview=mark,
         )
+    if not outcome.finished:
+        raise KeyboardInterrupt
     return list(np.diff(marks)[WARM_UP - 1 :])
 
 

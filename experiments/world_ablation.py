@@ -102,7 +102,7 @@ def scores_over_temperature(measured: Mapping[str, Mapping[str, Any]]) -> dict[s
 def _main(values: flags.FlagValues) -> None:
     if values.seeds < 2:
         raise UserError(f"--seeds={values.seeds}: a spread needs at least 2")
-    for folder in (Path(values.world), Path(values.world) / values.memory):
+    for folder in (Path(values.world) / part for part in ("vae", values.memory)):
         if not folder.is_dir():
             raise UserError(f"--world={values.world}: {folder} is not there; `experiments.world_models` makes it")
     workdir = Path(values.workdir) / values.study

@@ -33,8 +33,8 @@ from gdl_jax.core.parallel import AXIS, over_devices
 from gdl_jax.core.prng import example_keys
 from gdl_jax.core.progress import progress_bar
 from gdl_jax.data.dataset import ArraySource, DataSet
-from gdl_jax.envs.dream import Dream
-from gdl_jax.envs.dream import EnvParams as DreamParams
+from gdl_jax.envs.dream.dynamics import Dream
+from gdl_jax.envs.dream.dynamics import EnvParams as DreamParams
 from gdl_jax.learners.evolution import evolution, mean_parameters
 from gdl_jax.learners.strategies import make_strategy
 from gdl_jax.models import controller as networks
@@ -126,8 +126,7 @@ class Game(DataSet):
 
 def _game(config, encoder, network, knowledge, **trained) -> Game:
     agent = Agent(encoder, network, networks.Controller(config), config.sampled_z)
-    train = ArraySource({"individual": np.arange(config.batch_size)})
-    test = ArraySource({"episode": np.arange(config.evaluation_episodes)})
+    train, test = (ArraySource({"episode": np.arange(n)}) for n in (config.batch_size, config.evaluation_episodes))
     return Game(config.dataset, train, test, agent=agent, knowledge=knowledge, **trained)
 
 
@@ -220,8 +219,6 @@ def build(config, data, axis_name):
     )
 
     def evaluate(state, batch, key):
-        if "episode" not in batch:
-            raise UserError("--split=train: every generation drives on tracks of its own; there is no such split")
         keys = example_keys(key, batch["episode"].shape[0], axis_name)
         if axis_name is None:
             keys = over_devices(keys, PartitionSpec(AXIS))
@@ -336,7 +333,10 @@ def sample(run, request):
 
 
 EXPERIMENT = Experiment(
-    "world_controller", Config, PRESETS, build, parts, analyse, preview, sample, load, blank=blank, samples=4
+    *("world_controller", Config, PRESETS, build, parts, analyse, preview, sample, load),
+    blank=blank,
+    splits=("test",),  # every generation drives on tracks of its own
+    samples=4,
 )
 
 if __name__ == "__main__":

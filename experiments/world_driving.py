@@ -13,8 +13,8 @@ from gdl_jax.envs.car_racing.picture import draw_view
 from gdl_jax.envs.car_racing.scene import Scene, choose
 from gdl_jax.envs.car_racing.simulation import Dynamic, reset, step
 from gdl_jax.envs.car_racing.track import Track
-from gdl_jax.envs.dream import Dream
-from gdl_jax.envs.dream import EnvParams as DreamParams
+from gdl_jax.envs.dream.dynamics import Dream
+from gdl_jax.envs.dream.dynamics import EnvParams as DreamParams
 from gdl_jax.envs.rollouts import Policy
 from gdl_jax.models.agent import Agent, Knowledge, act, empty_mind, told
 from gdl_jax.models.controller import controller_actions, driving_controls

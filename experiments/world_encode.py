@@ -17,7 +17,6 @@ from absl import flags
 
 from experiments import command
 from experiments.world_agent import load_vision
-from gdl_jax.core import flags as config_flags
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.loop import Stop
 from gdl_jax.core.progress import progress_bar
@@ -44,21 +43,14 @@ def _kind_of_frames(shards: Sequence[tuple[Path, int]]) -> str | None:
     """What the frames of all shards are.
 
     Raises:
-      UserError: a shard has no frames, or not those of the first one's kind, or not as many steps.
+      UserError: those of a shard are not of the first one's kind, or not as many steps of each episode.
     """
-    first = None
-    for root, place in shards:
-        arrays = open_shard(root, place)
-        if FRAMES not in arrays:
-            raise UserError(f"--rollouts={root}: shard {place} has no frames")
-        made = {"frames": read_notes(root, place).get("frames"), "steps": arrays[FRAMES].shape[1]}
-        first = first or made
-        changed = config_flags.changed(first, made, ignore=())
-        if changed:
-            raise UserError(
-                f"--rollouts={root}: of shard {place}, {'; '.join(changed)}: a memory learns from rollouts of one make"
-            )
-    return first["frames"]
+    made = [tuple(read_notes(*shard).get(name) for name in ("frames", "steps")) for shard in shards]
+    for (root, place), (kind, steps) in zip(shards, made, strict=True):
+        if (kind, steps) != made[0]:
+            first = f"{shards[0][0]} has {made[0][1]} steps of kind {made[0][0]}"
+            raise UserError(f"--rollouts={root}: shard {place} has {steps} steps of kind {kind}, but {first}")
+    return made[0][0]
 
 
 def _encoded(encode: Callable, frames: np.ndarray) -> list[np.ndarray]:
@@ -87,15 +79,16 @@ def _main(values: flags.FlagValues) -> None:
                 "named": vision.name,
                 "rollouts": digest(rollouts, place),
                 "frames": kind,
-                "shards": len(shards),
             }
             if has_shard(out, number):
                 _check_same(out, number, notes)
                 open_shard(out, number)
                 continue
             shard = read_shard(rollouts, place)
+            if FRAMES not in shard:
+                raise UserError(f"--rollouts={rollouts}: shard {place} has no frames")
             mean, log_var = _encoded(encode, shard.pop(FRAMES))
-            write_shard(out, number, shard | {"mean": mean, "log_var": log_var}, notes)
+            write_shard(out, number, shard | {"mean": mean, "log_var": log_var}, notes, of=len(shards))
         command.leave_if_asked(stop)
     sys.stderr.write(f"{len(shards)} shards: {out}\n")
 

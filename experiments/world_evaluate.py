@@ -3,14 +3,16 @@
     python -m experiments.world_evaluate --workdir=runs/world/controller
 
 Needs gymnasium[box2d]. Drives 100 episodes, several games at a time in processes of their own, and as many on tracks of
-our own game beside them. Frames are gymnasium's, brought to 64x64. Writes WORKDIR/gymnasium.json, and reads it where
-the same was measured before; where it was stopped, the same command goes on with the episodes that are missing.
+our own game beside them. Frames are gymnasium's, brought to 64x64. Writes WORKDIR/gymnasium.json and the run's report,
+and reads the former where the same was measured before. What was stopped goes on by the same command with the episodes
+that are missing; those that were played are in WORKDIR/gymnasium_unfinished.json.
 """
 
 import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from experiments import command, report
 from experiments.json_files import read_json, write_json
 from experiments.restore import restore
 from experiments.run import shown
+from experiments.world_agent import digest_of_params
 from experiments.world_controller import mean_controller
 from experiments.world_driving import control, drive
 from gdl_jax.core.errors import UserError
@@ -59,24 +62,27 @@ def _in_gymnasium(run, controller, values, played: dict[str, list], keep: Callab
         return np.asarray(actions, np.float64), known
 
     before = len(played["returns"])
-    with Stop() as stop, progress_bar(total=values.episodes * values.max_steps, unit="steps") as bar:
-        bar.update(before * values.max_steps)
+    done = before * values.max_steps
+    with Stop() as stop, progress_bar(initial=done, total=values.episodes * values.max_steps, unit="steps") as bar:
 
         def progress(steps):
             bar.update(steps)
             command.leave_if_asked(stop)
 
         asked = {name: values[name].value for name in ("seed", "games", "max_steps")}
-        for returns, lengths in play(begin, act_on, values.episodes, **asked, first=before, progress=progress):
-            played["returns"] += returns.tolist()
-            played["lengths"] += lengths.tolist()
-            keep()
+        with closing(play(begin, act_on, values.episodes, **asked, first=before, progress=progress)) as rounds:
+            for returns, lengths in rounds:
+                played["returns"] += returns.tolist()
+                played["lengths"] += lengths.tolist()
+                keep()
+                command.leave_if_asked(stop)
 
 
 def _protocol(run, values) -> dict[str, Any]:
     versions = {name: importlib.metadata.version(name) for name in ("gymnasium", "Box2D", "jax")}
     asked = {name: values[name].value for name in ("episodes", "games", "seed", "max_steps")}
-    return {"generations": run.step, "agent": run.data.digest, **asked, "versions": versions}
+    drives = {"agent": run.data.digest, "controller": digest_of_params(mean_controller(run)), "generations": run.step}
+    return {**drives, **asked, "versions": versions}
 
 
 def _main(values: flags.FlagValues) -> None:
@@ -95,18 +101,27 @@ def _main(values: flags.FlagValues) -> None:
         results = _measure(run, values, protocol, unfinished) | {"protocol": protocol}
         write_json(path, results)
         unfinished.unlink(missing_ok=True)
-    page = report.write_report(workdir)
     sys.stdout.write(shown({name: value for name, value in results.items() if name != "protocol"}))
-    sys.stderr.write(f"report: {page}\n")
+    sys.stderr.write(f"report: {report.write_report(workdir)}\n")
+
+
+def _played(unfinished: Path, protocol: dict[str, Any]) -> dict[str, Any]:
+    """What an evaluation by this protocol has left there, or the beginning of a new one."""
+    try:
+        played = read_json(unfinished)
+    except UserError:
+        played = {}
+    if played.get("protocol") == protocol and len(played["returns"]) == len(played["lengths"]):
+        return played
+    return {"protocol": protocol, "returns": [], "lengths": []}
 
 
 def _measure(run, values, protocol: dict[str, Any], unfinished: Path) -> dict[str, Any]:
     """Both games' returns; the episodes of an evaluation that was stopped are those that `unfinished` has."""
     controller = mean_controller(run)
-    played = read_json(unfinished)
-    if played.get("protocol") != protocol:
-        played = {"protocol": protocol, "returns": [], "lengths": []}
-    _in_gymnasium(run, controller, values, played, lambda: write_json(unfinished, played))
+    played = _played(unfinished, protocol)
+    if len(played["returns"]) < values.episodes:
+        _in_gymnasium(run, controller, values, played, lambda: write_json(unfinished, played))
 
     @jax.jit
     def ours(controller):
@@ -129,7 +144,7 @@ def main(argv=None) -> None:
     flags.DEFINE_integer("episodes", 100, "how many", flag_values=values)
     flags.DEFINE_integer("games", 10, "at a time, each in a process of its own", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("max_steps", 1000, "where an episode is cut off", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer("seed", 0, "of the first episode's track", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "of the first episode's track", lower_bound=0, flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 
 

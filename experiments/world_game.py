@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import jax
 
 from gdl_jax.envs.car_racing.colours import default_colours
-from gdl_jax.envs.car_racing.env import PICTURES
+from gdl_jax.envs.car_racing.picture import PICTURES
 from gdl_jax.envs.car_racing.scene import Scene, rasterise
 from gdl_jax.envs.car_racing.simulation import BOOK_PARAMS, Dynamic, EnvParams
 from gdl_jax.envs.car_racing.track import Track, make_track

@@ -21,6 +21,7 @@ The same command again goes on where it was stopped. Whatever comes after `--` g
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from absl import flags
@@ -30,7 +31,7 @@ from experiments.run import has_ended
 from experiments.run import main as run_experiment
 from experiments.world_agent import load_vision
 from gdl_jax.core.errors import UserError
-from gdl_jax.data.shards import has_shard, read_notes
+from gdl_jax.data.latents import LatentData
 
 CONFIGS = ("small", "book", "paper")
 STAGES = ("rollouts", "vae", "encode", "memory", "controller", "evaluate")
@@ -63,8 +64,6 @@ def run_stage(stage: str, config: str, root: Path, dream: bool, number: int, mor
     elif stage == "evaluate":
         world_evaluate.main([*name, f"--workdir={controller}", *more])
     else:
-        if stage == "memory":
-            _check_codes(latents, vision)
         preset = f"{config}_dream" if dream and f"{config}_dream" in world_controller.PRESETS else config
         module, preset, workdir, places = {
             "vae": (world_vae, config, vision, [f"--dataset=rollouts:{rollouts[0]}"]),
@@ -77,20 +76,25 @@ def run_stage(stage: str, config: str, root: Path, dream: bool, number: int, mor
             ),
         }[stage]
         arguments = [*name, f"--config={preset}", f"--workdir={workdir}", *places, *more]
-        run_experiment(module.EXPERIMENT, module.__doc__, arguments)
+        experiment = module.EXPERIMENT
+        if stage == "memory":
+            experiment = experiment._replace(load=partial(_load_codes, vision))
+        run_experiment(experiment, module.__doc__, arguments)
         return has_ended(workdir)
     return True
 
 
-def _check_codes(latents: Path, vision: Path) -> None:
-    """What the memory is to learn from must be what the vision makes of frames now.
+def _load_codes(vision: Path, config: world_memory.Config) -> LatentData:
+    """What the memory is to learn from, which must be what the vision makes of frames now.
 
     Raises:
-      UserError: the vision has learnt more since.
+      UserError: the vision has learnt more since; or as `world_memory.load`.
     """
-    if has_shard(latents, 0) and read_notes(latents, 0).get("vision") != load_vision(str(vision)).digest:
-        again = f"delete {latents.name}, and --stage=encode makes it again"
-        raise UserError(f"{latents}: {vision.name} has changed since; {again}")
+    data = world_memory.load(config)
+    if data.made_by["vision"] != load_vision(str(vision)).digest:
+        folder = config.dataset.partition(":")[2]
+        raise UserError(f"{folder}: {vision.name} has changed since; delete it, and --stage=encode makes it again")
+    return data
 
 
 def _plan(stage: str, rounds: int) -> list[tuple[int, str]]:

@@ -181,15 +181,16 @@ def _main(values: flags.FlagValues) -> None:
         agent, learnt, notes["driver"] = _load_driver(config)
     _check_same(root, notes)
     run = jax.jit(collect, static_argnums=(0, 2, 3))
+    shards = config.episodes // config.shard_episodes
     with Stop() as stop, progress_bar(total=config.episodes * config.steps, unit="frames") as bar:
-        for number in range(config.episodes // config.shard_episodes):
+        for number in range(shards):
             if has_shard(root, number):
                 open_shard(root, number)
             else:
                 command.leave_if_asked(stop)
                 key = jax.random.fold_in(jax.random.key(config.seed), number)
                 rows = jax.device_get(run(config, key, config.shard_episodes, agent, learnt))
-                write_shard(root, number, rows | {"frames": rows["frames"].swapaxes(0, 1)}, notes)
+                write_shard(root, number, rows | {"frames": rows["frames"].swapaxes(0, 1)}, notes, of=shards)
             bar.update(config.shard_episodes * config.steps)
         command.leave_if_asked(stop)
     sys.stderr.write(f"{config.episodes} episodes of {config.steps} steps: {root}\n")

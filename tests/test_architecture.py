@@ -1,6 +1,8 @@
 """Who may know whom, and what a file may look like."""
 
 import ast
+import subprocess
+import sys
 from pathlib import PurePath
 
 import pytest
@@ -22,6 +24,7 @@ ALLOWED = {
     "gdl_jax/learners": ("gdl_jax/core/", "gdl_jax/nn/", "gdl_jax/models/", "gdl_jax/losses/"),
     "gdl_jax/envs": ("gdl_jax/core/errors.py",),
     "gdl_jax/envs/car_racing": ("gdl_jax/core/errors.py",),
+    "gdl_jax/envs/dream": (),
     "experiments": ("gdl_jax/",),
     "experiments/peers": (),
     "tests": ("gdl_jax/", "experiments/", "tests/"),
@@ -66,3 +69,11 @@ def test_the_library_is_silent():
 def test_files_are_short():
     lengths = {file: len((ROOT / file).read_text().splitlines()) for file in python_files()}
     assert {file: length for file, length in lengths.items() if length > MAX_LINES} == {}
+
+
+def test_no_experiment_takes_a_device_before_its_processes_have_joined():
+    imports = "import experiments.world_models, experiments.registry as r; [r.find(name) for name in r.NAMES]"
+    taken = "from jax._src import xla_bridge; print(xla_bridge.backends_are_initialized())"
+    command = [sys.executable, "-c", f"{imports}\n{taken}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

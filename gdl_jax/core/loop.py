@@ -218,8 +218,8 @@ def train(
         return values
 
     per_call, calls, evaluated = 1, 0, None
-    try:
-        with Stop() as stop:
+    with Stop() as stop:  # until the last checkpoint is written, too
+        try:
             progress.begin(step)
             if resumed is None and eval_every:
                 held_out()
@@ -253,11 +253,11 @@ def train(
             if step < steps and early_stopping.is_over(best, patience):
                 progress.say(f"stopped at step {step}: no lower held-out loss in {patience} evaluations")
             finished = (step == steps or early_stopping.is_over(best, patience)) and not stop.agreed()
-    finally:
-        progress.close()
-        log.close()
-        feed.close()
-        checkpoints.close()
+        finally:
+            progress.close()
+            log.close()
+            feed.close()
+            checkpoints.close()
     if best is None:
         return Outcome(state, step, finished, None, evaluated)
     return Outcome(devices.replicate(best.state), step, finished, best.step, None)

@@ -36,9 +36,11 @@ class _Lines:
         sys.stderr.flush()
 
 
-def progress_bar(iterable: Iterable | None = None, *, total: int | None = None, unit: str, desc: str = "") -> tqdm:
+def progress_bar(
+    iterable: Iterable | None = None, *, total: int | None = None, initial: int = 0, unit: str, desc: str = ""
+) -> tqdm:
     """tqdm's bar on a terminal; elsewhere, of work that takes longer than SECONDS_PER_LINE, a line as often."""
-    shown = {"total": total, "unit": f" {unit}", "desc": f"{desc}: " if desc else None}
+    shown = {"total": total, "initial": initial, "unit": f" {unit}", "desc": f"{desc}: " if desc else None}
     if sys.stderr.isatty():
         return tqdm(iterable, **shown)
     pace = dict.fromkeys(("delay", "mininterval", "maxinterval"), SECONDS_PER_LINE)

@@ -112,6 +112,8 @@ class DataSet:
       note: what a reader of a result must know of this copy of the data (e.g. "JPEG-compressed, quality 75").
       digest: tells these data from others of the same name, where they are made by the user; a run that was trained on
         others does not go on with them.
+      check: reads all that lies on disk and compares it with what was written, where that can be told; takes long, so
+        it is for who learns from all of it. Raises UserError, naming the file that is damaged.
     """
 
     name: str
@@ -123,6 +125,7 @@ class DataSet:
     attributes: tuple[str, ...] = ()
     note: str = ""
     digest: str = ""
+    check: Callable[[], None] = lambda: None
 
 
 def digest_of(contents: Iterable[bytes]) -> str:

@@ -6,6 +6,7 @@ place of the frames.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from gdl_jax.core.errors import UserError
 from gdl_jax.data.dataset import DataSet, Rows
 from gdl_jax.data.rollouts import open_shards, places
-from gdl_jax.data.shards import OnDisk, count_shards, digest, read_notes
+from gdl_jax.data.shards import OnDisk, check_shards, count_shards, digest, read_notes
 
 
 @dataclass(frozen=True)
@@ -96,22 +97,26 @@ def load(root: Path, image_size: int | None = None) -> LatentData:
     """The episodes of a folder of latents.
 
     Raises:
-      UserError: no shards there, a damaged one, some of them missing, those of several makers, or too few episodes to
-        hold some out.
+      UserError: no shards there, a damaged one, those of several makers, or too few episodes to hold some out.
     """
     if image_size is not None:
         raise UserError(f"--image_size={image_size}: {root} holds codes, not images")
     shards = open_shards(root, "mean")
     notes = [read_notes(root, number) for number in range(count_shards(root))]
-    whole = max(note.get("shards", len(notes)) for note in notes)
-    if len(notes) < whole:
-        raise UserError(f"{root}: has {len(notes)} of {whole} shards; the stage that writes them makes the others")
     for number, note in enumerate(notes):
-        if note.get("vision") != notes[0].get("vision"):
-            raise UserError(f"{root}: shard {number} was encoded by another vision than shard 0; delete one of them")
+        for name, what in (("vision", "was encoded by another vision"), ("frames", "is of another kind of frames")):
+            if note.get(name) != notes[0].get(name):
+                raise UserError(f"{root}: shard {number} {what} than shard 0; delete one of them")
     place, split = places(shards)
     sources = {name: Episodes(shards, place[split == name]) for name in ("train", "validation", "test")}
     for name, source in sources.items():
         if not len(source):
             raise UserError(f"{root}: {len(place)} episodes are too few: none is left for the {name} split")
-    return LatentData(f"latents:{root}", **sources, transform=transitions, digest=digest(root), made_by=notes[0])
+    return LatentData(
+        f"latents:{root}",
+        **sources,
+        transform=transitions,
+        digest=digest(root),
+        check=partial(check_shards, root),
+        made_by=notes[0],
+    )

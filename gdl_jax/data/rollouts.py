@@ -10,15 +10,15 @@ A shard of rollouts has the arrays
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.core.progress import progress_bar
 from gdl_jax.data.dataset import DataSet, Rows
 from gdl_jax.data.images import to_float
-from gdl_jax.data.shards import OnDisk, check_shard, count_shards, digest, open_shard
+from gdl_jax.data.shards import OnDisk, check_shards, count_shards, digest, open_shard
 
 FRAMES = "frames"
 HELD_OUT = 20  # of so many episodes in a row, the last is for testing and the one before it for validation
@@ -62,7 +62,7 @@ class Frames:
 
 
 def open_shards(root: Path, needed: str) -> list[dict[str, OnDisk]]:
-    """All shards of a folder, each read once to be sure that it is what was written.
+    """All shards of a folder.
 
     Args:
       root: the folder.
@@ -71,10 +71,7 @@ def open_shards(root: Path, needed: str) -> list[dict[str, OnDisk]]:
     Raises:
       UserError: no shards there, a damaged one, or one of another make.
     """
-    numbers = range(count_shards(root))
-    shards = [open_shard(root, number) for number in numbers]
-    for number in progress_bar(numbers, unit="shards", desc=f"checking {root}"):
-        check_shard(root, number)
+    shards = [open_shard(root, number) for number in range(count_shards(root))]
     for number, arrays in enumerate(shards):
         if needed not in arrays:
             raise UserError(f"{root}: shard {number} has {', '.join(arrays)}, no {needed}")
@@ -114,4 +111,6 @@ def load(root: Path, image_size: int | None = None) -> DataSet:
         return Frames(frames, np.concatenate([rows, steps[:, None].astype(np.int32)], axis=1))
 
     sources = {name: source(name) for name in ("train", "validation", "test")}
-    return DataSet(f"rollouts:{root}", **sources, transform=to_float, digest=digest(root))
+    return DataSet(
+        f"rollouts:{root}", **sources, transform=to_float, digest=digest(root), check=partial(check_shards, root)
+    )

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.progress import progress_bar
 from gdl_jax.data.dataset import digest_of
 
 CHUNK = 2**24  # bytes of a checksum's reads
@@ -28,6 +29,7 @@ def _array_file(root: Path, number: int, name: str) -> Path:
 
 
 def _checksum(path: Path) -> int:
+    """Raises OSError."""
     value = 0
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
@@ -35,7 +37,9 @@ def _checksum(path: Path) -> int:
     return value
 
 
-def write_shard(root: Path, number: int, arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> None:
+def write_shard(
+    root: Path, number: int, arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any], of: int = 0
+) -> None:
     """Writes shard `number`, in place of what an earlier kill may have left of it.
 
     Args:
@@ -43,6 +47,7 @@ def write_shard(root: Path, number: int, arrays: Mapping[str, np.ndarray], notes
       number: from 0.
       arrays: with the same first axis, its rows.
       notes: what a reader should know (JSON).
+      of: how many shards the folder is to have; 0 where nobody knows. A folder that has fewer is not read.
 
     Raises:
       UserError: the disk is full or the folder cannot be written.
@@ -57,7 +62,7 @@ def write_shard(root: Path, number: int, arrays: Mapping[str, np.ndarray], notes
             checksums[name] = _checksum(_partial(path))
             _partial(path).replace(path)
         description = _description(root, number)
-        _partial(description).write_text(json.dumps({"checksums": checksums, "notes": dict(notes)}))
+        _partial(description).write_text(json.dumps({"checksums": checksums, "notes": dict(notes), "of": of}))
         _partial(description).replace(description)
     except OSError as error:
         raise UserError(f"{root}: shard {number} cannot be written: {error.strerror or error}") from error
@@ -158,9 +163,20 @@ def check_shard(root: Path, number: int) -> None:
     Raises:
       UserError: the shard or a file of it is missing or damaged; names the file.
     """
+    checksums = _read_description(root, number)["checksums"]
     for name, array in open_shard(root, number).items():
-        if _checksum(array.path) != _read_description(root, number)["checksums"][name]:
+        try:
+            found = _checksum(array.path)
+        except OSError as error:
+            raise UserError(f"{array.path}: cannot be read: {error.strerror or error}") from error
+        if found != checksums[name]:
             raise _lost(array.path, "damaged")
+
+
+def check_shards(root: Path) -> None:
+    """`check_shard` of all shards of a folder."""
+    for number in progress_bar(range(count_shards(root)), unit="shards", desc=f"checking {root}"):
+        check_shard(root, number)
 
 
 def read_shard(root: Path, number: int) -> dict[str, np.ndarray]:
@@ -188,7 +204,7 @@ def count_shards(root: Path) -> int:
     """How many shards the folder has, counted from 0 without a gap.
 
     Raises:
-      UserError: there is none, or one before the last is missing.
+      UserError: there is none, or one is missing.
     """
     numbers = sorted(int(path.stem) for path in root.glob("[0-9][0-9][0-9][0-9][0-9].json"))
     if not numbers:
@@ -196,4 +212,7 @@ def count_shards(root: Path) -> int:
     if numbers != list(range(len(numbers))):
         missing = next(i for i, number in enumerate(numbers) if i != number)
         raise UserError(f"{_description(root, missing)}: missing; the stage that writes it makes it")
+    whole = max(_read_description(root, number).get("of", 0) for number in numbers)
+    if len(numbers) < whole:
+        raise UserError(f"{root}: has {len(numbers)} of {whole} shards; the stage that writes them makes the others")
     return len(numbers)

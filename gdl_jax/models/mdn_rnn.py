@@ -174,7 +174,7 @@ def dream_along(
 
 
 def transition(module: MDNRNN, draw_rewards: bool = True) -> Callable:
-    """`dream_step` of a network, as `gdl_jax.envs.dream.Dream` takes it.
+    """`dream_step` of a network, as `gdl_jax.envs.dream.dynamics.Dream` takes it.
 
     Raises:
       UserError: the network does not predict rewards, of which a dream's score is made.

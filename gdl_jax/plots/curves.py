@@ -97,9 +97,10 @@ def generations(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         returns.fill_between(steps, least, greatest, color=color, alpha=0.12, linewidth=0, label="least to greatest")
         returns.fill_between(steps, mean - std, mean + std, color=color, alpha=0.25, linewidth=0, label="mean ± std")
         returns.plot(steps, mean, color=color, marker=marker, label="mean")
+        label = "evaluation" if in_dream else "evaluation in the game"
+        look = {"color": SPLIT_COLORS["test"], "markersize": 3, "label": label}
         for cell, points in zip(evaluated, panels.values(), strict=True):
             if points:
-                look = {"color": SPLIT_COLORS["test"], "markersize": 3, "label": "evaluation of the centre"}
                 cell.plot(*zip(*points, strict=True), "o-", **look)
             cell.legend(fontsize=8, handlelength=1.2)
         spread.plot(steps, sigma, color=color, marker=marker)

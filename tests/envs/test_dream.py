@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from flax import struct
 
-from gdl_jax.envs.dream import Dream, EnvParams
+from gdl_jax.envs.dream.dynamics import Dream, EnvParams
+from gdl_jax.envs.dream.env import DreamEnv
 from gdl_jax.models.mdn_rnn import MDNRNN, Config, transition
 from gdl_jax.nn.mixture import mixture_sample
 
@@ -22,7 +23,7 @@ def variables():
 
 
 def network_dream(draw_rewards=True, **options):
-    env = Dream(transition(MODULE, draw_rewards), 3, 4, action_low=(-1, 0), action_high=(1, 1), **options)
+    env = DreamEnv(Dream(transition(MODULE, draw_rewards), 3, 4), action_low=(-1, 0), action_high=(1, 1), **options)
     starts = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
     return env, EnvParams(variables=variables(), initial_mean=starts, initial_log_var=starts, temperature=1.3)
 
@@ -42,7 +43,7 @@ def scripted(rewards, dones, can_end, **params):
         t = z[0].astype(int)
         return z + 1, (script.reward[t] > 0).astype(jnp.float32), script.done[t], carry
 
-    env = Dream(step, 1, 2, can_end=can_end)
+    env = DreamEnv(Dream(step, 1, 2, can_end))
     script = Script(jnp.float32(rewards), jnp.float32(dones))
     start = {"initial_mean": jnp.zeros((1, 1)), "initial_log_var": jnp.full((1, 1), -jnp.inf)}
     return env, EnvParams(variables=script, **start, **params)
@@ -77,7 +78,7 @@ def test_dreams_begin_in_draws_from_the_initial_encodings():
     mean = np.float32([[-100, 0, 100], [100, 0, -100], [0, 50, 0]])
     log_var = np.log(np.float32([[1, 4, 9], [1, 1, 1], [0.25, 1, 1]]))
     params = EnvParams(variables=variables(), initial_mean=mean, initial_log_var=log_var)
-    states = jax.jit(jax.vmap(env.begin, (None, 0)))(params, jax.random.split(jax.random.key(0), 9000))
+    states = jax.jit(jax.vmap(env.dream.begin, (None, 0)))(params, jax.random.split(jax.random.key(0), 9000))
     row = np.abs(np.asarray(states.z)[:, None] - mean).sum(-1).argmin(1)
     assert np.allclose(np.bincount(row), 3000, atol=250)
     for i in range(3):
@@ -97,7 +98,7 @@ def test_temperature_is_a_parameter_that_many_dreams_can_have_each_its_own():
     def spread(temperatures):
         def draws(params):
             keys = jax.random.split(jax.random.key(2), 4000)
-            return jax.vmap(lambda key: env.advance(params, state, jnp.ones(2), key).z)(keys)
+            return jax.vmap(lambda key: env.dream.advance(params, state, jnp.ones(2), key).z)(keys)
 
         return jax.vmap(draws, (axes,))(params.replace(temperature=temperatures))
 
@@ -118,7 +119,7 @@ def test_temperature_is_a_parameter_that_many_dreams_can_have_each_its_own():
 def test_an_ended_dream_earns_nothing_more(can_end, expected, ended):
     """The end is where its logit is positive, and stays one; its own step still counts."""
     env, params = scripted([1, -1, 2, 3, 0], [-1, 0, 1, -1, 1], can_end)
-    state, rewards, dones = env.begin(params, jax.random.key(0)), [], []
+    state, rewards, dones = env.dream.begin(params, jax.random.key(0)), [], []
     for _ in range(5):
         _, state, reward, terminated, _ = env.step_env(jax.random.key(0), state, jnp.zeros(3), params)
         rewards.append(float(reward))
@@ -151,14 +152,14 @@ def test_a_population_s_dreams_share_their_matrix_products():
     """The weights are not repeated for each dream, and dreams at once are the dreams alone."""
     env, params = network_dream()
     keys = jax.random.split(jax.random.key(0), (4, 3))
-    states = jax.jit(jax.vmap(jax.vmap(env.begin, (None, 0)), (None, 0)))(params, keys)
+    states = jax.jit(jax.vmap(jax.vmap(env.dream.begin, (None, 0)), (None, 0)))(params, keys)
     actions = np.random.default_rng(3).uniform(size=(4, 3, 2)).astype(np.float32)
-    advance = jax.jit(jax.vmap(jax.vmap(env.advance, (None, 0, 0, 0)), (None, 0, 0, 0)))
+    advance = jax.jit(jax.vmap(jax.vmap(env.dream.advance, (None, 0, 0, 0)), (None, 0, 0, 0)))
     text = advance.lower(params, states, actions, keys).as_text()
     products = [line for line in text.splitlines() if "dot_general" in line]
     assert len(products) == 3 and not any("batching_dims" in line for line in products)
     after = advance(params, states, actions, keys)
-    alone = jax.jit(env.advance)
+    alone = jax.jit(env.dream.advance)
     for p, e in ((0, 0), (3, 1)):
         one = alone(params, jax.tree.map(lambda x, p=p, e=e: x[p, e], states), actions[p, e], keys[p, e])
         for many, single in zip(jax.tree.leaves(after), jax.tree.leaves(one), strict=True):

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import shutil
 import sys
 
 import jax
@@ -157,6 +158,20 @@ def test_beams_may_change_when_a_run_goes_on_and_the_network_may_not(run, workdi
     assert check_resume(workdir, qa.EXPERIMENT, dataclasses.replace(run.config, beams=7))
     with pytest.raises(UserError, match="decoder_units"):
         check_resume(workdir, qa.EXPERIMENT, dataclasses.replace(run.config, beams=7, decoder_units=7))
+
+
+def test_paths_may_be_given_as_before_when_a_run_goes_on(run, workdir, tmp_path, monkeypatch):
+    """The same relative path; where the data's digest is known, flags.json has it absolute all the same."""
+    shutil.copytree(workdir, tmp_path / "run")
+    path = tmp_path / "run" / "flags.json"
+    contents = json.loads(path.read_text())
+    assert contents["data_digest"]
+    contents["flags"]["glove"] = str(tmp_path / "glove.txt")
+    path.write_text(json.dumps(contents))
+    monkeypatch.chdir(tmp_path)
+    assert check_resume(tmp_path / "run", qa.EXPERIMENT, dataclasses.replace(run.config, glove="glove.txt"))
+    with pytest.raises(UserError, match="--glove was"):
+        check_resume(tmp_path / "run", qa.EXPERIMENT, dataclasses.replace(run.config, glove="other.txt"))
 
 
 def test_a_figure_of_a_text_of_one_s_own(workdir, tmp_path, capsys):

@@ -9,8 +9,8 @@ from experiments import world_controller
 from experiments.world_driving import control, dream_film, dream_returns, drive, driver, film
 from experiments.world_game import FRAMES, make_worlds
 from gdl_jax.envs.car_racing.simulation import reset, step
-from gdl_jax.envs.dream import Dream
-from gdl_jax.envs.dream import EnvParams as DreamParams
+from gdl_jax.envs.dream.dynamics import Dream
+from gdl_jax.envs.dream.dynamics import EnvParams as DreamParams
 from gdl_jax.envs.rollouts import rollout
 from gdl_jax.models.agent import act, empty_mind, told
 from gdl_jax.models.controller import driving_controls

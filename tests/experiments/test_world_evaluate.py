@@ -1,25 +1,52 @@
 """An agent in gymnasium's game: what is measured, and what is not measured twice."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 from experiments import command, world_controller, world_evaluate
 from experiments.run import main
+from tests.core.parallel_worker import environment
 from tests.experiments import worlds
 
 pytest.importorskip("Box2D", reason="needs gymnasium[box2d]")
 
 
-def stop_after(calls):
-    """A `leave_if_asked` that is asked to stop at its call of that number."""
-    made = iter(range(calls))
+def stop_after(calls, made):
+    """A `leave_if_asked` that is asked to stop after so many calls; they are `made`."""
 
     def leave_if_asked(stop):
-        if next(made, None) is None:
+        made.append(stop)
+        if len(made) > calls:
             raise command.Stopped
 
     return leave_if_asked
+
+
+def test_a_signal_to_all_processes_ends_all_in_one_line(world, tmp_path):
+    """As a scheduler sends it, and a terminal Ctrl-C: games know nothing of it, and who plays them ends them."""
+    flags = [f"--workdir={tmp_path}", *worlds.controller(world), "--steps=1"]
+    main(world_controller.EXPERIMENT, "about", ["program", *flags])
+    argv = [sys.executable, "-m", "experiments.world_evaluate", f"--workdir={tmp_path}", "--games=2", "--max_steps=20"]
+    pipes = {"stderr": subprocess.PIPE, "text": True, "env": environment(1)}
+    process = subprocess.Popen([*argv, "--episodes=1000"], start_new_session=True, **pipes)
+    while not (tmp_path / "gymnasium_unfinished.json").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert errors.strip().splitlines()[-1] == "stopped; the same command goes on"
+    assert "Traceback" not in errors
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
 
 
 def test_from_a_workdir_to_the_numbers(world, tmp_path, capsys, monkeypatch):
@@ -42,16 +69,19 @@ def test_from_a_workdir_to_the_numbers(world, tmp_path, capsys, monkeypatch):
     def again(*arguments):
         raise AssertionError("measured again")
 
-    stopped = pytest.raises(SystemExit, match="0")
-    monkeypatch.setattr(world_evaluate.command, "leave_if_asked", stop_after(5 * 2))
-    with stopped:
+    after = 8 + 1 + 1  # a round's steps, the round, a step of the next
+    monkeypatch.setattr(world_evaluate.command, "leave_if_asked", stop_after(after, made := []))
+    with pytest.raises(SystemExit, match=r"^0$"):
         world_evaluate.main([*argv, "--seed=1"])
-    monkeypatch.undo()
+    assert len(made) == 11
     assert "stopped; the same command goes on" in capsys.readouterr().err
     unfinished = json.loads((workdir / "gymnasium_unfinished.json").read_text())
     assert len(unfinished["returns"]) == 2
     assert json.loads((workdir / "gymnasium.json").read_text()) == results
+    monkeypatch.setattr(world_evaluate.command, "leave_if_asked", stop_after(99, made := []))
     world_evaluate.main([*argv, "--seed=1"])
+    assert len(made) == 9  # of the other episode only
+    monkeypatch.undo()
     went_on = json.loads((workdir / "gymnasium.json").read_text())
     (workdir / "gymnasium.json").unlink()
     world_evaluate.main([*argv, "--seed=1"])

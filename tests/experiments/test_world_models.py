@@ -20,7 +20,7 @@ from experiments import (
     world_vae,
 )
 from experiments.restore import restore
-from experiments.run import main
+from experiments.run import has_ended, main
 from experiments.world_agent import load_memory
 from gdl_jax.data.shards import has_shard, read_shard
 from tests.core.parallel_worker import environment
@@ -63,7 +63,7 @@ def test_rollouts_of_several_lengths_are_not_encoded_together(world, tmp_path, c
     worlds.rollouts(tmp_path, 10, "--steps=9")
     both = f"--rollouts={world / 'rollouts'},{tmp_path / 'rollouts'}"
     line = refused(capsys, lambda: world_encode.main(["program", f"--vision={world / 'vae'}", both]))
-    assert "of shard 0, --steps was 8, is now 9" in line
+    assert "shard 0 has 9 steps" in line and "has 8 steps" in line
 
 
 def test_rollouts_of_several_kinds_are_not_encoded_together(world, tmp_path, capsys):
@@ -71,7 +71,7 @@ def test_rollouts_of_several_kinds_are_not_encoded_together(world, tmp_path, cap
     both = f"--rollouts={world / 'rollouts'},{tmp_path / 'rollouts'}"
     places = ("program", f"--vision={world / 'vae'}", f"--out={tmp_path / 'latents'}")
     line = refused(capsys, lambda: world_encode.main([*places, both]))
-    assert "of shard 0, --frames was gymnasium, is now book" in line
+    assert "shard 0 has 8 steps of kind book" in line and "has 8 steps of kind gymnasium" in line
     fewer = (
         "program",
         f"--vision={world / 'vae'}",
@@ -113,10 +113,10 @@ def test_rollouts_that_were_killed_go_on_and_end_the_same(tmp_path, monkeypatch,
     worlds.rollouts(tmp_path / "whole", 30)
     written = world_rollouts.write_shard
 
-    def killed_at_the_second(root, number, *more):
+    def killed_at_the_second(root, number, *more, **of):
         if number == 1:
             raise KeyboardInterrupt
-        written(root, number, *more)
+        written(root, number, *more, **of)
 
     monkeypatch.setattr(world_rollouts, "write_shard", killed_at_the_second)
     with pytest.raises(SystemExit, match="130"):
@@ -184,18 +184,27 @@ def test_what_is_cut_short_is_not_taken_for_done(world, tmp_path, capsys):
         np.testing.assert_array_equal(array, read_shard(world / "rollouts", 1)[name])
 
 
-def test_a_memory_does_not_learn_from_part_of_the_codes(world, tmp_path, capsys):
-    copied(world, tmp_path, "latents")
-    (tmp_path / "latents" / "00001.json").unlink()
-    flags = ["program", *worlds.memory(tmp_path)]
-    assert "1 of 2 shards" in refused(capsys, lambda: main(world_memory.EXPERIMENT, "about", flags))
+@pytest.mark.parametrize(("part", "learner"), [("latents", "memory"), ("rollouts", "vae"), ("rollouts", "encode")])
+def test_nothing_is_learnt_from_part_of_the_shards(part, learner, world, tmp_path, capsys):
+    copied(world, tmp_path, "rollouts", "latents", *(["vae"] if learner != "vae" else []))
+    (tmp_path / part / "00001.json").unlink()
+    assert f"{part}: has 1 of 2 shards" in refused(capsys, stage(learner, tmp_path))
+
+
+def test_a_part_that_was_stopped_and_evaluated_has_not_ended(world, tmp_path):
+    copied(world, tmp_path, "memory")
+    workdir = tmp_path / "memory"
+    assert has_ended(workdir)
+    (workdir / "results.json").unlink()
+    evaluate.main(["program", f"--workdir={workdir}"])
+    assert (workdir / "results.json").exists() and not has_ended(workdir)
 
 
 def test_a_memory_does_not_learn_from_codes_of_an_older_vision(world, tmp_path, capsys):
     copied(world, tmp_path, "rollouts", "vae", "latents")
-    arguments = ("--", *worlds.VISION, "--steps=3")
-    stage("vae", tmp_path, *arguments)()
-    assert "vae has changed since; delete latents" in refused(capsys, stage("memory", tmp_path))
+    stage("vae", tmp_path, "--", *worlds.VISION, "--steps=3")()
+    line = refused(capsys, stage("memory", tmp_path, "--", *worlds.MEMORY))
+    assert "vae has changed since; delete it" in line
 
 
 def test_a_world_that_was_moved_goes_on(world, tmp_path, capsys):
@@ -231,7 +240,7 @@ def test_samples_of_a_controller_are_a_few_films(world, tmp_path, capsys):
     sample.main(["program", f"--workdir={tmp_path}"])
     assert len(capsys.readouterr().out.split()) == 8  # drives and dreams
     line = refused(capsys, lambda: evaluate.main(["program", f"--workdir={tmp_path}", "--split=train"]))
-    assert "--split=train" in line
+    assert "--split=train: world_controller is evaluated on test only" in line
 
 
 def test_codes_of_another_vision_are_not_mixed(world, tmp_path, capsys):
@@ -358,6 +367,7 @@ def test_older_rollouts_that_know_fewer_flags_go_on(tmp_path):
     worlds.rollouts(tmp_path, 10)
     (path,) = (tmp_path / "rollouts").glob("*.json")
     contents = json.loads(path.read_text())
+    del contents["of"]
     for name in ("driver", "start_anywhere"):
         del contents["notes"][name]
     text = json.dumps(contents)

@@ -1,32 +1,18 @@
 """gymnasium's CarRacing-v3 with gymnax's interface: `simulation` and `picture` behind one class."""
 
-from collections.abc import Callable, Mapping
-
 import jax
 import jax.numpy as jnp
 from flax import struct
 from gymnax.environments import environment, spaces
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.envs.car_racing import picture, simulation
-from gdl_jax.envs.car_racing.car import FPS
+from gdl_jax.envs.car_racing import simulation
 from gdl_jax.envs.car_racing.colours import default_colours, random_colours
+from gdl_jax.envs.car_racing.picture import PICTURES
 from gdl_jax.envs.car_racing.policies import HIGH, LOW
 from gdl_jax.envs.car_racing.scene import Scene, rasterise
 from gdl_jax.envs.car_racing.simulation import BOOK_PARAMS, DISCRETE_ACTIONS, Dynamic, EnvParams
 from gdl_jax.envs.car_racing.track import Track, make_track
-
-
-def _seconds(now: Dynamic) -> jax.Array:
-    return (now.time + 1) / FPS  # gymnasium's clock starts before the step that its reset takes
-
-
-# name -> shape, and (scene, all that changes) -> frame
-PICTURES: Mapping[str, tuple[tuple[int, int, int], Callable[[Scene, Dynamic], jax.Array]]] = {
-    "gymnasium": ((96, 96, 3), lambda scene, now: picture.draw_gymnasium(scene, now.car, _seconds(now))),
-    "gymnasium64": ((64, 64, 3), lambda scene, now: picture.draw_gymnasium64(scene, now.car, _seconds(now))),
-    "book": ((64, 64, 3), lambda scene, now: picture.draw_book(scene, now.car)),
-}
 
 
 @struct.dataclass

@@ -6,15 +6,17 @@ digits: it is not the car's state, and gymnasium 1.3 writes it as a float of up 
 speed and wheels. Nor do tiles lose their shade (2 or 5 of 255) once the car has touched them, as gymnasium's do.
 """
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdl_jax.envs.car_racing.car import Car, hull_position, hull_velocity
+from gdl_jax.envs.car_racing.car import FPS, Car, hull_position, hull_velocity
 from gdl_jax.envs.car_racing.overlays import FOOT, ZOOM, Window, car_patch, panel
 from gdl_jax.envs.car_racing.scene import SHADES, SQUARES, Scene, look_up
+from gdl_jax.envs.car_racing.simulation import Dynamic
 from gdl_jax.envs.car_racing.track import SCALE
 
 FAR_ZOOM = 0.1 * SCALE  # from which gymnasium's camera comes down in the first second
@@ -193,3 +195,15 @@ def draw_book(scene: Scene, car: Car) -> jax.Array:
 def draw_view(scene: Scene, car: Car, time: jax.Array, height: int = 400, width: int = 600) -> jax.Array:
     """(height, width, 3) uint8, both sizes static: what gymnasium's observation shows, for videos."""
     return _bytes(_draw(scene, car, opening_zoom(time), GYMNASIUM, (height, width), OPENGL_LOSS))
+
+
+def _seconds(now: Dynamic) -> jax.Array:
+    return (now.time + 1) / FPS  # gymnasium's clock starts before the step that its reset takes
+
+
+# name -> shape, and (scene, all that changes) -> frame
+PICTURES: Mapping[str, tuple[tuple[int, int, int], Callable[[Scene, Dynamic], jax.Array]]] = {
+    "gymnasium": ((96, 96, 3), lambda scene, now: draw_gymnasium(scene, now.car, _seconds(now))),
+    "gymnasium64": ((64, 64, 3), lambda scene, now: draw_gymnasium64(scene, now.car, _seconds(now))),
+    "book": ((64, 64, 3), lambda scene, now: draw_book(scene, now.car)),
+}
