@@ -155,7 +155,8 @@ def _in_gymnasium(path: Path, run: Mapping[str, Any]) -> dict[str, Any]:
     protocol = measured.get("protocol", {})
     if "gymnasium" not in measured or protocol.get("agent") != run.get("data_digest"):
         return {}
-    after = f"{protocol['episodes']} episodes after {protocol['generations']} generations"
+    lengths = f"{protocol['episodes']} episodes of at most {protocol['max_steps']} steps"
+    after = f"{lengths} after {protocol['generations']} generations"
     return {f"return in gymnasium's game, {after}": measured["gymnasium"]}
 
 

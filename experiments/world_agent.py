@@ -62,7 +62,8 @@ class Memory(NamedTuple):
 
 def _restored(flag: str, workdir: str, expected: str, load=None) -> Run:
     if not Path(workdir).is_dir():
-        raise UserError(f"--{flag}={workdir}: no such directory; {expected} makes it")
+        moved = "where it was moved, the stage that needs it finds it by the same command as before"
+        raise UserError(f"--{flag}={workdir}: no such directory; {expected} makes it, and {moved}")
     try:
         run = restore(Path(workdir), warn=lambda text: None, load=load, expected=expected).run
     except UserError as error:

@@ -21,7 +21,7 @@ from gdl_jax.core.errors import UserError
 from gdl_jax.core.loop import Stop
 from gdl_jax.core.progress import progress_bar
 from gdl_jax.data.rollouts import FRAMES
-from gdl_jax.data.shards import count_shards, digest, has_shard, open_shard, read_notes, read_shard, write_shard
+from gdl_jax.data.shards import check_shard, count_shards, digest, has_shard, read_notes, read_shard, write_shard
 from gdl_jax.models.world_vae import encode_frames
 
 BATCH = 512
@@ -82,7 +82,7 @@ def _main(values: flags.FlagValues) -> None:
             }
             if has_shard(out, number):
                 _check_same(out, number, notes)
-                open_shard(out, number)
+                check_shard(out, number)
                 continue
             shard = read_shard(rollouts, place)
             if FRAMES not in shard:

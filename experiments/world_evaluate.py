@@ -4,8 +4,8 @@
 
 Needs gymnasium[box2d]. Drives 100 episodes, several games at a time in processes of their own, and as many on tracks of
 our own game beside them. Frames are gymnasium's, brought to 64x64. Writes WORKDIR/gymnasium.json and the run's report,
-and reads the former where the same was measured before. What was stopped goes on by the same command with the episodes
-that are missing; those that were played are in WORKDIR/gymnasium_unfinished.json.
+and reads the former where the same was measured before, or replaces it. What was stopped goes on by the same command
+with the episodes that are missing; those that were played are in WORKDIR/gymnasium_unfinished.json.
 """
 
 import importlib.metadata
@@ -28,6 +28,7 @@ from experiments.run import shown
 from experiments.world_agent import digest_of_params
 from experiments.world_controller import mean_controller
 from experiments.world_driving import control, drive
+from gdl_jax.core import flags as config_flags
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.loop import Stop
 from gdl_jax.core.progress import progress_bar
@@ -97,6 +98,9 @@ def _main(values: flags.FlagValues) -> None:
     path, protocol = workdir / "gymnasium.json", _protocol(run, values)
     results = read_json(path)
     if results.get("protocol") != protocol:
+        if results:
+            changed = "; ".join(config_flags.changed(results.get("protocol", {}), protocol, ignore=()))
+            command.warn(f"{path}: what it holds was measured otherwise ({changed}) and will be replaced")
         unfinished = workdir / "gymnasium_unfinished.json"
         results = _measure(run, values, protocol, unfinished) | {"protocol": protocol}
         write_json(path, results)

@@ -36,7 +36,7 @@ from gdl_jax.core import flags as config_flags
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.loop import Stop
 from gdl_jax.core.progress import progress_bar
-from gdl_jax.data.shards import has_shard, open_shard, read_notes, write_shard
+from gdl_jax.data.shards import check_shard, has_shard, read_notes, write_shard
 from gdl_jax.envs.car_racing import policies
 from gdl_jax.envs.car_racing.scene import choose
 from gdl_jax.envs.car_racing.simulation import reset, step
@@ -185,7 +185,7 @@ def _main(values: flags.FlagValues) -> None:
     with Stop() as stop, progress_bar(total=config.episodes * config.steps, unit="frames") as bar:
         for number in range(shards):
             if has_shard(root, number):
-                open_shard(root, number)
+                check_shard(root, number)
             else:
                 command.leave_if_asked(stop)
                 key = jax.random.fold_in(jax.random.key(config.seed), number)

@@ -117,7 +117,7 @@ def _mapped(path: Path) -> np.memmap:
 
 
 def _lost(path: Path, how: str) -> UserError:
-    description = f"{path.name.partition('.')[0]}.json"
+    description = path.with_name(f"{path.name.partition('.')[0]}.json")
     return UserError(f"{path}: {how}; delete {description}, and the stage that wrote it makes it again")
 
 

@@ -54,7 +54,7 @@ def test_a_damaged_file_is_named(root, damage):
         path.write_bytes(contents)
     else:
         path.unlink()
-    with pytest.raises(UserError, match=r"00001\.a\.npy: (damaged|missing); delete 00001\.json"):
+    with pytest.raises(UserError, match=r"00001\.a\.npy: (damaged|missing); delete .*/00001\.json"):
         read_shard(root, 1)
     read_shard(root, 0)
 
@@ -68,7 +68,7 @@ def test_a_file_of_another_size_is_named_without_being_read(root, damage):
         path.write_bytes(made[damage])
     else:
         path.unlink()
-    with pytest.raises(UserError, match=r"00001\.a\.npy: (damaged|missing); delete 00001\.json"):
+    with pytest.raises(UserError, match=r"00001\.a\.npy: (damaged|missing); delete .*/00001\.json"):
         open_shard(root, 1)
 
 

@@ -89,7 +89,7 @@ def test_from_a_workdir_to_the_numbers(world, tmp_path, capsys, monkeypatch):
     assert went_on["gymnasium"]["values"][:2] == unfinished["returns"]
     assert not (workdir / "gymnasium_unfinished.json").exists()
     page = (workdir / "report.html").read_text()
-    assert "gymnasium&#x27;s game, 3 episodes after 2 generations" in page
+    assert "gymnasium&#x27;s game, 3 episodes of at most 8 steps after 2 generations" in page
 
     world_evaluate.main(argv)
     capsys.readouterr()

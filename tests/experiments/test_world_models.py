@@ -172,11 +172,12 @@ def test_a_damaged_shard_is_named_by_all_that_learn_from_it(damage, world, tmp_p
     assert "00001.mean.npy: damaged" in refused(capsys, lambda: main(world_memory.EXPERIMENT, "about", flags))
 
 
-def test_what_is_cut_short_is_not_taken_for_done(world, tmp_path, capsys):
+@pytest.mark.parametrize("damage", [cut_short, one_bit_flipped])
+def test_what_is_damaged_is_not_taken_for_done(damage, world, tmp_path, capsys):
     copied(world, tmp_path, "rollouts", "vae", "latents")
-    cut_short(tmp_path / "latents" / "00000.mean.npy")
+    damage(tmp_path / "latents" / "00000.mean.npy")
     assert "00000.mean.npy: damaged" in refused(capsys, stage("encode", tmp_path))
-    cut_short(tmp_path / "rollouts" / "00001.frames.npy")
+    damage(tmp_path / "rollouts" / "00001.frames.npy")
     assert "00001.frames.npy: damaged" in refused(capsys, lambda: worlds.rollouts(tmp_path))
     (tmp_path / "rollouts" / "00001.json").unlink()
     worlds.rollouts(tmp_path)
