@@ -220,11 +220,8 @@ def test_a_world_that_was_moved_goes_on(world, tmp_path, capsys):
     def controller(root, steps):
         stage("controller", root, "--", *worlds.CONTROLLER, f"--steps={steps}")()
 
-    stage("vae", here, "--", *worlds.VISION, "--steps=2")()
-    memory(here, 2)
     controller(here, 1)
     here.rename(there)
-    stage("vae", there, "--", *worlds.VISION, "--steps=2")()
     memory(there, 2)
     capsys.readouterr()
     controller(there, 2)
