@@ -2,6 +2,8 @@
 
 import pytest
 
+from experiments import world_controller
+from experiments.run import main
 from tests.experiments import worlds
 
 
@@ -11,3 +13,15 @@ def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("world")
     worlds.agent(root)
     return root
+
+
+@pytest.fixture(scope="session")
+def driver(world, tmp_path_factory):
+    """The workdir of a controller of that world after two generations; not to be changed."""
+    workdir = tmp_path_factory.mktemp("driver")
+    main(
+        world_controller.EXPERIMENT,
+        "about",
+        ["program", f"--workdir={workdir}", *worlds.controller(world), "--steps=2"],
+    )
+    return workdir

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,10 +10,8 @@ import time
 
 import pytest
 
-from experiments import command, world_controller, world_evaluate
-from experiments.run import main
+from experiments import command, world_evaluate
 from tests.core.parallel_worker import environment
-from tests.experiments import worlds
 
 pytest.importorskip("Box2D", reason="needs gymnasium[box2d]")
 
@@ -28,14 +27,13 @@ def stop_after(calls, made):
     return leave_if_asked
 
 
-def test_a_signal_to_all_processes_ends_all_in_one_line(world, tmp_path):
+def test_a_signal_to_all_processes_ends_all_in_one_line(driver, tmp_path):
     """As a scheduler sends it, and a terminal Ctrl-C: games know nothing of it, and who plays them ends them."""
-    flags = [f"--workdir={tmp_path}", *worlds.controller(world), "--steps=1"]
-    main(world_controller.EXPERIMENT, "about", ["program", *flags])
-    argv = [sys.executable, "-m", "experiments.world_evaluate", f"--workdir={tmp_path}", "--games=2", "--max_steps=20"]
+    workdir = shutil.copytree(driver, tmp_path / "controller")
+    argv = [sys.executable, "-m", "experiments.world_evaluate", f"--workdir={workdir}", "--games=2", "--max_steps=20"]
     pipes = {"stderr": subprocess.PIPE, "text": True, "env": environment(1)}
     process = subprocess.Popen([*argv, "--episodes=1000"], start_new_session=True, **pipes)
-    while not (tmp_path / "gymnasium_unfinished.json").exists():
+    while not (workdir / "gymnasium_unfinished.json").exists():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGTERM)
@@ -49,10 +47,8 @@ def test_a_signal_to_all_processes_ends_all_in_one_line(world, tmp_path):
             time.sleep(0.1)
 
 
-def test_from_a_workdir_to_the_numbers(world, tmp_path, capsys, monkeypatch):
-    workdir = tmp_path / "controller"
-    flags = [f"--workdir={workdir}", *worlds.controller(world), "--steps=2"]
-    main(world_controller.EXPERIMENT, "about", ["program", *flags])
+def test_from_a_workdir_to_the_numbers(driver, tmp_path, capsys, monkeypatch):
+    workdir = shutil.copytree(driver, tmp_path / "controller")
     capsys.readouterr()
     argv = ["program", f"--workdir={workdir}", "--episodes=3", "--games=2", "--max_steps=8"]
     world_evaluate.main(argv)

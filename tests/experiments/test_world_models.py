@@ -208,36 +208,30 @@ def test_a_memory_does_not_learn_from_codes_of_an_older_vision(world, tmp_path, 
     assert "vae has changed since; delete it" in line
 
 
-def test_a_world_that_was_moved_goes_on(world, tmp_path, capsys):
+def test_a_world_that_was_moved_goes_on(world, driver, tmp_path, capsys):
     """Where the parts lie may change, what they are may not."""
-    here, there = tmp_path / "here", tmp_path / "there"
-    here.mkdir()
-    copied(world, here, "rollouts", "vae", "latents", "memory")
+    copied(world, tmp_path, "rollouts", "vae", "latents", "memory")
+    shutil.copytree(driver, tmp_path / "controller")
 
-    def memory(root, steps):
-        stage("memory", root, "--", *worlds.MEMORY, f"--steps={steps}")()
+    def goes_on(name, flags, steps):
+        stage(name, tmp_path, "--", *flags, f"--steps={steps}")()
 
-    def controller(root, steps):
-        stage("controller", root, "--", *worlds.CONTROLLER, f"--steps={steps}")()
-
-    controller(here, 1)
-    here.rename(there)
-    memory(there, 2)
+    goes_on("memory", worlds.MEMORY, 2)
     capsys.readouterr()
-    controller(there, 2)
-    assert "resuming from step 1" in capsys.readouterr().err
-    memory(there, 3)
-    line = refused(capsys, lambda: controller(there, 3))
+    goes_on("controller", worlds.CONTROLLER, 3)
+    assert "resuming from step 2" in capsys.readouterr().err
+    for name, flag, place in (("memory", "dataset", "latents:{}/latents"), ("controller", "vision", "{}/vae")):
+        flags = json.loads((tmp_path / name / "flags.json").read_text())["flags"]
+        assert flags[flag] == place.format(tmp_path)
+    goes_on("memory", worlds.MEMORY, 3)
+    line = refused(capsys, lambda: goes_on("controller", worlds.CONTROLLER, 4))
     assert "has changed since this run began" in line
 
 
-def test_samples_of_a_controller_are_a_few_films(world, tmp_path, capsys):
-    flags = (f"--workdir={tmp_path}", *worlds.controller(world), "--steps=1")
-    main(world_controller.EXPERIMENT, "about", ["program", *flags])
-    capsys.readouterr()
-    sample.main(["program", f"--workdir={tmp_path}"])
+def test_samples_of_a_controller_are_a_few_films(driver, tmp_path, capsys):
+    sample.main(["program", f"--workdir={driver}", f"--out={tmp_path}"])
     assert len(capsys.readouterr().out.split()) == 8  # drives and dreams
-    line = refused(capsys, lambda: evaluate.main(["program", f"--workdir={tmp_path}", "--split=train"]))
+    line = refused(capsys, lambda: evaluate.main(["program", f"--workdir={driver}", "--split=train"]))
     assert "--split=train: world_controller is evaluated on test only" in line
 
 
@@ -330,10 +324,10 @@ def test_flags_that_a_controller_has_no_use_for_are_refused(world, flag, capsys)
     assert flag in refused(capsys, lambda: main(world_controller.EXPERIMENT, "about", flags))
 
 
-def test_rollouts_of_a_driver_know_whose_they_are(world, tmp_path, capsys):
+def test_rollouts_of_a_driver_know_whose_they_are(world, driver, tmp_path, capsys):
     """Random actions are taken in some steps, the driver's in others; another driver's are not mixed in."""
     controller = [f"--workdir={tmp_path / 'controller'}", *worlds.controller(world)]
-    main(world_controller.EXPERIMENT, "about", ["program", *controller, "--steps=2"])
+    shutil.copytree(driver, tmp_path / "controller")
     driven = (f"--driver={tmp_path / 'controller'}", "--hold=2")
     worlds.rollouts(tmp_path, 10, *driven)
     worlds.rollouts(tmp_path / "by_chance", 10, "--hold=2")
