@@ -273,7 +273,9 @@ def searched(world, workdir, devices, parallel):
     """Log and end of a search on so many devices."""
     flags = (*worlds.controller(world), "--batch_size=8", "--max_steps=60", "--sigma_init=1", "--steps=2")
     command = [sys.executable, "-m", "experiments.world_controller", f"--workdir={workdir}", *flags]
-    subprocess.run([*command, "--log_every=1", f"--parallel={parallel}"], env=environment(devices), check=True)
+    subprocess.run(
+        [*command, "--log_every=1", "--eval_every=0", f"--parallel={parallel}"], env=environment(devices), check=True
+    )
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").open()]
     return rows, restore(workdir, warn=None).state
 
