@@ -3,7 +3,6 @@
 import signal
 import sys
 import textwrap
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -85,9 +84,6 @@ def _stopped(number, frame):
 @contextmanager
 def _stopping_at_sigterm() -> Iterator[None]:
     """SIGTERM (preemption) raises Stopped anywhere that no `Stop` waits for a better moment."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # which alone may handle signals
-        return
     before = signal.signal(signal.SIGTERM, _stopped)
     try:
         yield

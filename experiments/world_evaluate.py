@@ -79,10 +79,10 @@ def _in_gymnasium(run, controller, values, played: dict[str, list], keep: Callab
                 command.leave_if_asked(stop)
 
 
-def _protocol(run, values) -> dict[str, Any]:
+def _protocol(run, controller, values) -> dict[str, Any]:
     versions = {name: importlib.metadata.version(name) for name in ("gymnasium", "Box2D", "jax")}
     asked = {name: values[name].value for name in ("episodes", "games", "seed", "max_steps")}
-    drives = {"agent": run.data.digest, "controller": digest_of_params(mean_controller(run)), "generations": run.step}
+    drives = {"agent": run.data.digest, "controller": digest_of_params(controller), "generations": run.step}
     return {**drives, **asked, "versions": versions}
 
 
@@ -95,14 +95,15 @@ def _main(values: flags.FlagValues) -> None:
     run = restore(workdir, warn=command.warn, expected="world_controller").run
     if run.config.frames != "gymnasium":
         raise UserError(f"--workdir={workdir}: drives by --frames={run.config.frames}, which gymnasium does not draw")
-    path, protocol = workdir / "gymnasium.json", _protocol(run, values)
+    controller = mean_controller(run)
+    path, protocol = workdir / "gymnasium.json", _protocol(run, controller, values)
     results = read_json(path)
     if results.get("protocol") != protocol:
         if results:
             changed = "; ".join(config_flags.changed(results.get("protocol", {}), protocol, ignore=()))
             command.warn(f"{path}: what it holds was measured otherwise ({changed}) and will be replaced")
         unfinished = workdir / "gymnasium_unfinished.json"
-        results = _measure(run, values, protocol, unfinished) | {"protocol": protocol}
+        results = _measure(run, controller, values, protocol, unfinished) | {"protocol": protocol}
         write_json(path, results)
         unfinished.unlink(missing_ok=True)
     sys.stdout.write(shown({name: value for name, value in results.items() if name != "protocol"}))
@@ -120,9 +121,8 @@ def _played(unfinished: Path, protocol: dict[str, Any]) -> dict[str, Any]:
     return {"protocol": protocol, "returns": [], "lengths": []}
 
 
-def _measure(run, values, protocol: dict[str, Any], unfinished: Path) -> dict[str, Any]:
+def _measure(run, controller, values, protocol: dict[str, Any], unfinished: Path) -> dict[str, Any]:
     """Both games' returns; the episodes of an evaluation that was stopped are those that `unfinished` has."""
-    controller = mean_controller(run)
     played = _played(unfinished, protocol)
     if len(played["returns"]) < values.episodes:
         _in_gymnasium(run, controller, values, played, lambda: write_json(unfinished, played))

@@ -16,7 +16,7 @@ import numpy as np
 from gdl_jax.core.errors import UserError
 from gdl_jax.data.dataset import DataSet, Rows
 from gdl_jax.data.rollouts import open_shards, places
-from gdl_jax.data.shards import OnDisk, check_shards, count_shards, digest, read_notes
+from gdl_jax.data.shards import OnDisk, check_shards, digest, read_notes
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def load(root: Path, image_size: int | None = None) -> LatentData:
     if image_size is not None:
         raise UserError(f"--image_size={image_size}: {root} holds codes, not images")
     shards = open_shards(root, "mean")
-    notes = [read_notes(root, number) for number in range(count_shards(root))]
+    notes = [read_notes(root, number) for number in range(len(shards))]
     for number, note in enumerate(notes):
         for name, what in (("vision", "was encoded by another vision"), ("frames", "is of another kind of frames")):
             if note.get(name) != notes[0].get(name):

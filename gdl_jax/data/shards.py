@@ -157,20 +157,21 @@ def open_shard(root: Path, number: int) -> dict[str, OnDisk]:
     return arrays
 
 
-def check_shard(root: Path, number: int) -> None:
-    """Reads all files of a shard, and compares their checksums with those that were written.
+def check_shard(root: Path, number: int) -> dict[str, OnDisk]:
+    """`open_shard`, after comparing the checksums of all files with those that were written.
 
     Raises:
       UserError: the shard or a file of it is missing or damaged; names the file.
     """
-    checksums = _read_description(root, number)["checksums"]
-    for name, array in open_shard(root, number).items():
+    checksums, arrays = _read_description(root, number)["checksums"], open_shard(root, number)
+    for name, array in arrays.items():
         try:
             found = _checksum(array.path)
         except OSError as error:
             raise UserError(f"{array.path}: cannot be read: {error.strerror or error}") from error
         if found != checksums[name]:
             raise _lost(array.path, "damaged")
+    return arrays
 
 
 def check_shards(root: Path) -> None:
@@ -185,8 +186,7 @@ def read_shard(root: Path, number: int) -> dict[str, np.ndarray]:
     Raises:
       UserError: as `check_shard`.
     """
-    check_shard(root, number)
-    return {name: array.open() for name, array in open_shard(root, number).items()}
+    return {name: array.open() for name, array in check_shard(root, number).items()}
 
 
 def digest(root: Path, number: int | None = None) -> str:

@@ -106,11 +106,12 @@ def predictions(images: np.ndarray, true: Sequence[str], predicted: Sequence[str
 
 def animation(frames: Sequence[np.ndarray], path: Path, frames_per_second: float, headings: Sequence[str] = ()) -> None:
     """An endless GIF of frames (H, W, C); above them, headings, each in the middle of an equal share of the width."""
-    width = frames[0].shape[1]
-    share = width / max(1, len(headings))
-    texts = [Text((i + 0.5) * share, LINE / 2, fitted(heading, share)) for i, heading in enumerate(headings)]
-    above = np.full((LINE if headings else 0, width, 3), 255, np.uint8)
+    arrays = [as_rgb(frame) for frame in frames]
     if headings:
-        above = np.asarray(lettered(above, texts))
-    pictures = [Image.fromarray(np.concatenate([above, as_rgb(frame)])) for frame in frames]
+        width = arrays[0].shape[1]
+        share = width / len(headings)
+        texts = [Text((i + 0.5) * share, LINE / 2, fitted(heading, share)) for i, heading in enumerate(headings)]
+        above = np.asarray(lettered(np.full((LINE, width, 3), 255, np.uint8), texts))
+        arrays = [np.concatenate([above, array]) for array in arrays]
+    pictures = [Image.fromarray(array) for array in arrays]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=round(1000 / frames_per_second), loop=0)
