@@ -15,11 +15,11 @@ Minutes are those of two CPU cores. On MNIST, the mean loss of the first and the
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from scipy import stats
 
 from experiments.attribute_edits import check_edits
 from experiments.coders import Coders, coder_parts, coders, encode_rows
@@ -162,7 +162,7 @@ def analyse(run):
 
 def _decoded_grid(decoder, path):
     """What codes decode to that divide N(0, 1) into equal shares (book: norm.ppf(linspace(0.01, 0.99, 20)))."""
-    values = stats.norm.ppf(np.linspace(0.01, 0.99, GRID))
+    values = np.array([NormalDist().inv_cdf(share) for share in np.linspace(0.01, 0.99, GRID)])
     grid = np.stack(np.meshgrid(values, values[::-1]), -1).reshape(-1, 2).astype(np.float32)
     tiles = decoder(grid)
     latent.decoded_grid(tiles.reshape(GRID, GRID, *tiles.shape[1:]), (values, values), path)

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import NormalDist
 
 import matplotlib
 import numpy as np
 from matplotlib import ticker
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from scipy import stats
 
 from gdl_jax.plots.figure import COLORS, INK, QUIET, Text, drawing, save_picture, text_width
 from gdl_jax.plots.images import LINE, MARGIN, tile
@@ -75,7 +75,7 @@ def normal_cdf_map(z: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
         _points(codes, z, labels)
         codes.set(xlabel="z[0]", ylabel="z[1]", title="Codes z")
         codes.set_aspect("equal", "datalim")
-        _points(p_values, stats.norm.cdf(z), labels)
+        _points(p_values, np.vectorize(NormalDist().cdf)(z), labels)
         p_values.set(xlabel="Φ(z[0])", ylabel="Φ(z[1])", title="Their p-values Φ(z)", xlim=(0, 1), ylim=(0, 1))
         p_values.set_aspect("equal")
         _legend(p_values, labels, class_names)
@@ -119,6 +119,7 @@ def histograms(z: np.ndarray, path: Path, title: str = "Codes") -> None:
     columns = min(10, shown)
     lines = -(-shown // columns)
     edges, grid = np.linspace(-4, 4, 25), np.linspace(-4, 4, 81)
+    normal_density = np.vectorize(NormalDist().pdf)(grid)
     width, height = (1.15, 1.05) if shown > 5 else (2.4, 2.2)
     # One pair of axes with shifted histograms: fifty pairs take matplotlib fifty times as long.
     with drawing(path, max(4.5, width * columns), height * lines + 0.5) as (_, axes):
@@ -128,7 +129,7 @@ def histograms(z: np.ndarray, path: Path, title: str = "Codes") -> None:
             heights, _ = np.histogram(z[:, i], edges)
             density = heights / len(z) / np.diff(edges)
             cell.stairs(y + density.clip(max=0.65), x + edges, baseline=y, fill=True, color=COLORS[7])
-            cell.plot(x + grid, y + stats.norm.pdf(grid), color=INK, linewidth=1)
+            cell.plot(x + grid, y + normal_density, color=INK, linewidth=1)
             cell.plot(x + edges[[0, -1]], [y, y], color=QUIET, linewidth=0.6)
             cell.text(x - 4, y + 0.4, f"z[{i}]", fontsize=7.5, color=QUIET)
         which = f"{shown} of {z.shape[1]} dimensions" if shown < z.shape[1] else f"{shown} dimensions"

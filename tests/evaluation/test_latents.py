@@ -2,8 +2,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from gdl_jax.evaluation.latents import latent_statistics
+from gdl_jax.evaluation.latents import distance_between, distance_from_normal, latent_statistics
 
 N = 4000
 
@@ -35,6 +36,16 @@ def test_distances_from_the_prior_agree_with_closed_forms():
     assert numbers["latent mean, largest"] == pytest.approx(shift, abs=1e-6)
     assert numbers["latent std, smallest"] == pytest.approx(1, abs=2e-3)
     assert numbers["latent std, largest"] == pytest.approx(scale, rel=2e-3)
+
+
+def test_distances_are_scipys():
+    rng = np.random.default_rng(0)
+    codes, others = rng.normal(size=(300, 4)) * [1, 2, 1, 0.5] + [0, 0, 1, 0], rng.normal(size=(170, 4)).round(1)
+    expected = [stats.kstest(column, "norm").statistic for column in codes.T]
+    np.testing.assert_allclose(distance_from_normal(codes), expected, atol=1e-6)
+    for one, other in ((codes, others), (others, codes)):
+        expected = [stats.ks_2samp(*columns).statistic for columns in zip(one.T, other.T, strict=True)]
+        np.testing.assert_allclose(distance_between(one, other), expected, atol=1e-12)
 
 
 def test_a_dimension_is_active_if_its_posterior_mean_tells_examples_apart():
