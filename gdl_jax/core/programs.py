@@ -15,6 +15,7 @@ from gdl_jax.core.learner import Learner, State
 from gdl_jax.core.parallel import Devices, replicas
 
 EVALUATION_STEPS_PER_CALL = 64
+FIRST = np.int32(0)  # step of a call; a loop's own counter may be of another type, to which a body is traced anew
 
 
 class Keys(NamedTuple):
@@ -38,6 +39,11 @@ def _fold(keys: jax.Array, step: jax.Array) -> jax.Array:
     if keys.ndim:
         return jax.vmap(jax.random.fold_in, (0, None))(keys, step)
     return jax.random.fold_in(keys, step)
+
+
+def _traced_once(function: Callable) -> Callable:
+    """For what is asked for the shapes of its results before it becomes a loop's body: tracing is half of a start."""
+    return jax.jit(function, inline=True)
 
 
 def initial_state(learner: Learner, data, devices: Devices, seed: int, seeds: int) -> State:
@@ -64,16 +70,17 @@ def compile_train(learner: Learner, data, feed, devices: Devices, seed: int, see
 
     def call(state, arrays, loaded, first, count):
         def run(state, loaded, key):
+            @_traced_once
             def update(k, state):
                 batch = data.transform(feed.pick(arrays, loaded, k))
                 return learner.step(state, batch, jax.random.fold_in(key, first + k))
 
             def body(k, carry):
                 state, history = carry
-                state, metrics = update(k, state)
+                state, metrics = update(jnp.int32(k), state)
                 return state, jax.tree.map(lambda past, now: past.at[k].set(now), history, dict(metrics))
 
-            shapes = jax.eval_shape(lambda state: update(0, state)[1], state)
+            shapes = jax.eval_shape(lambda state: update(FIRST, state)[1], state)
             history = jax.tree.map(lambda s: jnp.zeros((feed.steps_per_call, *s.shape), s.dtype), dict(shapes))
             return lax.fori_loop(0, count, body, (state, history))
 
@@ -91,6 +98,7 @@ def compile_evaluate(learner: Learner, data, feed, devices: Devices, seed: int, 
     def call(state, arrays, loaded, mask, first, count):
         keys = make_keys(seed, seeds).evaluate
 
+        @_traced_once
         def totals(k):
             batch = data.transform(feed.pick(arrays, loaded, k))
             metrics = one_batch(state, batch, _fold(keys, first + k))
@@ -108,8 +116,8 @@ def compile_evaluate(learner: Learner, data, feed, devices: Devices, seed: int, 
 
             return {name: total(name, metric) for name, metric in metrics.items()}
 
-        zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(totals, 0))
-        return lax.fori_loop(0, count, lambda k, carry: jax.tree.map(jnp.add, carry, totals(k)), zero)
+        zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(totals, FIRST))
+        return lax.fori_loop(0, count, lambda k, carry: jax.tree.map(jnp.add, carry, totals(jnp.int32(k))), zero)
 
     return devices.compile(call, (False, False, True, True, False, False))
 

@@ -44,6 +44,23 @@ def test_evaluation_is_the_exact_mean_over_the_split(tmp_path, seeds):
     np.testing.assert_allclose(evaluate(outcome.state)["loss"].reshape(-1), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_update_and_evaluation_are_traced_once(tmp_path, seeds):
+    traced, plain, data = [], toy.make_learner(), toy.make_data()
+
+    def noted(name):
+        def function(*arguments):
+            traced.append(name)
+            return getattr(plain, name)(*arguments)
+
+        return function
+
+    learner = plain._replace(step=noted("step"), evaluate=noted("evaluate"))
+    outcome = train(tmp_path, learner, data, steps=12, seeds=seeds)
+    make_evaluate(learner, data, data.test, 8, make_devices("jit"), 0, seeds)(outcome.state)
+    assert traced == ["step", "evaluate"]
+
+
 def test_a_metric_that_is_not_one_value_per_example_is_refused_by_name(tmp_path):
     learner = toy.make_learner()
     unreduced = learner._replace(evaluate=lambda state, batch, key: {"error": batch["x"] * state["w"]})
