@@ -102,6 +102,16 @@ def has_ended(workdir: Path) -> bool:
     return "training_minutes" in read_json(workdir / "results.json")
 
 
+def _is_measured(workdir: Path, before: Mapping[str, Any] | None, config: Any) -> bool:
+    """Whether a run that goes on has results which the same flags led to."""
+    if before is None or config_flags.changed(before["flags"], absolute_paths(dataclasses.asdict(config)), ignore=()):
+        return False
+    try:
+        return has_ended(workdir)
+    except UserError:
+        return False  # damaged: they are made again
+
+
 def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str, Any] | None:
     """What flags.json says of the run that is to go on, or None where there is none with a checkpoint yet.
 
@@ -275,6 +285,7 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
     before = check_resume(workdir, experiment, config)
     check_same_data(workdir, before, data)
     writes = jax.process_index() == 0
+    measured = jax.process_count() == 1 and _is_measured(workdir, before, config)  # several may not see the same files
     figures = workdir / "figures"
     try:
         figures.mkdir(parents=True, exist_ok=True)
@@ -327,6 +338,10 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
             (workdir / "results.json").unlink(missing_ok=True)  # of an end whose checkpoint is damaged, perhaps
         sys.stderr.write(f"stopped and saved at step {outcome.step} of {config.steps}; the same command goes on\n")
         return
+    if measured and outcome.began == outcome.step:
+        sys.stderr.write("it has ended; `evaluate` makes its numbers and figures again\n")
+        _show(workdir, read_json(workdir / "results.json"))
+        return
     if during_training == "test" and outcome.evaluated is not None:
         results = numbers(outcome.evaluated)
     else:
@@ -342,9 +357,14 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         results |= experiment.analyse(run_at(outcome.state, step, "test"))
         results["training_minutes"] = round(training_minutes(read_rows(workdir / "metrics.jsonl")), 2)
         write_json(workdir / "results.json", results)
-        page = report.write_report(workdir)
-        sys.stdout.write(shown(results))
-        sys.stderr.write(f"figures: {figures}\nreport:  {page}\n")
+        _show(workdir, results)
+
+
+def _show(workdir: Path, results: Mapping[str, Any]) -> None:
+    """Prints results, and writes the page about them."""
+    page = report.write_report(workdir)
+    sys.stdout.write(shown(results))
+    sys.stderr.write(f"figures: {workdir / 'figures'}\nreport:  {page}\n")
 
 
 def main(experiment: Experiment, about: str, argv: Sequence[str] | None = None) -> None:

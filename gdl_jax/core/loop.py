@@ -76,6 +76,7 @@ class Outcome(NamedTuple):
     Attributes:
       state: the last; with patience, the best.
       step: updates made.
+      began: updates made before, by a run that goes on; 0 of a new one.
       finished: whether that is all: as many as were asked for, or until patience ended, and nobody asked to stop.
       best_step: updates that this state had, () or (seeds,), with patience; else None.
       evaluated: what `evaluate` said of this state; None if it was not asked: a finished run does no step, and a best
@@ -84,6 +85,7 @@ class Outcome(NamedTuple):
 
     state: State
     step: int
+    began: int
     finished: bool
     best_step: np.ndarray | None
     evaluated: Mapping[str, np.ndarray] | None
@@ -182,7 +184,7 @@ def train(
         state, best = (resumed.state["state"], resumed.state["best"]) if patience else (resumed.state, None)
         step, state, window = resumed.step, devices.replicate(state), Window.from_json(resumed.notes)
         progress.say(f"resuming from step {step}")
-    saved = step
+    saved = began = step
     log = MetricsLog(workdir, None if resumed is None else step) if writes else NoMetricsLog()
     run_steps = compile_train(learner, data, feed, devices, seed, seeds)
 
@@ -259,5 +261,5 @@ def train(
             feed.close()
             checkpoints.close()
     if best is None:
-        return Outcome(state, step, finished, None, evaluated)
-    return Outcome(devices.replicate(best.state), step, finished, best.step, None)
+        return Outcome(state, step, began, finished, None, evaluated)
+    return Outcome(devices.replicate(best.state), step, began, finished, best.step, None)

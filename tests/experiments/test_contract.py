@@ -11,7 +11,7 @@ from experiments.run import main
 from gdl_jax.core import flags as config_flags
 from tests.experiments import worlds
 
-SHRUNK = {"steps": 4, "log_every": 2, "eval_every": 2, "checkpoint_every": 2}
+SHRUNK = {"steps": 4, "log_every": 2, "eval_every": 4, "checkpoint_every": 2}
 SMALL = {  # hyperparameters that make a first preset quick, where it has them
     "encoder_filters": (4, 4, 4, 4),
     "likelihood_samples": 2,
@@ -109,15 +109,18 @@ def test_it_can_be_sampled_from_its_workdir_alone(finished, capsys):
         assert (workdir / "samples") in type(workdir)(path).parents
 
 
-def test_a_finished_run_is_not_trained_again(finished, capsys):
+def test_a_finished_run_is_neither_trained_nor_measured_again(finished, capsys):
     experiment, workdir = finished
     flags = json.loads((workdir / "flags.json").read_text())["flags"]
-    rows = (workdir / "metrics.jsonl").read_text()
+    rows, results = ((workdir / name).read_text() for name in ("metrics.jsonl", "results.json"))
     main(
         experiment, "about", ["program", f"--workdir={workdir}", *as_flags({k: v for k, v in flags.items() if v != ""})]
     )
-    assert "resuming from step 4" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "resuming from step 4" in printed.err
+    assert "test/" in printed.out
     assert (workdir / "metrics.jsonl").read_text() == rows
+    assert (workdir / "results.json").read_text() == results
 
 
 def test_a_dry_run_writes_nothing(tmp_path, monkeypatch, capsys, finished):

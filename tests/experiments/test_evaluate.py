@@ -66,7 +66,8 @@ def test_the_judge_is_found_from_any_directory_and_may_change(judged, monkeypatc
     evaluate.main(["program", workdir])
     assert "samples/fid" in capsys.readouterr().out
     assert "--split=test" in refused(capsys, evaluate.main, workdir, "--split=test")
-    train(workdir, "--join_splits", "--steps=4", "--judged_samples=20", f"--features={judged}/run/../judge")
+    train(workdir, "--join_splits", "--steps=3", "--judged_samples=20", f"--features={judged}/run/../judge")
+    assert json.loads((judged / "run" / "results.json").read_text())["samples judged by"].count("; 20 generated")
     shutil.rmtree(judged / "judge" / "checkpoints")
     line = refused(capsys, evaluate.main, workdir)
     assert "--features=" in line and "no checkpoint yet" in line and "--workdir" not in line
