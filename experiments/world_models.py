@@ -93,7 +93,7 @@ def _load_codes(vision: Path, config: world_memory.Config) -> LatentData:
     data = world_memory.load(config)
     if data.made_by["vision"] != load_vision(str(vision)).digest:
         folder = config.dataset.partition(":")[2]
-        raise UserError(f"{folder}: {vision.name} has changed since; delete it, and --stage=encode makes it again")
+        raise UserError(f"{folder}: made by an older {vision.name}; delete these, and --stage=encode makes them again")
     return data
 
 

@@ -1,6 +1,8 @@
 """Trains a small network for 20 steps on the devices of this process (or of several); saves what came out.
 
-python -m tests.core.parallel_worker OUT.npz --experiment=vae --parallel=jit|pmap [--processes=N --id=I --port=P]
+python -m tests.core.parallel_worker FOLDER --experiment=vae --parallel=jit,pmap [--processes=N --id=I --port=P]
+
+writes FOLDER/jit.npz and FOLDER/pmap.npz.
 """
 
 import argparse
@@ -137,9 +139,20 @@ def environment(devices: int) -> dict[str, str]:
     return os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
+def trained(experiment, config, data, parallel, workdir):
+    """{name: array}: the last state, and means over the test split."""
+    devices = make_devices(parallel)
+    learner = experiment.build(config, data, devices.axis_name)
+    evaluate = make_evaluate(learner, data, data.test, 8, devices)
+    for steps in (12, 20):  # a checkpoint is written and read on the way
+        outcome = loop.train(learner, data, devices, workdir, steps=steps, batch_size=16, log_every=4)
+    arrays = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(outcome.state)}
+    return arrays | {f"evaluate {name}": value for name, value in evaluate(outcome.state).items()}
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("out")
+    parser.add_argument("out", type=Path)
     parser.add_argument("--experiment", choices=list(SHRUNK), required=True)
     parser.add_argument("--parallel", default="jit")
     parser.add_argument("--processes", type=int, default=1)
@@ -152,18 +165,11 @@ def main():
     experiment = registry.find(options.experiment)
     preset, shrunk = SHRUNK[options.experiment]
     config = dataclasses.replace(experiment.presets[preset], **shrunk)
-    data = DATA[options.experiment]()
-    devices = make_devices(options.parallel)
-    learner = experiment.build(config, data, devices.axis_name)
-    evaluate = make_evaluate(learner, data, data.test, 8, devices)
-    workdir = Path(options.out).parent / f"workdir_{Path(options.out).stem}"
-    for steps in (12, 20):  # a checkpoint is written and read on the way
-        outcome = loop.train(learner, data, devices, workdir, steps=steps, batch_size=16, log_every=4)
-    arrays = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(outcome.state)}
-    tests = {f"evaluate {name}": value for name, value in evaluate(outcome.state).items()}
-    if options.id == 0:
-        rows = (workdir / "metrics.jsonl").read_text()
-        np.savez(options.out, rows=rows, **arrays, **tests)
+    for parallel in options.parallel.split(","):
+        workdir = options.out / parallel
+        arrays = trained(experiment, config, DATA[options.experiment](), parallel, workdir)
+        if options.id == 0:
+            np.savez(options.out / f"{parallel}.npz", rows=(workdir / "metrics.jsonl").read_text(), **arrays)
 
 
 if __name__ == "__main__":

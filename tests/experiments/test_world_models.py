@@ -205,7 +205,7 @@ def test_a_memory_does_not_learn_from_codes_of_an_older_vision(world, tmp_path, 
     copied(world, tmp_path, "rollouts", "vae", "latents")
     stage("vae", tmp_path, "--", *worlds.VISION, "--steps=3")()
     line = refused(capsys, stage("memory", tmp_path, "--", *worlds.MEMORY))
-    assert "vae has changed since; delete it" in line
+    assert "latents: made by an older vae; delete these" in line
 
 
 def test_a_world_that_was_moved_goes_on(world, driver, tmp_path, capsys):
@@ -269,22 +269,32 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(world, tmp_path
     assert (tmp_path / "whole" / "figures" / "dream.gif").exists()
 
 
-def searched(world, workdir, devices, parallel):
-    """Log and end of a search on so many devices."""
+SEARCH = """
+import sys
+from experiments import world_controller
+from experiments.run import main
+root, parallels, *flags = sys.argv[1:]
+for parallel in parallels.split(","):
+    more = [f"--workdir={root}/{parallel}", f"--parallel={parallel}"]
+    main(world_controller.EXPERIMENT, "about", ["program", *flags, *more])
+"""
+
+
+def searched(world, root, devices, *parallels):
+    """Log and end of a search on so many devices, in each way to share it among them."""
     flags = (*worlds.controller(world), "--batch_size=8", "--max_steps=60", "--sigma_init=1", "--steps=2")
-    command = [sys.executable, "-m", "experiments.world_controller", f"--workdir={workdir}", *flags]
-    subprocess.run(
-        [*command, "--log_every=1", "--eval_every=0", f"--parallel={parallel}"], env=environment(devices), check=True
-    )
-    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").open()]
-    return rows, restore(workdir, warn=None).state
+    flags += ("--log_every=1", "--eval_every=0")
+    command = [sys.executable, "-c", SEARCH, str(root), ",".join(parallels), *flags]
+    subprocess.run(command, env=environment(devices), check=True)
+    for parallel in parallels:
+        rows = [json.loads(line) for line in (root / parallel / "metrics.jsonl").open()]
+        yield rows, restore(root / parallel, warn=None).state
 
 
 def test_a_population_on_eight_devices_is_one_population(world, tmp_path):
-    rows, state = searched(world, tmp_path / "one", 1, "jit")
+    ((rows, state),) = searched(world, tmp_path / "one", 1, "jit")
     assert all(row["train/std_return"] > 1 for row in rows if "train/std_return" in row)  # it matters who drives
-    for parallel in ("jit", "pmap"):
-        other_rows, other = searched(world, tmp_path / parallel, 8, parallel)
+    for other_rows, other in searched(world, tmp_path / "eight", 8, "jit", "pmap"):
         for row, other_row in zip(rows, other_rows, strict=True):
             for name in row.keys() - {"steps_per_second"}:
                 np.testing.assert_allclose(row[name], other_row[name], rtol=1e-3, err_msg=name)
