@@ -12,7 +12,7 @@ from absl import flags
 from experiments import command, report
 from experiments.json_files import read_json, write_json
 from experiments.restore import restore
-from experiments.run import HELD_OUT, measure, numbers, one_replica, shown, split_evaluator
+from experiments.run import HELD_OUT, judged_by, measure, numbers, one_replica, shown, split_evaluator
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.parallel import make_devices
 
@@ -42,7 +42,7 @@ def _main(values: flags.FlagValues) -> None:
 
     means = split_evaluator(run.learner, run.data, splits, make_devices("jit"), config)
     results = numbers(means(state) | measure(experiment, judge, replica_run, config.seeds))
-    results |= {"samples judged by": judge.protocol, **judge.reference} if judge else {}
+    results |= judged_by(judge)
     results |= experiment.analyse(run)
     path = workdir / "results.json"
     write_json(path, read_json(path) | results)

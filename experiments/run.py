@@ -102,14 +102,21 @@ def has_ended(workdir: Path) -> bool:
     return "training_minutes" in read_json(workdir / "results.json")
 
 
-def _is_measured(workdir: Path, before: Mapping[str, Any] | None, config: Any) -> bool:
-    """Whether a run that goes on has results which the same flags led to."""
+def judged_by(judge: Judge | None) -> dict[str, Any]:
+    """What results.json says of who judged the samples."""
+    return {"samples judged by": judge.protocol, **judge.reference} if judge else {}
+
+
+def _is_measured(workdir: Path, before: Mapping[str, Any] | None, config: Any, judge: Judge | None) -> bool:
+    """Whether a run that goes on has figures, and results to which the same flags and the same judge led."""
     if before is None or config_flags.changed(before["flags"], absolute_paths(dataclasses.asdict(config)), ignore=()):
         return False
     try:
-        return has_ended(workdir)
+        results = read_json(workdir / "results.json")
     except UserError:
         return False  # damaged: they are made again
+    ended = "training_minutes" in results and (workdir / "figures").is_dir()
+    return ended and results.items() >= judged_by(judge).items()
 
 
 def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str, Any] | None:
@@ -285,7 +292,8 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
     before = check_resume(workdir, experiment, config)
     check_same_data(workdir, before, data)
     writes = jax.process_index() == 0
-    measured = jax.process_count() == 1 and _is_measured(workdir, before, config)  # several may not see the same files
+    alone = jax.process_count() == 1  # several processes may not all see the same files
+    measured = alone and _is_measured(workdir, before, config, judge)
     figures = workdir / "figures"
     try:
         figures.mkdir(parents=True, exist_ok=True)
@@ -297,7 +305,7 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
             run = _describe(experiment, values.config, config, argv, parameters, data.digest)
         else:
             run = _resumed(before, config)
-        if fresh or before["flags"]["steps"] != config.steps:  # results are those of the end that the flags name
+        if not measured:  # results are of the end that the flags name, and of who judges by them
             (workdir / "results.json").unlink(missing_ok=True)
         write_json(workdir / "flags.json", run)
         sys.stderr.write(f"{experiment.name} {values.config}: {parameters:,} parameters, {len(data.train):,} training ")
@@ -349,7 +357,7 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
     if writes:
         if config.seeds > 1:
             results["figures and analysis"] = f"of seed {config.seed}, the first of {config.seeds}"
-        results |= {"samples judged by": judge.protocol, **judge.reference} if judge else {}
+        results |= judged_by(judge)
         step = outcome.step
         if outcome.best_step is not None:
             results |= numbers({"best step": outcome.best_step, "steps trained": outcome.step})

@@ -232,11 +232,11 @@ def train(
                 traced = profile and (calls == 1 or (calls == 0 and step + count == steps))
                 trace = jax.profiler.trace(str(workdir / "profile")) if traced else nullcontext()
                 with trace:
-                    began = time.monotonic()
+                    clock = time.monotonic()
                     loaded = feed.load(indices, step, count, steps)
                     state, history = run_steps(state, feed.arrays, loaded, step, count)
                     metrics = {name: np.asarray(values)[:count] for name, values in jax.device_get(history).items()}
-                    elapsed = time.monotonic() - began
+                    elapsed = time.monotonic() - clock
                 _check_finite(metrics, step, saved)
                 step, calls = step + count, calls + 1
                 window = window.extended(metrics, elapsed if calls > 1 else math.nan)

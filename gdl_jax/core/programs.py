@@ -15,7 +15,6 @@ from gdl_jax.core.learner import Learner, State
 from gdl_jax.core.parallel import Devices, replicas
 
 EVALUATION_STEPS_PER_CALL = 64
-FIRST = np.int32(0)  # step of a call; a loop's own counter may be of another type, to which a body is traced anew
 
 
 class Keys(NamedTuple):
@@ -42,7 +41,10 @@ def _fold(keys: jax.Array, step: jax.Array) -> jax.Array:
 
 
 def _traced_once(function: Callable) -> Callable:
-    """For what is asked for the shapes of its results before it becomes a loop's body: tracing is half of a start."""
+    """For what is asked for the shapes of its results before it becomes a loop's body: tracing is half of a start.
+
+    Both times its counter must be of one type, which a loop's own is not sure to be: jnp.int32(k).
+    """
     return jax.jit(function, inline=True)
 
 
@@ -80,7 +82,7 @@ def compile_train(learner: Learner, data, feed, devices: Devices, seed: int, see
                 state, metrics = update(jnp.int32(k), state)
                 return state, jax.tree.map(lambda past, now: past.at[k].set(now), history, dict(metrics))
 
-            shapes = jax.eval_shape(lambda state: update(FIRST, state)[1], state)
+            shapes = jax.eval_shape(lambda state: update(jnp.int32(0), state)[1], state)
             history = jax.tree.map(lambda s: jnp.zeros((feed.steps_per_call, *s.shape), s.dtype), dict(shapes))
             return lax.fori_loop(0, count, body, (state, history))
 
@@ -116,7 +118,7 @@ def compile_evaluate(learner: Learner, data, feed, devices: Devices, seed: int, 
 
             return {name: total(name, metric) for name, metric in metrics.items()}
 
-        zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(totals, FIRST))
+        zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(lambda: totals(jnp.int32(0))))
         return lax.fori_loop(0, count, lambda k, carry: jax.tree.map(jnp.add, carry, totals(jnp.int32(k))), zero)
 
     return devices.compile(call, (False, False, True, True, False, False))

@@ -8,18 +8,21 @@ ACTIVE_VARIANCE = 0.01
 
 def distance_from_normal(codes: np.ndarray) -> np.ndarray:
     """Kolmogorov-Smirnov distance in [0, 1] of each dimension of codes (N, z) from N(0, 1): (z,)."""
-    below = np.asarray(ndtr(np.sort(codes, axis=0)))
+    below = np.asarray(ndtr(np.sort(codes, axis=0).astype(np.float32)))
     first = np.arange(len(codes))[:, None] / len(codes)  # the share of codes below each, which jumps there
     return np.maximum(below - first, first + 1 / len(codes) - below).max(axis=0)
 
 
 def distance_between(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Kolmogorov-Smirnov distance in [0, 1] of each dimension of codes (N, z) from that of others (M, z): (z,)."""
+    """Kolmogorov-Smirnov distance in [0, 1] of each dimension of codes (N, z) from that of others (M, z): (z,).
+
+    NaN where one of them has any.
+    """
 
     def largest_gap(one, other):
         places = np.concatenate([one, other])
         shares = [np.searchsorted(np.sort(side), places, side="right") / len(side) for side in (one, other)]
-        return np.abs(np.subtract(*shares)).max()
+        return np.nan if np.isnan(places).any() else np.abs(np.subtract(*shares)).max()
 
     return np.array([largest_gap(*columns) for columns in zip(codes.T, others.T, strict=True)])
 

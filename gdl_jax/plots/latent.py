@@ -75,7 +75,7 @@ def normal_cdf_map(z: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
         _points(codes, z, labels)
         codes.set(xlabel="z[0]", ylabel="z[1]", title="Codes z")
         codes.set_aspect("equal", "datalim")
-        _points(p_values, np.vectorize(NormalDist().cdf)(z), labels)
+        _points(p_values, np.vectorize(NormalDist().cdf, otypes=[float])(z), labels)
         p_values.set(xlabel="Φ(z[0])", ylabel="Φ(z[1])", title="Their p-values Φ(z)", xlim=(0, 1), ylim=(0, 1))
         p_values.set_aspect("equal")
         _legend(p_values, labels, class_names)

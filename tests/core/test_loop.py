@@ -21,7 +21,7 @@ def train(workdir, learner=None, data=None, **options):
 
 def test_it_learns(tmp_path):
     outcome = train(tmp_path, steps=200)
-    assert outcome.step == 200
+    assert (outcome.began, outcome.step) == (0, 200)
     np.testing.assert_allclose(outcome.state["w"], toy.WEIGHTS, atol=0.05)
 
 
@@ -44,9 +44,11 @@ def test_evaluation_is_the_exact_mean_over_the_split(tmp_path, seeds):
     np.testing.assert_allclose(evaluate(outcome.state)["loss"].reshape(-1), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_update_and_evaluation_are_traced_once(tmp_path, seeds):
-    traced, plain, data = [], toy.make_learner(), toy.make_data()
+def test_update_and_evaluation_are_traced_once(tmp_path, seeds, parallel):
+    traced, devices, data = [], make_devices(parallel), toy.make_data()
+    plain = toy.make_learner(devices.axis_name)
 
     def noted(name):
         def function(*arguments):
@@ -56,8 +58,8 @@ def test_update_and_evaluation_are_traced_once(tmp_path, seeds):
         return function
 
     learner = plain._replace(step=noted("step"), evaluate=noted("evaluate"))
-    outcome = train(tmp_path, learner, data, steps=12, seeds=seeds)
-    make_evaluate(learner, data, data.test, 8, make_devices("jit"), 0, seeds)(outcome.state)
+    outcome = loop.train(learner, data, devices, tmp_path, steps=12, batch_size=8, seeds=seeds)
+    make_evaluate(learner, data, data.test, 8, devices, 0, seeds)(outcome.state)
     assert traced == ["step", "evaluate"]
 
 

@@ -54,6 +54,10 @@ def test_two_processes_equal_one(one_device, tmp_path):
         port = free.getsockname()[1]
     flags = ["--parallel=jit,pmap", "--processes=2", f"--port={port}"]
     workers = [subprocess.Popen([*worker, str(tmp_path), *flags, f"--id={i}"], env=environment(2)) for i in range(2)]
-    assert [process.wait(timeout=180) for process in workers] == [0, 0]
+    try:
+        assert [process.wait(timeout=360) for process in workers] == [0, 0]
+    finally:
+        for process in workers:
+            process.kill()
     compare(expected, tmp_path / "jit.npz")
     compare(expected, tmp_path / "pmap.npz")

@@ -46,6 +46,8 @@ def test_distances_are_scipys():
     for one, other in ((codes, others), (others, codes)):
         expected = [stats.ks_2samp(*columns).statistic for columns in zip(one.T, other.T, strict=True)]
         np.testing.assert_allclose(distance_between(one, other), expected, atol=1e-12)
+    others[3, 1] = np.nan
+    np.testing.assert_array_equal(np.isnan(distance_between(codes, others)), [False, True, False, False])
 
 
 def test_a_dimension_is_active_if_its_posterior_mean_tells_examples_apart():

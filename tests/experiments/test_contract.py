@@ -117,7 +117,7 @@ def test_a_finished_run_is_neither_trained_nor_measured_again(finished, capsys):
         experiment, "about", ["program", f"--workdir={workdir}", *as_flags({k: v for k, v in flags.items() if v != ""})]
     )
     printed = capsys.readouterr()
-    assert "resuming from step 4" in printed.err
+    assert "resuming from step 4" in printed.err and "it has ended" in printed.err
     assert "test/" in printed.out
     assert (workdir / "metrics.jsonl").read_text() == rows
     assert (workdir / "results.json").read_text() == results

@@ -59,6 +59,10 @@ def test_a_run_without_a_test_split_is_evaluated_without_one(tmp_path, capsys):
 
 def test_the_judge_is_found_from_any_directory_and_may_change(judged, monkeypatch, capsys):
     workdir = f"--workdir={judged}/run"
+
+    def judged_by():
+        return json.loads((judged / "run" / "results.json").read_text())["samples judged by"]
+
     assert json.loads((judged / "run" / "flags.json").read_text())["flags"]["features"] == f"{judged}/judge"
     train("--workdir=run", "--join_splits", *JUDGED, "--steps=3")  # resumes with the same command
     monkeypatch.chdir("/")
@@ -66,8 +70,15 @@ def test_the_judge_is_found_from_any_directory_and_may_change(judged, monkeypatc
     evaluate.main(["program", workdir])
     assert "samples/fid" in capsys.readouterr().out
     assert "--split=test" in refused(capsys, evaluate.main, workdir, "--split=test")
-    train(workdir, "--join_splits", "--steps=3", "--judged_samples=20", f"--features={judged}/run/../judge")
-    assert json.loads((judged / "run" / "results.json").read_text())["samples judged by"].count("; 20 generated")
+    again = (workdir, "--join_splits", "--steps=3", "--judged_samples=20", f"--features={judged}/run/../judge")
+    train(*again)
+    assert "; 20 generated" in judged_by()
+    train(*again)
+    assert "it has ended" in capsys.readouterr().err
+    path = judged / "run" / "results.json"
+    path.write_text(path.read_text().replace("; 20 generated", "; 40 generated"))  # as by another judge
+    train(*again)
+    assert "; 20 generated" in judged_by()
     shutil.rmtree(judged / "judge" / "checkpoints")
     line = refused(capsys, evaluate.main, workdir)
     assert "--features=" in line and "no checkpoint yet" in line and "--workdir" not in line
