@@ -107,16 +107,16 @@ def judged_by(judge: Judge | None) -> dict[str, Any]:
     return {"samples judged by": judge.protocol, **judge.reference} if judge else {}
 
 
-def _is_measured(workdir: Path, before: Mapping[str, Any] | None, config: Any, judge: Judge | None) -> bool:
-    """Whether a run that goes on has figures, and results to which the same flags and the same judge led."""
+def _measured(workdir: Path, before: Mapping[str, Any] | None, config: Any, judge: Judge | None) -> dict[str, Any]:
+    """The results of a run that has ended and has figures, if the same flags and judge led to them; else {}."""
     if before is None or config_flags.changed(before["flags"], absolute_paths(dataclasses.asdict(config)), ignore=()):
-        return False
+        return {}
     try:
         results = read_json(workdir / "results.json")
     except UserError:
-        return False  # damaged: they are made again
+        return {}  # damaged: they are made again
     ended = "training_minutes" in results and (workdir / "figures").is_dir()
-    return ended and results.items() >= judged_by(judge).items()
+    return results if ended and results.items() >= judged_by(judge).items() else {}
 
 
 def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str, Any] | None:
@@ -293,7 +293,7 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
     check_same_data(workdir, before, data)
     writes = jax.process_index() == 0
     alone = jax.process_count() == 1  # several processes may not all see the same files
-    measured = alone and _is_measured(workdir, before, config, judge)
+    measured = _measured(workdir, before, config, judge) if alone else {}
     figures = workdir / "figures"
     try:
         figures.mkdir(parents=True, exist_ok=True)
@@ -348,7 +348,7 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         return
     if measured and outcome.began == outcome.step:
         sys.stderr.write("it has ended; `evaluate` makes its numbers and figures again\n")
-        _show(workdir, read_json(workdir / "results.json"))
+        _show(workdir, measured)
         return
     if during_training == "test" and outcome.evaluated is not None:
         results = numbers(outcome.evaluated)

@@ -165,9 +165,10 @@ def main():
     experiment = registry.find(options.experiment)
     preset, shrunk = SHRUNK[options.experiment]
     config = dataclasses.replace(experiment.presets[preset], **shrunk)
+    data = DATA[options.experiment]()
     for parallel in options.parallel.split(","):
         workdir = options.out / parallel
-        arrays = trained(experiment, config, DATA[options.experiment](), parallel, workdir)
+        arrays = trained(experiment, config, data, parallel, workdir)
         if options.id == 0:
             np.savez(options.out / f"{parallel}.npz", rows=(workdir / "metrics.jsonl").read_text(), **arrays)
 
