@@ -7,7 +7,9 @@
 
 In the book's run, means near iteration 6,200 are a critic's score of 41.1 for real pieces and of 2.8 for generated
 ones, and an unweighted gradient penalty of 1.0; but its generator has no tanh, and in training all of its tracks and
-bars hear the same vectors. `figures/what_each_noise_changes.png` shows that here they don't.
+bars hear the same vectors. `figures/what_each_noise_changes.png` shows that here they don't. After these iterations,
+each of 229 chorales seen some 8,400 times, one sample in seven is nearly a training piece (one in twenty of the test
+pieces is): less of the music is new than the musical numbers suggest.
 """
 
 import dataclasses

@@ -26,6 +26,7 @@ from gdl_jax.plots.shares import share_table
 SHOWN = 4
 TEMPO = 66.0  # quarter notes a minute, as in the book
 COMPARED = 64  # pieces over which the shares of changed cells are means
+COPIED = 0.1  # a piece with a smaller share of other cells than this is nearly the same as another
 LONG_BARS = 16
 LONGEST = 12  # steps of a note; longer ones are counted together
 PITCH_CLASSES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "G♯", "A", "B♭", "B")
@@ -84,9 +85,10 @@ def compare(drawn: np.ndarray, real: jax.Array, key: jax.Array, figures: Path) -
 
 
 def nearest(drawn: np.ndarray, real: jax.Array, train: Source, figures: Path) -> dict[str, float]:
-    """How many cells set samples apart from the nearest training piece of any key; test pieces, no copies, beside.
+    """How many cells set samples apart from the nearest training piece of any key; test pieces beside.
 
     The least distance is that of as many samples as there are test pieces, the first of them: more have a smaller one.
+    Where many more samples than test pieces are nearly the same as a training piece, the generator has memorised them.
     """
     bars = drawn.shape[1]
     references = train.take(np.arange(len(train)))["pitches"][:, -bars * BAR :]
@@ -97,6 +99,7 @@ def nearest(drawn: np.ndarray, real: jax.Array, train: Source, figures: Path) ->
         label = "cells other than in the nearest training piece of any key"
         numbers[f"{label}, {name}"] = float(distance.mean())
         numbers[f"{label}, least of {compared} {name}"] = float(distance[:compared].min())
+        numbers[f"share of {name} with fewer than {COPIED:.0%} such cells"] = float((distance < COPIED).mean())
     index, semitones, distance = found["samples"]
     closest = int(distance.argmin())
     neighbour = references[index[closest]]

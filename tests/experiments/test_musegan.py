@@ -16,6 +16,7 @@ from experiments.summary import count_parameters
 from gdl_jax.core.learner import Learner
 from gdl_jax.core.parallel import UNOPTIMISED
 from gdl_jax.data.chorales import VOICES
+from gdl_jax.data.dataset import ArraySource
 from gdl_jax.models.musegan import Noise
 
 TINY = [
@@ -205,6 +206,17 @@ def test_variations_change_one_vector_each():
             if field == kind:
                 expected[:, VOICES.index(voice) if voice else slice(None)] = 1
             np.testing.assert_array_equal(array, expected)
+
+
+def test_memorised_pieces_are_counted(tmp_path):
+    train = np.random.default_rng(0).integers(40, 60, (6, 16, len(VOICES))).astype(np.int8)
+    drawn, real = train[:4].copy(), np.random.default_rng(1).integers(40, 60, (5, 16, len(VOICES)))
+    drawn[0, :6, 0] = 60  # 6 of 64 cells: still nearly the same; and 7 are not
+    drawn[1, :7, 0] = 60
+    as_rolls = (2 * jax.nn.one_hot(pitches[:, None], 84, axis=-2) - 1 for pitches in (drawn, real))
+    numbers = pieces.nearest(*as_rolls, ArraySource({"pitches": train}), tmp_path)
+    assert numbers["share of samples with fewer than 10% such cells"] == 3 / 4
+    assert numbers["share of test pieces with fewer than 10% such cells"] == 0
 
 
 def test_pieces_follow_one_another_after_a_bar_and_begin_with_one():
