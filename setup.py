@@ -10,7 +10,7 @@ setup(
     version="0.1.0",
     description="The generative models of Foster's Generative Deep Learning as one JAX and Flax research codebase",
     packages=find_packages(include=["gdl_jax*", "experiments*"]),
-    package_data={"experiments": ["results/*.json"]},
+    package_data={"experiments": ["results/*.json"], "gdl_jax.runs": ["report.css"]},
     python_requires=">=3.11,<3.14",
     install_requires=[
         "absl-py>=2.1",

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import asking, command, qa
-from experiments.restore import restore
+from experiments import qa
+from experiments.language import question_answering as asking
 from gdl_jax.core.errors import UserError
-from gdl_jax.data.passages import words_of
-from gdl_jax.data.text_files import decode, read
+from gdl_jax.data.text.passages import words_of
+from gdl_jax.data.text.text_files import decode, read
+from gdl_jax.runs import command
+from gdl_jax.runs.restore import restore
 
 
 def read_words(file: str | None) -> tuple[str, ...]:

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from experiments.coders import coder_parts, coders, encode_rows
-from experiments.experiment import Experiment, ImageConfig, load_data
-from experiments.run import main
+from experiments.autoencoding.encoding import coder_parts, coders, encode_rows
 from gdl_jax.core.prng import example_normal
 from gdl_jax.learners.autoencoder import autoencoder, make_reconstruction_loss
 from gdl_jax.learners.optimizers import make_optimizer
 from gdl_jax.models import autoencoder as networks
 from gdl_jax.plots import images, latent
+from gdl_jax.runs.experiment import Experiment, ImageConfig, load_data
+from gdl_jax.runs.main import main
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,9 @@ import jax
 import jax.numpy as jnp
 from absl import flags
 
-from experiments import command
-from experiments.peers import timing
+from experiments.bench.peers import timing
+from gdl_jax.runs import command
+from gdl_jax.runs.tables import as_table
 
 # As launch/environment.sh sets them on CPUs; for the peers as well, which gain from them too.
 MALLOC = {
@@ -92,7 +93,7 @@ class Case(NamedTuple):
     config: str
     batch_size: int
     steps: int
-    flags: tuple[str, ...] = ()  # more ones of `experiments.step_time`
+    flags: tuple[str, ...] = ()  # more ones of `experiments.bench.step_time`
 
 
 GATES = ("--recurrent_activation=sigmoid",)  # what those of the peers' LSTMs are; in the book, with an older Keras, not
@@ -129,7 +130,7 @@ def _time(module: str, *arguments: str, needs: tuple[str, ...] = ()) -> float | 
 
 def _ours(case: Case, windows: int, *more: str) -> float | str:
     return _time(
-        "experiments.step_time",
+        "experiments.bench.step_time",
         f"--experiment={case.experiment}",
         f"--config={case.config}",
         f"--batch_size={case.batch_size}",
@@ -146,12 +147,14 @@ def measure(case: Case, windows: int) -> dict[str, float | str]:
     arguments = (*shape, f"--windows={windows}")
 
     def keras(backend):
-        return _time("experiments.peers.keras_models", f"--backend={backend}", *arguments, needs=("keras", backend))
+        return _time(
+            "experiments.bench.peers.keras_models", f"--backend={backend}", *arguments, needs=("keras", backend)
+        )
 
     peers = {
         "gdl_jax": lambda: _ours(case, windows),
         **{f"Keras, {backend}": functools.partial(keras, backend) for backend in KERAS},
-        "PyTorch": lambda: _time("experiments.peers.torch_models", *arguments, needs=("torch",)),
+        "PyTorch": lambda: _time("experiments.bench.peers.torch_models", *arguments, needs=("torch",)),
     }
     times = {}
     for name, time_it in peers.items():
@@ -189,14 +192,6 @@ def row(case: Case, times: dict[str, float | str], peak: float) -> list[str]:
     share = "" if isinstance(ours, str) else f"{flops / (ours * 1e6) / peak:.0%}"
     keras = [times[f"Keras, {backend}"] for backend in KERAS]
     return [*map(_cell, times.values()), _ratio(ours, keras), _ratio(ours, [times["PyTorch"]]), share]
-
-
-def as_table(header: list[str], rows: list[list[str]]) -> str:
-    """Markdown, with columns that line up."""
-    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
-    rule = ["-" * width for width in widths]
-    lines = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in [header, rule, *rows]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def _main(values: flags.FlagValues) -> None:

@@ -14,18 +14,8 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from experiments.experiment import (
-    DTYPES,
-    Experiment,
-    ImageConfig,
-    Part,
-    image_batches,
-    image_spec,
-    load_data,
-)
-from experiments.run import main
 from gdl_jax.core.errors import UserError
-from gdl_jax.core.named import resolve
+from gdl_jax.core.lookup import resolve
 from gdl_jax.evaluation.classification import confusion_matrix
 from gdl_jax.learners.gradient import apply_eval
 from gdl_jax.learners.optimizers import make_optimizer
@@ -33,6 +23,8 @@ from gdl_jax.learners.supervised import attribute_classifier, classifier, make_c
 from gdl_jax.models import cnn, mlp
 from gdl_jax.nn.edges import edge_maps
 from gdl_jax.plots import classification, convolution, images
+from gdl_jax.runs.experiment import DTYPES, Experiment, ImageConfig, Part, image_batches, image_spec, load_data
+from gdl_jax.runs.main import main
 
 
 @dataclass(frozen=True, kw_only=True)

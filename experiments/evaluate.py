@@ -9,12 +9,12 @@ import sys
 
 from absl import flags
 
-from experiments import command, report
-from experiments.json_files import read_json, write_json
-from experiments.restore import restore
-from experiments.run import HELD_OUT, judged_by, measure, numbers, one_replica, shown, split_evaluator
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.parallel import make_devices
+from gdl_jax.runs import command, report
+from gdl_jax.runs.json_files import read_json, write_json
+from gdl_jax.runs.main import HELD_OUT, judged_by, measure, numbers, one_replica, shown, split_evaluator
+from gdl_jax.runs.restore import restore
 
 
 def _main(values: flags.FlagValues) -> None:

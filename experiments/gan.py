@@ -12,9 +12,9 @@ drawings, and a generator's of 1.377.
 
 from dataclasses import dataclass
 
-from experiments.adversarial import Config as AdversarialConfig
-from experiments.adversarial import experiment
-from experiments.run import main
+from experiments.adversarial.images import Config as AdversarialConfig
+from experiments.adversarial.images import experiment
+from gdl_jax.runs.main import main
 
 
 @dataclass(frozen=True, kw_only=True)

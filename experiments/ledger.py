@@ -17,11 +17,11 @@ from typing import Any
 
 from absl import flags
 
-from experiments import command
-from experiments.json_files import read_json, write_json
-from experiments.run import has_ended, read_flags
 from gdl_jax.core.errors import UserError
-from gdl_jax.core.logging import read_rows as read_metrics
+from gdl_jax.core.metrics_log import read_rows as read_metrics
+from gdl_jax.runs import command
+from gdl_jax.runs.json_files import read_json, write_json
+from gdl_jax.runs.main import has_ended, read_flags
 
 ROOT = Path(__file__).resolve().parent
 PAGE = ROOT / "results" / "README.md"

@@ -20,14 +20,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments import game, pieces
-from experiments.experiment import DTYPES, Experiment, Judge, Part
-from experiments.run import main
-from gdl_jax.data import chorales
+from experiments.adversarial import rules as game
+from experiments.music import four_voices as pieces
 from gdl_jax.data.dataset import ArraySource, DataSet, first_examples
+from gdl_jax.data.music import chorales
 from gdl_jax.evaluation import music
 from gdl_jax.learners.optimizers import KERAS_EPSILON
 from gdl_jax.models import musegan as networks
+from gdl_jax.runs.experiment import DTYPES, Experiment, Judge, Part
+from gdl_jax.runs.main import main
 
 JUDGED = 256  # samples whose musical numbers are compared with those of held-out pieces
 

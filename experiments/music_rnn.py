@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments import composing
-from experiments.experiment import Experiment
-from experiments.run import main
+from experiments.music import events as composing
 from gdl_jax.models import music_rnn as networks
+from gdl_jax.runs.experiment import Experiment
+from gdl_jax.runs.main import main
 
 EPOCH = 700  # steps of 32 windows, in the book's 22,376
 

@@ -16,16 +16,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.experiment import Experiment, ImageConfig, Part, image_spec, load_data
-from experiments.run import main
 from gdl_jax.core.errors import UserError
-from gdl_jax.data import avatars, palette, wrodl
 from gdl_jax.data.dataset import first_examples
+from gdl_jax.data.images import avatars, palette, wrodl
 from gdl_jax.learners.counting import counting
 from gdl_jax.models import naive_bayes
 from gdl_jax.plots.avatars import captioned
 from gdl_jax.plots.bars import probability_bars
 from gdl_jax.plots.images import image_grid, rows
+from gdl_jax.runs.experiment import Experiment, ImageConfig, Part, image_spec, load_data
+from gdl_jax.runs.main import main
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from experiments import composing
-from experiments.experiment import Experiment
-from experiments.run import main
-from gdl_jax.data.notes import START, TICKS, TRACK
+from experiments.music import events as composing
+from gdl_jax.data.music.notes import START, TICKS, TRACK
 from gdl_jax.models import phrase_rnn as networks
 from gdl_jax.models.events import Events
+from gdl_jax.runs.experiment import Experiment
+from gdl_jax.runs.main import main
 
 EPOCH = 700  # steps of 32
 TRACKS = ("phrase", "continuation")

@@ -5,7 +5,7 @@
     python -m experiments.qa --config=newsqa --data_dir=D --glove=glove.6B.100d.txt            the book's run
     python -m experiments.qa --config=squad --data_dir=D --attention               the decoder looks at the document
     python -m experiments.qa --config=squad --data_dir=D --attention --copy        and takes words from there
-    python -m experiments.qa_ablation --config=squad --data_dir=D                  the three beside each other
+    python -m experiments.studies.qa_ablation --config=squad --data_dir=D                  the three beside each other
     python -m experiments.ask --workdir=runs/qa-small --file=story.txt             a text of one's own
 
 "word_loss" is in nats a word of the questions. A decoder that has learnt nothing has ln V, 9.2 with the book's 9,984
@@ -20,16 +20,16 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments import asking
-from experiments.experiment import Experiment, Part, RunConfig
-from experiments.run import main
-from gdl_jax.data import questions
+from experiments.language import question_answering as asking
 from gdl_jax.data.dataset import ArraySource, first_examples
-from gdl_jax.data.vocabulary import Vocabulary
+from gdl_jax.data.text import questions
+from gdl_jax.data.text.vocabulary import Vocabulary
 from gdl_jax.learners.optimizers import make_optimizer
 from gdl_jax.learners.questions import INPUTS, question_answerer
 from gdl_jax.models import qa as networks
 from gdl_jax.plots.questions import answers_and_questions
+from gdl_jax.runs.experiment import Experiment, Part, RunConfig
+from gdl_jax.runs.main import main
 
 SHOWN = 3  # held-out passages
 NEWSQA_WORDS = 9984  # printed in the book's code

@@ -1,36 +1,31 @@
 """The experiments by name, for the tools that work on any of them."""
 
 import importlib
-from typing import Any
 
-from experiments.experiment import Experiment
 from gdl_jax.core.errors import UserError
+from gdl_jax.runs.experiment import Experiment
 
-NAMES = (
-    *("naive_bayes", "classifier", "autoencoder", "vae", "gan", "wgan", "wgan_gp"),
-    *("text_rnn", "qa", "music_rnn", "phrase_rnn", "musegan"),
-    *("world_vae", "world_memory", "world_controller"),
-)
+MODULES = {
+    **{
+        name: f"experiments.{name}"
+        for name in (
+            *("naive_bayes", "classifier", "autoencoder", "vae", "gan", "wgan", "wgan_gp"),
+            *("text_rnn", "qa", "music_rnn", "phrase_rnn", "musegan"),
+        )
+    },
+    "world_vae": "experiments.worlds.vae",
+    "world_memory": "experiments.worlds.mdn_rnn",
+    "world_controller": "experiments.worlds.controller",
+}
+NAMES = tuple(MODULES)
 
 
 def find(name: str) -> Experiment:
-    """The experiment `experiments/NAME.py`.
+    """Returns the experiment of that name.
 
     Raises:
-      UserError: there is none of that name.
+      UserError: there is none.
     """
-    if name not in NAMES:
+    if name not in MODULES:
         raise UserError(f"--experiment={name}: unknown; choose one of {', '.join(NAMES)}")
-    return importlib.import_module(f"experiments.{name}").EXPERIMENT
-
-
-def preset(experiment: Experiment, name: str | None) -> Any:
-    """The config that `name` names; the experiment's first where it is None.
-
-    Raises:
-      UserError: there is none of that name.
-    """
-    name = name or next(iter(experiment.presets))
-    if name not in experiment.presets:
-        raise UserError(f"--config={name}: unknown; {experiment.name} has {', '.join(experiment.presets)}")
-    return experiment.presets[name]
+    return importlib.import_module(MODULES[name]).EXPERIMENT

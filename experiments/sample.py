@@ -15,10 +15,10 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from experiments import command
-from experiments.experiment import Experiment, SampleRequest
-from experiments.restore import restore
 from gdl_jax.core.errors import UserError
+from gdl_jax.runs import command
+from gdl_jax.runs.experiment import Experiment, SampleRequest
+from gdl_jax.runs.restore import restore
 
 LARGEST = 2**31 - 1
 OPTIONS = ("images", "edit", "morph", "prompt", "temperature", "top_k", "top_p")  # that not every experiment takes

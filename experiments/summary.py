@@ -8,163 +8,19 @@ them; these are what is not trainable.
 """
 
 import dataclasses
-import math
 import sys
-from collections.abc import Mapping
-from typing import Any, NamedTuple
 
-import jax
-import numpy as np
 from absl import flags
-from flax import linen as nn
 
-from experiments import command, registry
-from experiments.experiment import Experiment, Part
-from gdl_jax.core.cost import count_multiplications
-from gdl_jax.core.errors import UserError
-from gdl_jax.core.parallel import make_devices
-from gdl_jax.data.dataset import DataSet
-
-
-class Count(NamedTuple):
-    """Numbers of values: all, and those that training changes by gradient."""
-
-    total: int
-    trainable: int
-
-
-def _size(tree: Any) -> int:
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
-
-
-def _variables(part: Part) -> Mapping[str, Any]:
-    key = jax.random.key(0)
-    return jax.eval_shape(
-        lambda *inputs: part.module.init({"params": key, "dropout": key}, *inputs, False), *part.inputs
-    )
-
-
-def count_part(part: Part) -> Count:
-    """Counts of one network, from shapes alone."""
-    variables = _variables(part)
-    return Count(_size(variables), _size(variables.get("params", {})))
-
-
-def count_parameters(parts: Mapping[str, Part]) -> Count:
-    """Counts of all networks together."""
-    counts = [count_part(part) for part in parts.values()]
-    return Count(sum(count.total for count in counts), sum(count.trainable for count in counts))
-
-
-def layer_rows(part: Part) -> list[tuple[str, str, str, int]]:
-    """(path, layer, output shape, count) of each layer, in the order in which they run."""
-    rows = []
-    sizes = {}
-    for collection in _variables(part).values():
-        for path, leaf in jax.tree_util.tree_leaves_with_path(collection):
-            owner = "/".join(str(entry.key) for entry in path[:-1])
-            sizes[owner] = sizes.get(owner, 0) + math.prod(leaf.shape)
-
-    def record(next_call, args, kwargs, context):
-        out = next_call(*args, **kwargs)
-        path = "/".join(context.module.path)
-        if context.method_name == "__call__" and path:
-            shapes = ", ".join(str(("B", *leaf.shape[1:])).replace("'", "") for leaf in jax.tree.leaves(out))
-            rows.append((path, type(context.module).__name__, shapes, sizes.get(path, 0)))
-        return out
-
-    def run(*inputs):
-        key = jax.random.key(0)
-        with nn.intercept_methods(record):
-            return part.module.init({"params": key, "dropout": key}, *inputs, False)
-
-    jax.eval_shape(run, *part.inputs)
-    return rows
-
-
-def table(name: str, part: Part) -> str:
-    """One part's layers and counts, as text."""
-    rows = [(path, layer, shape, f"{count:,}") for path, layer, shape, count in layer_rows(part)]
-    header = ("layer", "type", "output", "parameters")
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(4)]
-
-    def line(row):
-        return "  ".join(
-            [*(cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)), row[3].rjust(widths[3])]
-        )
-
-    count = count_part(part)
-    rule = "-" * (sum(widths) + 6)
-    lines = [name, rule, line(header), rule, *map(line, rows), rule]
-    lines.append(f"{name}: {count.total:,} parameters, {count.trainable:,} trainable")
-    return "\n".join(lines) + "\n"
-
-
-def summary(experiment: Experiment, config: Any) -> str:
-    """The tables of all parts and the totals; the last line is `total parameters: N`."""
-    parts = experiment.parts(config, blank_data(experiment, config))
-    count = count_parameters(parts)
-    text = "\n".join(table(name, part) for name, part in parts.items())
-    return f"{text}\ntrainable parameters: {count.trainable}\ntotal parameters: {count.total}\n"
-
-
-def _asks_for_classes(config: Any, known: tuple[str, ...]) -> bool:
-    """Whether the config needs classes, or one of a name, that are not among the known ones."""
-    if only_class := getattr(config, "only_class", ""):
-        return only_class not in known
-    return not known and (getattr(config, "conditional", False) or getattr(config, "target", "") == "label")
-
-
-def blank_data(experiment: Experiment, config: Any) -> DataSet:
-    """A data set of one blank row with the shapes of the config's own; that itself where these can't be known.
-
-    Raises:
-      UserError: the set itself is needed, and can't be loaded or hasn't the classes that the config asks for.
-    """
-    stand_in = experiment.blank(config)
-    if stand_in is None:
-        return experiment.load(config)
-    if not _asks_for_classes(config, stand_in.classes):
-        return stand_in
-    try:
-        return experiment.load(config)
-    except UserError as error:
-        raise UserError(f"{error} (only the data say which classes there are)") from error
-
-
-def trace_step(experiment: Experiment, config: Any) -> tuple[jax.stages.Traced, Mapping[str, Any], Any]:
-    """One update on one device, ready to be lowered, with the shapes of its batch and of its state."""
-    data = blank_data(experiment, config)
-    learner = experiment.build(config, data, None)
-    row = data.train.take(np.zeros(1, int))
-    rows = {
-        name: jax.ShapeDtypeStruct((config.batch_size * learner.batches, *array.shape[1:]), array.dtype)
-        for name, array in row.items()
-    }
-    batch = jax.eval_shape(data.transform, rows)
-    key = jax.random.key(0)
-    state = jax.eval_shape(learner.init, key, batch)
-    return jax.jit(learner.step, donate_argnums=0).trace(state, batch, key), batch, state
-
-
-def dry_run(experiment: Experiment, config: Any) -> str:
-    """What a run would be and cost: the tables, one update's arithmetic, and the memory that the compiler plans."""
-    make_devices(config.parallel)  # refuses an unknown kind
-    traced, batch, state = trace_step(experiment, config)
-    cost, memory = count_multiplications(traced.jaxpr.jaxpr), traced.lower().compile().memory_analysis()
-    lines = [summary(experiment, config).rstrip(), ""]
-    lines += [f"batch {name}: {leaf.dtype}{list(leaf.shape)}" for name, leaf in batch.items()]
-    flops = f"{'' if cost.exact else 'at least '}{2 * cost.multiplications:.4g}"
-    lines.append(f"FLOPs a step: {flops} (of matrix products and convolutions; all devices, one replica)")
-    lines.append(f"state: {sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) / 2**20:.1f} MiB")
-    if memory is not None:
-        lines.append(f"temporary memory: {memory.temp_size_in_bytes / 2**20:.1f} MiB")
-    return "\n".join(lines) + "\n"
+from experiments import registry
+from gdl_jax.runs import command
+from gdl_jax.runs.experiment import preset
+from gdl_jax.runs.summary import summary
 
 
 def _main(values: flags.FlagValues) -> None:
     experiment = registry.find(values.experiment)
-    config = dataclasses.replace(registry.preset(experiment, values.config), data_dir=values.data_dir)
+    config = dataclasses.replace(preset(experiment, values.config), data_dir=values.data_dir)
     sys.stdout.write(summary(experiment, config))
 
 

@@ -22,14 +22,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.experiment import DTYPES, Experiment, Part, RunConfig
-from experiments.run import main
 from gdl_jax.core.errors import UserError
-from gdl_jax.data import text
 from gdl_jax.data.dataset import ArraySource, digest_of, first_examples, first_rows
-from gdl_jax.data.text import SEPARATOR, UNKNOWN, TextData
-from gdl_jax.data.vocabulary import Vocabulary
-from gdl_jax.data.windows import Windows
+from gdl_jax.data.text import tokens as text
+from gdl_jax.data.text.tokens import SEPARATOR, UNKNOWN, TextData
+from gdl_jax.data.text.vocabulary import Vocabulary
+from gdl_jax.data.text.windows import Windows
 from gdl_jax.evaluation.text import unigram_entropy
 from gdl_jax.learners.language import language_model
 from gdl_jax.learners.optimizers import make_optimizer
@@ -37,6 +35,8 @@ from gdl_jax.losses.sequences import token_cross_entropy
 from gdl_jax.models import text_rnn as networks
 from gdl_jax.models.text_rnn import Boldness
 from gdl_jax.plots.text import next_tokens, passages
+from gdl_jax.runs.experiment import DTYPES, Experiment, Part, RunConfig
+from gdl_jax.runs.main import main
 
 AESOP_WORDS = 4169  # printed in the book's code, the unknown one included
 EPOCH = 1260  # steps of 32 windows, in the four fifths of the fables that are learnt from

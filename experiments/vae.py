@@ -21,13 +21,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments.attribute_edits import check_edits
-from experiments.coders import Coders, coder_parts, coders, encode_rows
-from experiments.experiment import Experiment, ImageConfig, image_spec, load_data
-from experiments.run import main
+from experiments.autoencoding.attribute_edits import check_edits
+from experiments.autoencoding.encoding import Coders, coder_parts, coders, encode_rows
 from gdl_jax.core.errors import UserError
-from gdl_jax.data.folder import list_images
-from gdl_jax.data.images import read_image
+from gdl_jax.data.images.folder import list_images
+from gdl_jax.data.images.pixels import read_image
 from gdl_jax.evaluation.attributes import attribute_vector
 from gdl_jax.evaluation.latents import latent_statistics
 from gdl_jax.evaluation.likelihood import (
@@ -40,6 +38,8 @@ from gdl_jax.learners.optimizers import make_optimizer
 from gdl_jax.learners.variational import reparameterise, vae
 from gdl_jax.models import autoencoder as networks
 from gdl_jax.plots import images, latent
+from gdl_jax.runs.experiment import Experiment, ImageConfig, image_spec, load_data
+from gdl_jax.runs.main import main
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,9 @@ to be seen beside the start: N(0, 0.02^2) clipped at 0.01 has 62 % of its weight
 
 from dataclasses import dataclass
 
-from experiments.adversarial import Config as AdversarialConfig
-from experiments.adversarial import experiment
-from experiments.run import main
+from experiments.adversarial.images import Config as AdversarialConfig
+from experiments.adversarial.images import experiment
+from gdl_jax.runs.main import main
 
 
 @dataclass(frozen=True, kw_only=True)

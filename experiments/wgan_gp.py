@@ -10,9 +10,9 @@ after 3,000 iterations, in balance with losses that lie 18 apart.
 
 from dataclasses import dataclass
 
-from experiments.adversarial import Config as AdversarialConfig
-from experiments.adversarial import experiment
-from experiments.run import main
+from experiments.adversarial.images import Config as AdversarialConfig
+from experiments.adversarial.images import experiment
+from gdl_jax.runs.main import main
 
 
 @dataclass(frozen=True, kw_only=True)

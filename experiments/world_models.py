@@ -15,7 +15,7 @@ With --config=book --dream the dreams are the book's: 1,000 steps at temperature
 likely than none. Of small worlds, such dreams taught nobody to drive; those of --config=small do.
 
 The same command again goes on where it was stopped. Whatever comes after `--` goes to the stage: its flags are those of
-`experiments.world_rollouts`, `world_vae`, `world_encode`, `world_memory`, `world_controller` and `world_evaluate`.
+`experiments.worlds.rollouts`, `world_vae`, `world_encode`, `world_memory`, `world_controller` and `world_evaluate`.
 """
 
 import json
@@ -26,12 +26,18 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import command, world_controller, world_encode, world_evaluate, world_memory, world_rollouts, world_vae
-from experiments.run import has_ended
-from experiments.run import main as run_experiment
-from experiments.world_agent import load_vision
+from experiments.worlds import controller as world_controller
+from experiments.worlds import encode as world_encode
+from experiments.worlds import evaluate as world_evaluate
+from experiments.worlds import mdn_rnn as world_memory
+from experiments.worlds import rollouts as world_rollouts
+from experiments.worlds import vae as world_vae
+from experiments.worlds.agent import load_vision
 from gdl_jax.core.errors import UserError
-from gdl_jax.data.latents import LatentData
+from gdl_jax.data.worlds.latents import LatentData
+from gdl_jax.runs import command
+from gdl_jax.runs.main import has_ended
+from gdl_jax.runs.main import main as run_experiment
 
 CONFIGS = ("small", "book", "paper")
 STAGES = ("rollouts", "vae", "encode", "memory", "controller", "evaluate")

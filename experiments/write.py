@@ -16,13 +16,13 @@ import jax
 import jax.numpy as jnp
 from absl import flags
 
-from experiments import command
-from experiments.restore import restore
 from experiments.sample import LARGEST, check_boldness, define_boldness
 from experiments.text_rnn import context_of, likeliest, next_probabilities, read_prompt
-from gdl_jax.data.text import SEPARATOR, join, tokenise
+from gdl_jax.data.text.tokens import SEPARATOR, join, tokenise
 from gdl_jax.models.text_rnn import Boldness
 from gdl_jax.nn.sampling import sample_logits
+from gdl_jax.runs import command
+from gdl_jax.runs.restore import restore
 
 UNDO, QUIT = ":undo", ":quit"
 NAMES = {SEPARATOR: "(the end)", " ": "(space)"}  # of tokens that can't be read

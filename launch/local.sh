@@ -10,7 +10,7 @@
 set -euo pipefail
 
 experiments="$(cd "$(dirname "${BASH_SOURCE[0]}")/../experiments" && pwd)"
-names="$(cd "$experiments" && grep -l '^if __name__ == "__main__":' -- *.py | sed 's/\.py$//' | tr '\n' ' ')"
+names="$(cd "$experiments" && grep -l "^if __name__ == \"__main__\":" -- *.py */*.py | sed "s/\.py$//; s|/|.|" | tr "\n" " ")"
 name="${1:-}"
 if [[ -z "$name" || " $names" != *" $name "* ]]; then
   printf 'error: no experiment %s; usage: launch/local.sh NAME [flags], where NAME is one of: %s\n' \

@@ -17,11 +17,11 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from gdl_jax.core import early_stopping
-from gdl_jax.core import feed as feeds
+from gdl_jax.core import input_pipeline as feeds
 from gdl_jax.core.checkpoint import Checkpoints
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.learner import Learner, State
-from gdl_jax.core.logging import MetricsLog, NoMetricsLog
+from gdl_jax.core.metrics_log import MetricsLog, NoMetricsLog
 from gdl_jax.core.parallel import Devices
 from gdl_jax.core.programs import compile_train, initial_state
 from gdl_jax.core.progress import Progress

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gdl_jax.core import feed as feeds
+from gdl_jax.core import input_pipeline as feeds
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.learner import Learner, State
 from gdl_jax.core.parallel import Devices, replicas

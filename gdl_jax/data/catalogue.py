@@ -18,19 +18,22 @@ DATASETS = {
     "quickdraw:NAME": "drawings of Quick, Draw!, quickdraw/NAME.npy or camel/NAME.npz in --data_dir",
     "folder:PATH": "a folder of images; subfolders are classes",
     "npz:PATH": "arrays x_train, x_test (y_train, y_test), or images (labels)",
-    "rollouts:PATH": "frames that `experiments.world_rollouts` collected",
-    "latents:PATH": "codes that `experiments.world_encode` made of them",
+    "rollouts:PATH": "frames that `experiments.worlds.rollouts` collected",
+    "latents:PATH": "codes that `experiments.worlds.encode` made of them",
     "tfds:NAME": "a prepared set of TensorFlow Datasets",
 }
 READ_FROM_PATH = ("folder", "latents", "npz", "quickdraw", "rollouts", "tfds")  # what stands before a colon
 AVATAR_SIZE = 128
+ROOMS = {"latents": "worlds", "rollouts": "worlds"}  # of readers that are not in gdl_jax/data/images
 
 
 def _load_whole(name: str, data_dir: str | None, image_size: int | None, avatars: int, seed: int) -> DataSet:
     kind, colon, rest = name.partition(":")
     if not (rest and kind in READ_FROM_PATH if colon else name in DATASETS):
         raise UserError(f"--dataset={name}: unknown; choose one of {', '.join(DATASETS)}")
-    load_kind = import_module(f"gdl_jax.data.{kind}").load  # only now: some readers are slow to import
+    load_kind = import_module(
+        f"gdl_jax.data.{ROOMS.get(kind, 'images')}.{kind}"
+    ).load  # only now: some readers are slow to import
     if kind == "digits":
         return load_kind(image_size)
     if kind == "avatars":

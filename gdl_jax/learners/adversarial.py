@@ -31,7 +31,7 @@ from jax import lax
 
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.learner import Batch, Learner
-from gdl_jax.core.named import check_function, resolve
+from gdl_jax.core.lookup import check_function, resolve
 from gdl_jax.core.prng import example_keys
 from gdl_jax.learners.gradient import TrainState, apply_eval, apply_train, init_variables, update
 from gdl_jax.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss, example_norm, gradient_penalty, interpolate

@@ -8,7 +8,7 @@ import optax
 from flax import linen as nn
 
 from gdl_jax.core.learner import Learner
-from gdl_jax.core.named import resolve_function
+from gdl_jax.core.lookup import resolve_function
 from gdl_jax.core.prng import example_normal
 from gdl_jax.learners.gradient import TrainState, apply_eval, apply_train, init_variables, update
 from gdl_jax.losses.reconstruction import RECONSTRUCTION_LOSSES

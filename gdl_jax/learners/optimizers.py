@@ -6,7 +6,7 @@ from functools import partial
 import optax
 
 from gdl_jax.core.errors import UserError, first_line
-from gdl_jax.core.named import resolve
+from gdl_jax.core.lookup import resolve
 
 KERAS_EPSILON = 1e-7  # optax has 1e-8; it adds it after correcting the bias, Keras before: negligible
 

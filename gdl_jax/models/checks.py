@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.core.named import resolve_function
+from gdl_jax.core.lookup import resolve_function
 from gdl_jax.nn.layers import ACTIVATIONS
 
 

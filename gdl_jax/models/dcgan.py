@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.core.named import resolve
+from gdl_jax.core.lookup import resolve
 from gdl_jax.models.checks import activation, convolutions, dropout_rate
 from gdl_jax.nn.layers import ACTIVATIONS, BatchNorm, Conv, ConvTranspose, Dense, Dropout, UpsampleConv
 

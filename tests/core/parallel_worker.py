@@ -17,12 +17,12 @@ from experiments import registry
 from gdl_jax.core import loop
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.core.programs import make_evaluate
-from gdl_jax.data import chorales
 from gdl_jax.data.dataset import ArraySource, DataSet
-from gdl_jax.data.images import to_float
-from gdl_jax.data.text import SEPARATOR, TextData
-from gdl_jax.data.vocabulary import Vocabulary
-from gdl_jax.data.windows import Windows
+from gdl_jax.data.images.pixels import to_float
+from gdl_jax.data.music import chorales
+from gdl_jax.data.text.tokens import SEPARATOR, TextData
+from gdl_jax.data.text.vocabulary import Vocabulary
+from gdl_jax.data.text.windows import Windows
 
 # A bias before batch normalisation has no gradient but rounding noise, which Adam would blow up to full steps: SGD.
 SHRUNK = {

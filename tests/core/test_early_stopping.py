@@ -10,7 +10,7 @@ import pytest
 from gdl_jax.core import early_stopping, loop
 from gdl_jax.core.checkpoint import Checkpoints
 from gdl_jax.core.errors import UserError
-from gdl_jax.core.logging import read_rows
+from gdl_jax.core.metrics_log import read_rows
 from gdl_jax.core.parallel import make_devices
 from tests.core import toy
 

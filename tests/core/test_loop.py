@@ -6,7 +6,7 @@ import pytest
 
 from gdl_jax.core import loop
 from gdl_jax.core.errors import UserError
-from gdl_jax.core.logging import read_rows
+from gdl_jax.core.metrics_log import read_rows
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.core.programs import make_evaluate
 from tests.core import toy

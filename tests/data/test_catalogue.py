@@ -101,9 +101,9 @@ def test_joined_splits_are_read_when_they_are_asked_for(numbered):
 
 
 def test_avatars_get_count_size_and_seed(monkeypatch):
-    module = types.ModuleType("gdl_jax.data.avatars")
+    module = types.ModuleType("gdl_jax.data.images.avatars")
     module.load = lambda count, image_size, seed: (count, image_size, seed)
-    monkeypatch.setitem(sys.modules, "gdl_jax.data.avatars", module)
+    monkeypatch.setitem(sys.modules, "gdl_jax.data.images.avatars", module)
     assert catalogue._load_whole("avatars", None, 32, 50, 4) == (50, 32, 4)
     assert catalogue._load_whole("avatars", None, None, 50, 4) == (50, catalogue.AVATAR_SIZE, 4)
 

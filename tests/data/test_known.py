@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.data import catalogue, celeba, cifar10
+from gdl_jax.data import catalogue
+from gdl_jax.data.images import celeba, cifar10
 
 RNG = np.random.default_rng(0)
 

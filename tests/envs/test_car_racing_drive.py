@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.car_racing_fidelity import (
+from experiments.studies.car_racing_fidelity import (
     OPEN_LOOP,
     action_sequences,
     compare_drive,
@@ -19,7 +19,7 @@ from gdl_jax.envs.car_racing.simulation import EnvParams, reset, step
 from gdl_jax.envs.car_racing.track import MAX_TILES
 
 pytest.importorskip("Box2D", reason="needs gymnasium[box2d]")
-games = pytest.importorskip("experiments.peers.gymnasium_racing")
+games = pytest.importorskip("experiments.bench.peers.gymnasium_racing")
 SEQUENCES = action_sequences(200)
 STEP = jax.jit(step)
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.car_racing_fidelity import compare_tracks, load_track, make_points
+from experiments.studies.car_racing_fidelity import compare_tracks, load_track, make_points
 from gdl_jax.envs.car_racing.tile_index import REACH, tiles_near
 from gdl_jax.envs.car_racing.track import (
     HALF_WIDTH,
@@ -16,7 +16,7 @@ from gdl_jax.envs.car_racing.track import (
 from tests.envs.checkpoints import drawn
 
 pytest.importorskip("Box2D", reason="needs gymnasium[box2d]")
-games = pytest.importorskip("experiments.peers.gymnasium_racing")
+games = pytest.importorskip("experiments.bench.peers.gymnasium_racing")
 NUM = 256
 
 

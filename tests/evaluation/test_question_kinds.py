@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gdl_jax.data import questions
+from gdl_jax.data.text import questions
 from gdl_jax.evaluation.question_kinds import FITTING, answer_kind, kind_agreement, question_kind
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gdl_jax.data import text
-from gdl_jax.data.passages import words_of
+from gdl_jax.data.text import tokens as text
+from gdl_jax.data.text.passages import words_of
 from gdl_jax.evaluation.text import (
     answer_scores,
     best_threshold,

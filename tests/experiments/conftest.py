@@ -2,9 +2,9 @@
 
 import pytest
 
-from experiments import world_controller
-from experiments.run import main
-from tests.experiments import worlds
+from experiments.worlds import controller as world_controller
+from gdl_jax.runs.main import main
+from tests.experiments import small_worlds as worlds
 
 
 @pytest.fixture(scope="session")

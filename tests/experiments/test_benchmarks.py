@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import benchmarks, registry, step_time
-from experiments.peers import timing
-from experiments.summary import blank_data, trace_step
-from gdl_jax.core.cost import count_multiplications
+from experiments import benchmarks, registry
+from experiments.bench import step_time
+from experiments.bench.peers import timing
+from gdl_jax.core.flops import count_multiplications
 from gdl_jax.core.learner import Learner
+from gdl_jax.runs.summary import blank_data, trace_step
 
 CASE = benchmarks.CASES["cnn-32"]
 
@@ -60,7 +61,7 @@ def test_without_peers_there_are_no_ratios():
 
 def test_a_step_of_ours_is_timed_in_the_real_loop():
     flags = ["--experiment=classifier", "--config=mlp", "--batch_size=8", "--steps=5", "--windows=1"]
-    done = subprocess.run([sys.executable, "-m", "experiments.step_time", *flags], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "experiments.bench.step_time", *flags], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["ms_per_step"] > 0
 
@@ -69,7 +70,7 @@ def test_gates_are_those_of_the_peers(monkeypatch):
     timed = []
 
     def time_in_process(module, *flags, needs=()):
-        if module == "experiments.step_time":
+        if module == "experiments.bench.step_time":
             step_time.main([module, *flags])
         return 1.0
 

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from experiments import evaluate, registry, sample, summary
-from experiments.run import main
-from gdl_jax.core import flags as config_flags
-from tests.experiments import worlds
+from gdl_jax.core import config_flags
+from gdl_jax.runs.main import main
+from tests.experiments import small_worlds as worlds
 
 SHRUNK = {"steps": 4, "log_every": 2, "eval_every": 4, "checkpoint_every": 2}
 SMALL = {  # hyperparameters that make a first preset quick, where it has them

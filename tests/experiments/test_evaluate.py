@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from experiments import classifier, evaluate, gan
-from experiments.run import main
-from gdl_jax.core.logging import read_rows
+from gdl_jax.core.metrics_log import read_rows
+from gdl_jax.runs.main import main
 
 TINY = [
     "--steps=2",

@@ -9,15 +9,17 @@ import mido
 import numpy as np
 import pytest
 
-from experiments import listening, musegan, pieces, sample
-from experiments.experiment import Run
-from experiments.run import main
-from experiments.summary import count_parameters
+from experiments import musegan, sample
+from experiments.music import four_voices as pieces
+from experiments.music import render as listening
 from gdl_jax.core.learner import Learner
 from gdl_jax.core.parallel import UNOPTIMISED
-from gdl_jax.data.chorales import VOICES
 from gdl_jax.data.dataset import ArraySource
+from gdl_jax.data.music.chorales import VOICES
 from gdl_jax.models.musegan import Noise
+from gdl_jax.runs.experiment import Run
+from gdl_jax.runs.main import main
+from gdl_jax.runs.summary import count_parameters
 
 TINY = [
     "--steps=2",

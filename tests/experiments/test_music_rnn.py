@@ -10,15 +10,16 @@ import mido
 import numpy as np
 import pytest
 
-from experiments import composing, music_rnn, phrase_rnn, sample
-from experiments.run import main
-from experiments.summary import count_parameters
-from gdl_jax.data import midi
+from experiments import music_rnn, phrase_rnn, sample
+from experiments.music import events as composing
 from gdl_jax.data.dataset import ArraySource
-from gdl_jax.data.music import Music
-from gdl_jax.data.notes import TICKS, as_notes
-from gdl_jax.data.windows import Windows
+from gdl_jax.data.music import midi
+from gdl_jax.data.music.events import Music
+from gdl_jax.data.music.notes import TICKS, as_notes
+from gdl_jax.data.text.windows import Windows
 from gdl_jax.models.events import Events, Passage
+from gdl_jax.runs.main import main
+from gdl_jax.runs.summary import count_parameters
 
 EXPERIMENTS = {"music_rnn": music_rnn.EXPERIMENT, "phrase_rnn": phrase_rnn.EXPERIMENT}
 TINY = ["--steps=2", "--log_every=1", "--eval_every=1", "--batch_size=8", "--embedding_size=4", "--hidden_units=8"]

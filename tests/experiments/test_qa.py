@@ -11,13 +11,14 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import ask, asking, qa, sample
-from experiments.restore import restore
-from experiments.run import check_resume, main
-from experiments.summary import count_parameters
+from experiments import ask, qa, sample
+from experiments.language import question_answering as asking
 from gdl_jax.core.errors import UserError
-from gdl_jax.data import questions
+from gdl_jax.data.text import questions
 from gdl_jax.evaluation.text import answer_scores
+from gdl_jax.runs.main import check_resume, main
+from gdl_jax.runs.restore import restore
+from gdl_jax.runs.summary import count_parameters
 
 TINY = [
     *("--steps=2", "--log_every=1", "--eval_every=2", "--batch_size=8", "--glove=", "--embedding_size=4"),

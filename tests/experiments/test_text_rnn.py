@@ -9,16 +9,16 @@ import pytest
 from scipy import special
 
 from experiments import sample, text_rnn
-from experiments.experiment import Run
-from experiments.restore import restore
-from experiments.run import main
-from experiments.summary import blank_data, count_parameters
 from gdl_jax.core.errors import UserError
-from gdl_jax.core.logging import read_rows
+from gdl_jax.core.metrics_log import read_rows
 from gdl_jax.data.dataset import ArraySource
-from gdl_jax.data.text import SEPARATOR
-from gdl_jax.data.windows import Windows
+from gdl_jax.data.text.tokens import SEPARATOR
+from gdl_jax.data.text.windows import Windows
 from gdl_jax.models.text_rnn import TextRNN
+from gdl_jax.runs.experiment import Run
+from gdl_jax.runs.main import main
+from gdl_jax.runs.restore import restore
+from gdl_jax.runs.summary import blank_data, count_parameters
 
 TINY = [
     *("--embedding_size=4", "--hidden_units=8", "--sequence_length=6", "--batch_size=8", "--dropout_rate=0"),

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from experiments import classifier, sample
-from experiments.run import main
 from experiments.vae import EXPERIMENT
-from gdl_jax.data import avatars
+from gdl_jax.data.images import avatars
+from gdl_jax.runs.main import main
 
 FLAGS = [
     "--config=faces",

@@ -9,22 +9,18 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import (
-    evaluate,
-    sample,
-    world_controller,
-    world_encode,
-    world_memory,
-    world_models,
-    world_rollouts,
-    world_vae,
-)
-from experiments.restore import restore
-from experiments.run import has_ended, main
-from experiments.world_agent import load_memory
+from experiments import evaluate, sample, world_models
+from experiments.worlds import controller as world_controller
+from experiments.worlds import encode as world_encode
+from experiments.worlds import mdn_rnn as world_memory
+from experiments.worlds import rollouts as world_rollouts
+from experiments.worlds import vae as world_vae
+from experiments.worlds.agent import load_memory
 from gdl_jax.data.shards import has_shard, read_shard
+from gdl_jax.runs.main import has_ended, main
+from gdl_jax.runs.restore import restore
 from tests.core.parallel_worker import environment
-from tests.experiments import worlds
+from tests.experiments import small_worlds as worlds
 
 
 def refused(capsys, call):
@@ -272,7 +268,7 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(world, tmp_path
 SEARCH = """
 import sys
 from experiments import world_controller
-from experiments.run import main
+from gdl_jax.runs.main import main
 root, parallels, *flags = sys.argv[1:]
 for parallel in parallels.split(","):
     more = [f"--workdir={root}/{parallel}", f"--parallel={parallel}"]

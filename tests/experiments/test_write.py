@@ -8,11 +8,12 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import ask, text_rnn, world_evaluate, write
-from experiments.experiment import Run
-from experiments.restore import Restored
-from gdl_jax.data.text import SEPARATOR
+from experiments import ask, text_rnn, write
+from experiments.worlds import evaluate as world_evaluate
+from gdl_jax.data.text.tokens import SEPARATOR
 from gdl_jax.models.text_rnn import Boldness
+from gdl_jax.runs.experiment import Run
+from gdl_jax.runs.restore import Restored
 
 TEXT = "\n\n\n\n\n\n".join("a b c d e f g h i j k l m n o p q r s t u v w x y z " * 2 for _ in range(12))
 

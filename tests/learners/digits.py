@@ -5,7 +5,7 @@ import functools
 import jax
 import numpy as np
 
-from gdl_jax.data.digits import load
+from gdl_jax.data.images.digits import load
 from gdl_jax.models import autoencoder as networks
 
 BATCH = 32

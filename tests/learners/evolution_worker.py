@@ -17,7 +17,7 @@ from gdl_jax.core.parallel import make_devices
 from gdl_jax.core.programs import make_evaluate
 from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.learners.evolution import evolution
-from gdl_jax.learners.strategies import make_strategy
+from gdl_jax.learners.evolution_strategies import make_strategy
 
 TARGET = {"bias": jnp.array([0.3, -0.2, 0.1]), "kernel": jnp.linspace(-1, 1, 6).reshape(2, 3)}
 

@@ -8,7 +8,7 @@ import pytest
 from gdl_jax.core import loop
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.core.programs import make_evaluate
-from gdl_jax.data import wrodl
+from gdl_jax.data.images import wrodl
 from gdl_jax.learners.counting import counting
 from gdl_jax.models.naive_bayes import Config, make_model
 

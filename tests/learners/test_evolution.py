@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.prng import example_keys
 from gdl_jax.learners.evolution import evolution, mean_parameters
-from gdl_jax.learners.strategies import STRATEGIES, Strategy, make_strategy
+from gdl_jax.learners.evolution_strategies import STRATEGIES, Strategy, make_strategy
 from tests.core.parallel_worker import environment
 
 TARGET = {"bias": jnp.array([0.5, -0.5]), "kernel": jnp.array([[1.0, -1.0, 0.0], [0.5, 0.2, -0.7]])}

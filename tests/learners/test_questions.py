@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
-from gdl_jax.data import questions
-from gdl_jax.data.questions import features
+from gdl_jax.data.text import questions
+from gdl_jax.data.text.questions import features
 from gdl_jax.evaluation.text import unigram_entropy
 from gdl_jax.learners.optimizers import make_optimizer
 from gdl_jax.learners.questions import INPUTS, question_answerer

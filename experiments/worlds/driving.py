@@ -1,0 +1,240 @@
+"""World models' agents in the racing game and in dreams: many controllers at once, in one compiled program."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from experiments.worlds.game import FRAMES, make_worlds
+from gdl_jax.envs.car_racing.car import FPS, Car
+from gdl_jax.envs.car_racing.picture import draw_view
+from gdl_jax.envs.car_racing.scene import Scene, choose
+from gdl_jax.envs.car_racing.simulation import Dynamic, reset, step
+from gdl_jax.envs.car_racing.track import Track
+from gdl_jax.envs.dream.dynamics import Dream
+from gdl_jax.envs.dream.dynamics import EnvParams as DreamParams
+from gdl_jax.envs.rollouts import Policy
+from gdl_jax.models.agent import Agent, Knowledge, act, empty_mind, told
+from gdl_jax.models.controller import controller_actions, driving_controls
+
+
+class Drive(NamedTuple):
+    """How episodes went, each (P, E) for P controllers on E tracks.
+
+    Attributes:
+      returns: sums of rewards.
+      lengths: steps until the end.
+      rewarded: steps with a positive reward, which is what a dream counts.
+      tiles: share of the track's tiles that were visited.
+    """
+
+    returns: jax.Array
+    lengths: jax.Array
+    rewarded: jax.Array
+    tiles: jax.Array
+
+
+def control(agent: Agent, controllers: Any, episodes: int) -> Callable:
+    """The choice of P controllers with E agents each, in rows of P E: see `models.agent.Choice`."""
+
+    def one(parameters, *known):
+        return agent.controller.apply({"params": parameters}, *known)
+
+    def choice(*known):
+        grouped = [array.reshape(-1, episodes, array.shape[-1]) for array in known]
+        actions = jax.vmap(one)(controllers, *grouped)
+        return actions.reshape(-1, actions.shape[-1])
+
+    return choice
+
+
+def _worlds_and_noise(keys: jax.Array, frames: str) -> tuple[tuple[Track, Scene], jax.Array]:
+    """Tracks and scenes, each with a leading axis E, and keys (E,) for what is random in driving there."""
+    world_keys, noise_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
+    return make_worlds(world_keys, FRAMES[frames][0].playfield), noise_keys
+
+
+def _noise(key: jax.Array, time: jax.Array, z_dim: int) -> jax.Array:
+    return jax.random.normal(jax.random.fold_in(key, time), (z_dim,))
+
+
+def drive(agent: Agent, knowledge: Knowledge, controllers: Any, keys: jax.Array, frames: str, steps: int) -> Drive:
+    """Every controller drives on every one of E random tracks, until all have ended or `steps` are over.
+
+    Args:
+      controllers: the controller's parameters, each with a leading axis P.
+      keys: (E,), one for each track, and for the noise of what is seen there, the same for all controllers.
+      frames: a name of FRAMES.
+      steps: at most.
+    """
+    (tracks, scenes), noise_keys = _worlds_and_noise(keys, frames)
+    params, draw = FRAMES[frames]
+    individuals, episodes = jax.tree.leaves(controllers)[0].shape[0], keys.shape[0]
+    numbers = jnp.arange(episodes)
+    choice = control(agent, controllers, episodes)
+    z_dim = agent.memory.config.z_dim
+
+    def flat(array):
+        return array.reshape(individuals * episodes, *array.shape[2:])
+
+    def square(array):
+        return array.reshape(individuals, episodes, *array.shape[1:])
+
+    def body(carry):
+        time, now, mind, ended, drive = carry
+        see = jax.vmap(lambda number, now: draw(choose(scenes, number), now))
+        seen = jax.vmap(see, in_axes=(None, 0))(numbers, now)  # (P, E, 64, 64, 3)
+        noise = jax.vmap(lambda key: _noise(key, time, z_dim))(noise_keys)
+        noise = jnp.broadcast_to(noise, (individuals, *noise.shape))
+        action, _, mind = act(agent, knowledge, choice, flat(seen), flat(noise), mind)
+        on_tracks = jax.vmap(step, in_axes=(0, 0, 0, None))
+        after, reward, terminated, _, info = jax.vmap(on_tracks, in_axes=(None, 0, 0, None))(
+            tracks, now, square(action), params
+        )
+        drive = Drive(
+            drive.returns + jnp.where(ended, 0.0, reward),
+            drive.lengths + ~ended,
+            drive.rewarded + (~ended & (reward > 0)),
+            jnp.where(ended, drive.tiles, info["tiles_visited"] / tracks.count),
+        )
+        return time + 1, after, told(mind, flat(reward)), ended | terminated, drive
+
+    def running(carry):
+        return (carry[0] < steps) & ~carry[3].all()
+
+    start = jax.vmap(reset, in_axes=(0, None))(tracks, params)
+    start = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (individuals, *leaf.shape)), start)
+    zeros = jnp.zeros((individuals, episodes))
+    mind = empty_mind(agent, individuals * episodes)
+    return lax.while_loop(running, body, (jnp.int32(0), start, mind, zeros > 0, Drive(zeros, zeros, zeros, zeros)))[-1]
+
+
+def driver(
+    agent: Agent,
+    knowledge: Knowledge,
+    controller: Any,
+    see: Callable[[Dynamic], jax.Array],
+    actions: jax.Array,
+    instead: jax.Array,
+) -> Policy:
+    """The agent as a policy for `rollout`, whose states are then pairs of what the game's are and the last reward.
+
+    Args:
+      controller: the controller's parameters.
+      see: the frame of a state of the game.
+      actions: (T, 3), what is done in some steps.
+      instead: (T,) bool, the steps in which it is.
+
+    Returns:
+      The policy; its memory is the step's number and the mind, `(0, empty_mind(agent, 1))` at first.
+    """
+    choice = control(agent, jax.tree.map(lambda leaf: leaf[None], controller), 1)
+
+    def policy(memory, state, key):
+        (number, mind), (now, reward) = memory, state
+
+        def choose(*known):
+            return jnp.where(instead[number], controller_actions(actions[number]), choice(*known))
+
+        noise = jax.random.normal(key, (1, agent.memory.config.z_dim))
+        action, _, mind = act(agent, knowledge, choose, see(now)[None], noise, told(mind, reward[None]))
+        return (number + 1, mind), action[0]
+
+    return policy
+
+
+def dream_returns(agent: Agent, dream: Dream, params: DreamParams, controllers: Any, keys: jax.Array) -> jax.Array:
+    """Sums of rewards (P, E) of P controllers in E dreams each, of params.max_steps_in_episode steps.
+
+    Args:
+      controllers: the controller's parameters, each with a leading axis P.
+      keys: (E,), one for each dream: how it begins and what happens in it, the same for all controllers.
+    """
+    individuals, episodes = jax.tree.leaves(controllers)[0].shape[0], keys.shape[0]
+    choice = control(agent, controllers, episodes)
+    begin_keys, step_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
+    in_dreams = jax.vmap(dream.advance, in_axes=(None, 0, 0, 0))
+
+    def body(carry, time):
+        now, returns = carry
+        known = (array.reshape(-1, array.shape[-1]) for array in (now.z, *now.carry))
+        actions = driving_controls(choice(*known)).reshape(individuals, episodes, -1)
+        here = jax.vmap(jax.random.fold_in, in_axes=(0, None))(step_keys, time)
+        # The keys have no axis of controllers: what is random is drawn once for all of them.
+        now = jax.vmap(in_dreams, in_axes=(None, 0, 0, None))(params, now, actions, here)
+        return (now, returns + now.reward), None
+
+    now = jax.vmap(dream.begin, in_axes=(None, 0))(params, begin_keys)
+    now = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (individuals, *leaf.shape)), now)
+    start = now, jnp.zeros((individuals, episodes))
+    (_, returns), _ = lax.scan(body, start, jnp.arange(params.max_steps_in_episode))
+    return returns
+
+
+def film(
+    agent: Agent, knowledge: Knowledge, controller: Any, key: jax.Array, frames: str, steps: int
+) -> dict[str, jax.Array]:
+    """One episode, step by step: that which `drive` drives with this key.
+
+    Args:
+      controller: the controller's parameters.
+      key: of the track and the noise.
+      frames: a name of FRAMES.
+      steps: how many.
+
+    Returns:
+      {"frame" (T, 64, 64, 3) uint8, "car" (T, ...), "z" (T, z_dim), "action" (T, 3), "reward" (T,), "running" (T,)
+      bool}; what comes after the end is in it too.
+    """
+    worlds, noise_keys = _worlds_and_noise(key[None], frames)
+    track, scene = jax.tree.map(lambda leaf: leaf[0], worlds)
+    params, draw = FRAMES[frames]
+    choice = control(agent, jax.tree.map(lambda leaf: leaf[None], controller), 1)
+
+    def body(carry, time):
+        now, mind, running = carry
+        frame = draw(scene, now)
+        noise = _noise(noise_keys[0], time, agent.memory.config.z_dim)
+        action, z, mind = act(agent, knowledge, choice, frame[None], noise[None], mind)
+        after, reward, terminated, _, _ = step(track, now, action[0], params)
+        row = {"frame": frame, "car": now.car, "z": z[0], "action": action[0], "reward": reward, "running": running}
+        return (after, told(mind, reward[None]), running & ~terminated), row
+
+    start = reset(track, params), empty_mind(agent, 1), jnp.bool_(True)
+    return lax.scan(body, start, jnp.arange(steps))[1]
+
+
+def views(cars: Car, times: jax.Array, key: jax.Array, frames: str, height: int, width: int) -> jax.Array:
+    """Large pictures (T, height, width, 3) uint8 of the episode that `film` made with this key.
+
+    Args:
+      cars: (T, ...), from `film`.
+      times: (T,) int32, the steps before which they were so.
+    """
+    (_, scenes), _ = _worlds_and_noise(key[None], frames)
+    scene = jax.tree.map(lambda leaf: leaf[0], scenes)
+    return lax.map(lambda now: draw_view(scene, now[0], now[1] / FPS, height, width), (cars, times))
+
+
+def dream_film(
+    agent: Agent, dream: Dream, params: DreamParams, controller: Any, key: jax.Array, steps: int
+) -> dict[str, jax.Array]:
+    """One dream, step by step.
+
+    Args:
+      controller: the controller's parameters.
+
+    Returns:
+      {"z" (T, z_dim), "reward" (T,) 0 or 1, "running" (T,) bool}; what comes after the end is in it too.
+    """
+    choice = control(agent, jax.tree.map(lambda leaf: leaf[None], controller), 1)
+    begin_key, step_key = jax.random.split(key)
+
+    def body(now, time):
+        action = driving_controls(choice(*(known[None] for known in (now.z, *now.carry))))[0]
+        after = dream.advance(params, now, action, jax.random.fold_in(step_key, time))
+        return after, {"z": now.z, "reward": after.reward, "running": ~now.done}
+
+    return lax.scan(body, dream.begin(params, begin_key), jnp.arange(steps))[1]

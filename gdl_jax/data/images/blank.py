@@ -1,0 +1,52 @@
+"""Stand-ins with the shapes of a data set, for counting and cost estimates where the data are not at hand."""
+
+import numpy as np
+
+from gdl_jax.data.dataset import ArraySource, DataSet
+from gdl_jax.data.images.cifar10 import CLASSES as CIFAR10
+from gdl_jax.data.images.digits import CLASSES as DIGITS
+from gdl_jax.data.images.pixels import to_float
+
+CLASSES = {"digits": DIGITS, "mnist": DIGITS, "cifar10": CIFAR10}  # of the others that have some, only the data know
+IMAGE_SHAPES = {"digits": (28, 28, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+DRAWING_SHAPE = (28, 28, 1)  # of quickdraw:NAME
+FRAME_SHAPE = (64, 64, 3)  # of rollouts:PATH
+STORED_SIZES = {"avatars": 128, "celeba": 218}  # celeba's images are 178 wide; any square size is a resize
+
+
+def _avatar_attributes() -> tuple[str, ...]:
+    from gdl_jax.data.images import avatars  # imports a renderer, which counting needs only here
+
+    return avatars.ATTRIBUTES
+
+
+ATTRIBUTES = {"avatars": _avatar_attributes, "celeba": lambda: tuple(f"attribute {i}" for i in range(40))}
+
+
+def blank(name: str, image_size: int) -> DataSet | None:
+    """One black image with the shape of data set `name`, or None if that is not known.
+
+    It has classes and labels where the set's are known beforehand; without them it says nothing of the set's.
+
+    Args:
+      name: as given to --dataset.
+      image_size: as given to --image_size; 0 is the size in which the set is stored.
+    """
+    kind, _, drawing = name.partition(":")
+    if name in IMAGE_SHAPES or (kind == "quickdraw" and drawing):
+        height, width, channels = IMAGE_SHAPES.get(name, DRAWING_SHAPE)
+        size = (image_size or height, image_size or width, channels)
+    elif name in STORED_SIZES:
+        size = (image_size or STORED_SIZES[name],) * 2 + (3,)
+    elif kind == "rollouts" and drawing:
+        size = FRAME_SHAPE
+    else:
+        return None
+    rows = {"image": np.zeros((1, *size), np.uint8)}
+    if name in CLASSES:
+        rows["label"] = np.zeros(1, np.int32)
+    attributes = ATTRIBUTES[name]() if name in ATTRIBUTES else ()
+    if attributes:
+        rows["attributes"] = np.zeros((1, len(attributes)), np.int8)
+    source = ArraySource(rows)
+    return DataSet(name, source, source, transform=to_float, classes=CLASSES.get(name, ()), attributes=attributes)

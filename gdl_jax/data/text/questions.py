@@ -1,0 +1,259 @@
+"""Questions about passages as arrays: the book's five features (06_02), with masks, and what a copying decoder needs.
+
+Numbers of words. Those below V = len(vocabulary) are the vocabulary's, of words in lower case. A word of a passage that
+is not in the vocabulary has, where copying is concerned, the number V + the place of its first occurrence, so that
+equal words have equal numbers.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.data.dataset import ArraySource, DataSet
+from gdl_jax.data.text import bulletins, glove
+from gdl_jax.data.text.passages import Passage, Question, Selection, clip, read_newsqa, read_squad
+from gdl_jax.data.text.text_files import find
+from gdl_jax.data.text.vocabulary import Vocabulary
+
+DATASETS = {
+    "bulletins": "made-up news of a few sentences, with questions (bundled)",
+    "newsqa": "NewsQA, newsqa/*.csv or qa/*.csv in --data_dir",
+    "squad": "SQuAD 1.1, squad/*.json or qa/*.json in --data_dir",
+    "newsqa:PATH": "a csv of NewsQA's form, or a folder of them",
+    "squad:PATH": "a json of SQuAD's form, or a folder of them",
+}
+READERS = {"newsqa": (read_newsqa, ".csv"), "squad": (read_squad, ".json")}
+PADDING, UNKNOWN, START, END = range(4)
+SPECIAL = ("<PAD>", "<UNK>", "<START>", "<END>")
+SPECIAL_VECTOR_SCALE = 0.02  # standard deviation of their vectors (book)
+NOT_AN_ANSWER = -1  # fills up the places of an answer
+BULLETINS = 2000
+FEWEST_PASSAGES = 3
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How many words there is room for; what is longer is cut."""
+
+    document: int = 200  # book; questions whose answer is not all within are left out
+    question: int = 30  # with the end mark
+    answer: int = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionData(DataSet):
+    """Questions, one a row, with their passages.
+
+    Batches hold, with B questions, D = lengths.document, Q = lengths.question, A = lengths.answer:
+      document_tokens (B, D) int32: the passage, padded.
+      document_mask (B, D) bool: where it is.
+      document_copy_tokens (B, D) int32: the same with the numbers for copying.
+      question_input_tokens (B, Q) int32: the start mark and the question but for its last word.
+      question_output_tokens (B, Q) int32: the question and the end mark; what the decoder is to say.
+      question_copy_tokens (B, Q) int32: the same with the numbers for copying.
+      question_mask (B, Q) bool: where question_output_tokens are.
+      answer_labels (B, D) int32: 1 where a word belongs to the answer of any question about this passage.
+      answer_indices (B, A) int32: the places of this question's answer.
+      answer_mask (B, A) bool: where those are. The book's answer_masks (B, A, D) is
+        one_hot(answer_indices, D) * answer_mask[..., None]: as a gather it costs neither its memory nor a product.
+
+    Attributes:
+      vocabulary: of words in lower case; the first four are SPECIAL.
+      word_vectors: (V, E) float32, of GloVe and, for the special ones, random; None where they are to be learned.
+      lengths: the sizes of the arrays.
+      asked: for each split, the passage and the question of each row, in words.
+    """
+
+    vocabulary: Vocabulary
+    word_vectors: np.ndarray | None
+    lengths: Lengths
+    asked: Mapping[str, Sequence[tuple[Passage, Question]]]
+
+
+def commonest_words(passages: Iterable[Passage], size: int) -> list[str]:
+    """At most `size` words in lower case: half of them the commonest of questions, then the commonest of passages."""
+    in_questions, in_passages = Counter(), Counter()
+    for passage in passages:
+        in_passages.update(map(str.lower, passage.words))
+        for question in passage.questions:
+            in_questions.update(map(str.lower, question.words))
+    chosen = dict.fromkeys(word for word, _ in in_questions.most_common(size // 2))
+    for word, _ in in_passages.most_common():
+        if len(chosen) >= size:
+            break
+        chosen[word] = None
+    return list(chosen)
+
+
+def make_vocabulary(passages: Iterable[Passage], size: int, vectors: str) -> tuple[Vocabulary, np.ndarray | None]:
+    """The special words and `commonest_words`; of these, only those that have vectors, where vectors are asked for.
+
+    Args:
+      passages: the training split's.
+      size: of the words to choose from.
+      vectors: what `glove.read` takes; "": none, they are to be learned.
+    """
+    words = tuple(word for word in commonest_words(passages, size) if word not in SPECIAL)
+    if not vectors:
+        return Vocabulary((*SPECIAL, *words), UNKNOWN), None
+    known, values = glove.read(vectors, set(words))
+    special = np.random.default_rng(0).normal(0.0, SPECIAL_VECTOR_SCALE, (len(SPECIAL), values.shape[1]))
+    return Vocabulary((*SPECIAL, *known), UNKNOWN), np.concatenate([special.astype(np.float32), values])
+
+
+def encode_document(words: Sequence[str], vocabulary: Vocabulary, length: int) -> np.ndarray:
+    """(length,) int32: the numbers for copying of a passage's first words."""
+    places = _first_places(words[:length])
+    numbers = [vocabulary.index.get(word, len(vocabulary) + place) for word, place in places.items()]
+    of_word = dict(zip(places, numbers, strict=True))
+    return _padded([of_word[word.lower()] for word in words[:length]], length, PADDING)
+
+
+def words_of(numbers: Iterable[int], vocabulary: Vocabulary, document: Sequence[str]) -> list[str]:
+    """The words that numbers stand for, those for copying looked up in the passage's words; stops at the end mark."""
+    words = []
+    for number in map(int, numbers):
+        if number == END:
+            break
+        known = number < len(vocabulary)
+        words.append(vocabulary.words[number] if known else document[number - len(vocabulary)].lower())
+    return words
+
+
+def encode(passages: Sequence[Passage], vocabulary: Vocabulary, lengths: Lengths) -> ArraySource:
+    """One row for each question of each passage (clipped already), in order.
+
+    Rows are {"document" (D,), "question" (Q,), "answer_labels" (D,), "answer_indices" (A,), "passage" ()}, int32: words
+    have the numbers for copying, and "passage" counts the passages.
+    """
+    names = ("document", "question", "answer_labels", "answer_indices", "passage")
+    rows: dict[str, list] = {name: [] for name in names}
+    for number, passage in enumerate(passages):
+        document = encode_document(passage.words, vocabulary, lengths.document)
+        of_word = {word: int(document[place]) for word, place in _first_places(passage.words).items()}
+        labels = np.zeros(lengths.document, np.int32)
+        labels[[place for question in passage.questions for place in question.answer]] = 1
+        for question in passage.questions:
+            words = [word.lower() for word in question.words]
+            spoken = [vocabulary.index.get(word, of_word.get(word, UNKNOWN)) for word in words]
+            rows["document"].append(document)
+            rows["question"].append(_padded([*spoken, END], lengths.question, PADDING))
+            rows["answer_labels"].append(labels)
+            rows["answer_indices"].append(_padded(question.answer, lengths.answer, NOT_AN_ANSWER))
+            rows["passage"].append(number)
+    return ArraySource({name: np.array(values, np.int32) for name, values in rows.items()})
+
+
+def features(rows: Mapping[str, Any], vocabulary_size: int) -> dict[str, Any]:
+    """Rows as `encode` made them -> a batch as QuestionData describes it."""
+    document, question, answer = (jnp.asarray(rows[name]) for name in ("document", "question", "answer_indices"))
+    question_mask = question != PADDING
+    output = jnp.where(question < vocabulary_size, question, UNKNOWN)
+    before = jnp.concatenate([jnp.full_like(output[:, :1], START), output[:, :-1]], axis=1)  # (B, Q)
+    return {
+        "document_tokens": jnp.where(document < vocabulary_size, document, UNKNOWN),
+        "document_mask": document != PADDING,
+        "document_copy_tokens": document,
+        "question_input_tokens": jnp.where(question_mask, before, PADDING),
+        "question_output_tokens": output,
+        "question_copy_tokens": question,
+        "question_mask": question_mask,
+        "answer_labels": jnp.asarray(rows["answer_labels"]),
+        "answer_indices": jnp.maximum(answer, 0),
+        "answer_mask": answer != NOT_AN_ANSWER,
+    }
+
+
+def load(
+    name: str,
+    *,
+    data_dir: str | None = None,
+    vectors: str = "",
+    vocabulary_size: int = 10_000,
+    lengths: Lengths = Lengths(),
+) -> QuestionData:
+    """The questions `name`: of all files together, the passages are split 80 / 10 / 10 with a fixed seed.
+
+    No text is in two splits, whatever files it is in. The vocabulary is the training split's.
+
+    Args:
+      name: one of DATASETS.
+      data_dir: where sets that aren't bundled lie.
+      vectors: "bundled" or the path of GloVe's vectors, which leaves words without one unknown; "": to be learned.
+      vocabulary_size: of the words to choose the vocabulary from (book: 10,000, of which GloVe has 9,980).
+      lengths: the room for words.
+
+    Raises:
+      UserError: unknown name; missing or unreadable files, or files of another form; too few questions with answers.
+    """
+    whole = _read(name, data_dir)
+    selection = clip(whole.passages, lengths.document)
+    left_out = whole.left_out + selection.left_out
+    note = f"{left_out} questions without an answer in the first {lengths.document} words left out"
+    if len(selection.passages) < FEWEST_PASSAGES:
+        raise UserError(
+            f"--dataset={name}: {len(selection.passages)} passages with an answer in the first {lengths.document} "
+            f"words; needs {FEWEST_PASSAGES}, one a split ({left_out} questions left out)"
+        )
+    splits = _splits(selection.passages)
+    vocabulary, word_vectors = make_vocabulary(splits["train"], vocabulary_size, vectors)
+    contents = repr((vocabulary.words, selection.passages)).encode(errors="surrogatepass")
+    return QuestionData(
+        name,
+        **{split: encode(passages, vocabulary, lengths) for split, passages in splits.items()},
+        transform=partial(features, vocabulary_size=len(vocabulary)),
+        note=note if left_out else "",
+        digest=blake2b(contents, digest_size=6).hexdigest(),
+        vocabulary=vocabulary,
+        word_vectors=word_vectors,
+        lengths=lengths,
+        asked={split: [(p, q) for p in passages for q in p.questions] for split, passages in splits.items()},
+    )
+
+
+def _first_places(words: Sequence[str]) -> dict[str, int]:
+    """Each word in lower case -> the first place where it stands."""
+    places: dict[str, int] = {}
+    for place, word in enumerate(words):
+        places.setdefault(word.lower(), place)
+    return places
+
+
+def _padded(numbers: Sequence[int], length: int, padding: int) -> np.ndarray:
+    """(length,) int32: cut or filled up."""
+    row = np.full(length, padding, np.int32)
+    row[: len(numbers)] = numbers[:length]
+    return row
+
+
+def _read(name: str, data_dir: str | None) -> Selection:
+    """All passages of a set, of one file after the other."""
+    kind, _, path = name.partition(":")
+    if name == "bulletins":
+        return Selection(bulletins.make(BULLETINS, seed=0), 0)
+    if kind not in READERS or (":" in name and not path):
+        raise UserError(f"--dataset={name}: unknown; choose one of {', '.join(DATASETS)}")
+    reader, suffix = READERS[kind]
+    place = Path(path).expanduser() if path else find(name, data_dir, (kind, "qa"))
+    files = sorted(place.glob(f"*{suffix}")) if place.is_dir() else [place]
+    if not files:
+        raise UserError(f"{place}: holds no {suffix} file for --dataset={name}")
+    selections = [reader(file) for file in files]
+    passages = tuple(passage for selection in selections for passage in selection.passages)
+    return Selection(passages, sum(selection.left_out for selection in selections))
+
+
+def _splits(passages: Sequence[Passage]) -> dict[str, list[Passage]]:
+    """A tenth for validation, a tenth for testing, at least one passage each."""
+    count = max(1, len(passages) // 10)
+    order = np.random.default_rng(0).permutation(len(passages))
+    chosen = {"train": order[2 * count :], "validation": order[:count], "test": order[count : 2 * count]}
+    return {split: [passages[i] for i in np.sort(index)] for split, index in chosen.items()}

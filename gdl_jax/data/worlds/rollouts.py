@@ -1,0 +1,116 @@
+"""What a policy saw and did, episode by episode, in shards on disk.
+
+A shard of rollouts has the arrays
+  frames  (E, T, H, W, 3) uint8   what was seen before each action
+  action  (E, T, A) float32       what was done then
+  reward  (E, T) float32          what that brought
+  done    (E, T) bool             whether the episode ended with it
+  length  (E,) int32              steps until then, T where it did not end; later frames show the state it ended in
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.data.dataset import DataSet, Rows
+from gdl_jax.data.images.pixels import to_float
+from gdl_jax.data.shards import OnDisk, check_shards, count_shards, digest, open_shard
+
+FRAMES = "frames"
+HELD_OUT = 20  # of so many episodes in a row, the last is for testing and the one before it for validation
+
+
+def split_of(episode: np.ndarray) -> np.ndarray:
+    """The split of each episode, by its number in the folder: whole episodes are held out, never some frames of one."""
+    place = episode % HELD_OUT
+    return np.where(place == HELD_OUT - 1, "test", np.where(place == HELD_OUT - 2, "validation", "train"))
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The frames of some episodes, each a row "image".
+
+    Attributes:
+      shards: frames (E, T, H, W, 3) of each shard, on disk.
+      place: (N, 3) int32, shard, episode in it, and step of every row.
+    """
+
+    shards: Sequence[OnDisk]
+    place: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        return len(self) * int(np.prod(self.shards[0].shape[2:]))
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def take(self, indices: np.ndarray) -> Rows:
+        images = np.empty((len(indices), *self.shards[0].shape[2:]), np.uint8)
+        shard, episode, step = self.place[indices].T
+        for number in np.unique(shard):
+            here = shard == number
+            images[here] = self.shards[number].open()[episode[here], step[here]]
+        return {"image": images}
+
+    def labels(self) -> np.ndarray:
+        raise UserError("frames of rollouts have no labels")
+
+
+def open_shards(root: Path, needed: str) -> list[dict[str, OnDisk]]:
+    """All shards of a folder.
+
+    Args:
+      root: the folder.
+      needed: an array that each must have, (E, T, ...) with the same T and shape in all of them.
+
+    Raises:
+      UserError: no shards there, a damaged one, or one of another make.
+    """
+    shards = [open_shard(root, number) for number in range(count_shards(root))]
+    for number, arrays in enumerate(shards):
+        if needed not in arrays:
+            raise UserError(f"{root}: shard {number} has {', '.join(arrays)}, no {needed}")
+        if arrays[needed].shape[1:] != shards[0][needed].shape[1:]:
+            raise UserError(f"{root}: shard {number} has {needed} of {arrays[needed].shape[1:]}, not as shard 0")
+    return shards
+
+
+def places(shards: Sequence[Mapping[str, OnDisk]]) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 2) shard and place in it of every episode, and (N,) its split."""
+    counts = [arrays["length"].shape[0] for arrays in shards]
+    shard = np.repeat(np.arange(len(counts)), counts)
+    episode = np.concatenate([np.arange(count) for count in counts])
+    return np.stack([shard, episode], 1).astype(np.int32), split_of(np.arange(len(shard)))
+
+
+def load(root: Path, image_size: int | None = None) -> DataSet:
+    """The frames of a folder of rollouts, those after an episode's end left out.
+
+    Raises:
+      UserError: no shards there, a damaged one, too few episodes to hold some out, or another size asked for.
+    """
+    shards = open_shards(root, FRAMES)
+    size = shards[0][FRAMES].shape[2]
+    if image_size not in (None, size):
+        raise UserError(f"--image_size={image_size}: the frames in {root} are {size} pixels wide")
+    place, split = places(shards)
+    lengths = np.concatenate([arrays["length"].open() for arrays in shards])
+    frames = [arrays[FRAMES] for arrays in shards]
+
+    def source(name):
+        chosen = np.flatnonzero(split == name)
+        if not chosen.size:
+            raise UserError(f"{root}: {len(place)} episodes are too few to hold some out; collect {HELD_OUT} or more")
+        rows = np.repeat(place[chosen], lengths[chosen], axis=0)
+        steps = np.concatenate([np.arange(length) for length in lengths[chosen]])
+        return Frames(frames, np.concatenate([rows, steps[:, None].astype(np.int32)], axis=1))
+
+    sources = {name: source(name) for name in ("train", "validation", "test")}
+    return DataSet(
+        f"rollouts:{root}", **sources, transform=to_float, digest=digest(root), check=partial(check_shards, root)
+    )

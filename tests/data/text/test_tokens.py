@@ -1,0 +1,251 @@
+"""Cleaning, tokens, windows and splits of texts, and the book's numbers for Aesop's fables."""
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.data.text import tokens as text
+from gdl_jax.data.text.text_files import find
+from gdl_jax.data.text.tokens import SEPARATOR, UNKNOWN, clean, join, load, split_stories, stream, tokenise
+from gdl_jax.data.text.vocabulary import Vocabulary
+
+
+def rows(source):
+    return source.take(np.arange(len(source)))["tokens"]
+
+
+def words(data, source):
+    """All tokens of a split, each once, as words."""
+    windows = rows(source)
+    return data.vocabulary.decode([*windows[0], *windows[1:, -1]])
+
+
+@pytest.fixture
+def stories(tmp_path):
+    """(name of a text, its stories in words): 30 stories of words that no other story has."""
+    made = [[f"s{story}w{word}" for word in range(40 + story)] for story in range(30)]
+    (tmp_path / "stories.txt").write_text("\n\n\n\n\n\n".join(map(" ".join, made)), encoding="utf-8")
+    return f"text:{tmp_path}/stories.txt", made
+
+
+def test_cleaning_joins_lines_and_ends_headings():
+    story = '\n\nTHE FOX\n\n\nA fox, who was\nhungry--\nasked:  "Who\'s there?"\n  Nobody.'
+    assert clean(story) == 'the fox. a fox, who was hungry-- asked:. "who\'s there?". nobody.'
+    assert (
+        " ".join(tokenise(story, "word"))
+        == 'the fox . a fox , who was hungry - - asked : . " who\'s there ? " . nobody .'
+    )
+    assert "".join(tokenise(story, "character")) == clean(story)
+    assert "".join(tokenise(" and so ", "character")) == " and so "
+
+
+def test_a_text_never_holds_the_separator():
+    assert SEPARATOR not in tokenise("a | b|c", "word") + tokenise("a | b|c", "character")
+    assert tokenise("don’t «ärger» 東京…", "word") == ["don't", "«", "ärger", "»", "東京", "…"]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "line"),
+    [
+        ('" well , " said the fox ; " who \' s there ? "', '"well," said the fox; "who \' s there?"'),
+        ("a charcoal - burner - - old ( and wise ) .", "a charcoal-burner--old (and wise)."),
+        ("they fled - - and -", "they fled--and-"),
+        ('he said : " no', 'he said: " no'),
+    ],
+)
+def test_joined_words_read_as_written(tokens, line):
+    assert join(tokens.split(), "word") == line
+    assert tokenise(line, "word") == tokens.split()
+
+
+def test_joining_inverts_tokenising_for_the_bundled_text():
+    whole = text._read("lady_susan", None)
+    for letter in split_stories(whole):
+        tokens = tokenise(letter, "word")
+        assert tokenise(join(tokens, "word"), "word") == tokens
+        assert join(tokenise(letter, "character"), "character") == clean(letter)
+
+
+def test_windows_are_all_stretches_of_the_stream(stories):
+    name, made = stories
+    data = load(name, sequence_length=7, held_out=0)
+    whole = [token for story in made for token in [SEPARATOR] * 7 + story] + [SEPARATOR] * 7
+    expected = [whole[i : i + 8] for i in range(len(whole) - 7)]
+    assert [data.vocabulary.decode(row) for row in rows(data.train)] == expected
+    assert data.validation is None and data.test is None
+    assert data.train.nbytes == len(expected) * 8 * 4 and rows(data.train).dtype == np.int32
+    strided = load(name, sequence_length=7, held_out=0, stride=5)
+    np.testing.assert_array_equal(rows(strided.train), rows(data.train)[::5])
+    np.testing.assert_array_equal(data.train.take(np.array([5, 2, 5]))["tokens"], rows(data.train)[[5, 2, 5]])
+    few = strided.train.first(3)
+    np.testing.assert_array_equal(rows(few), rows(strided.train)[:3])
+    assert len(few.sequences["tokens"]) == 2 * 5 + 8
+
+
+def test_whole_stories_are_held_out(stories):
+    name, made = stories
+    data = load(name, sequence_length=7, held_out=0.1, stride=3)
+    found = {split: set(words(data, getattr(data, split))) - {SEPARATOR} for split in ("validation", "test")}
+    found["train"] = set(data.vocabulary.decode(np.unique(rows(data.train)))) - {SEPARATOR}
+    of = {split: {word.partition("w")[0] for word in kept} for split, kept in found.items()}
+    assert {split: len(chosen) for split, chosen in of.items()} == {"train": 24, "validation": 3, "test": 3}
+    assert len(set.union(*of.values())) == 30
+    for split in ("validation", "test"):
+        kept = [story for story in made if story[0].partition("w")[0] in of[split]]
+        assert words(data, getattr(data, split)) == list(stream(kept, 7))  # window by window, whatever the stride
+    assert load(name, sequence_length=7).vocabulary == load(name, sequence_length=7, held_out=0).vocabulary
+
+
+def test_of_few_stories_the_last_passages_are_held_out(tmp_path):
+    (tmp_path / "t.txt").write_text(" ".join(f"w{i}" for i in range(1000)))
+    data = load(f"text:{tmp_path}/t.txt", sequence_length=20, held_out=0.1)
+    kept = [[w for w in words(data, getattr(data, s)) if w != SEPARATOR] for s in ("train", "validation", "test")]
+    assert list(map(len, kept)) == [800, 100, 100]
+    assert [*kept[0], *kept[1], *kept[2]] == [f"w{i}" for i in range(1000)]
+
+
+def test_few_stories_stay_apart(tmp_path):
+    """Three stories of 30, 50 and 20 words; the second is cut where 60 and where 80 of the 100 words are over."""
+    made = [[f"{name}{i}" for i in range(count)] for name, count in (("a", 30), ("b", 50), ("c", 20))]
+    (tmp_path / "t.txt").write_text("\n\n\n\n\n".join(map(" ".join, made)))
+    data = load(f"text:{tmp_path}/t.txt", sequence_length=4, held_out=0.2)
+    expected = {"train": [made[0], made[1][:30]], "validation": [made[1][30:]], "test": [made[2]]}
+    for split, stories in expected.items():
+        assert words(data, getattr(data, split)) == list(stream(stories, 4)), split
+
+
+def test_the_vocabulary_counts_and_forgets_rare_tokens(tmp_path):
+    (tmp_path / "t.txt").write_text("b a a c c c d b e f " + "c " * 300)
+    vocabulary = load(f"text:{tmp_path}/t.txt", sequence_length=3, held_out=0).vocabulary
+    assert vocabulary.words == (UNKNOWN, SEPARATOR, "c", "b", "a", "d", "e", "f")
+    data = load(f"text:{tmp_path}/t.txt", sequence_length=3, held_out=0, unknown_below=2)
+    assert data.vocabulary.words == (UNKNOWN, SEPARATOR, "c", "b", "a")
+    assert Counter(words(data, data.train)) == {UNKNOWN: 3, "c": 303, "b": 2, "a": 2, SEPARATOR: 6}
+    rare = load(f"text:{tmp_path}/t.txt", sequence_length=3, held_out=0, unknown_below=1000)
+    assert rare.vocabulary.words == (UNKNOWN, SEPARATOR)
+    characters = load(f"text:{tmp_path}/t.txt", sequence_length=3, held_out=0, token_type="character")
+    assert characters.vocabulary.words[:4] == (UNKNOWN, SEPARATOR, " ", "c")
+    assert join(words(characters, characters.train), "character").strip(SEPARATOR).startswith("b a a c c c d b e f c")
+
+
+def test_words_have_numbers():
+    vocabulary = Vocabulary(("<pad>", "<unk>", "it's", '"', "ärger", "東京"), unknown=1)
+    assert vocabulary.encode(["東京", "osaka", '"']).tolist() == [5, 1, 3]
+    assert vocabulary.decode([2, 4]) == ["it's", "ärger"]
+    for words, unknown in ((("a", "a"), 0), (("a", "b"), 2), ((), 0)):
+        with pytest.raises(ValueError, match="words that differ"):
+            Vocabulary(words, unknown)
+
+
+def test_byte_order_marks_and_line_ends_do_not_matter(tmp_path):
+    plain = "One\n\nstory of words.\n\n\n\n\nAnother story  \nof words.\n"
+    (tmp_path / "a.txt").write_bytes(plain.encode())
+    (tmp_path / "b.txt").write_bytes(plain.replace("\n", "\r\n").encode("utf-8-sig"))
+    one, other = (load(f"text:{tmp_path}/{name}.txt", sequence_length=2, held_out=0) for name in "ab")
+    assert one.vocabulary == other.vocabulary
+    assert words(one, one.train) == words(other, other.train)
+    assert " ".join(words(one, one.train)) == "| | one . story of words . | | another story of words . | |"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "an empty text"),
+        (b" \n\r\n ", "an empty text"),
+        (b"\x89PNG\r\n\x1a\n\xff\xfe", "not a text in UTF-8"),
+        (b"plain ASCII\0and a zero", "a binary file"),
+        ("é".encode("latin-1"), "not a text in UTF-8"),
+        (b"far too short", "3 words for the train split, too few for --sequence_length=20"),
+    ],
+)
+def test_files_that_are_no_texts(tmp_path, content, message):
+    (tmp_path / "t.txt").write_bytes(content)
+    with pytest.raises(UserError, match=message) as raised:
+        load(f"text:{tmp_path}/t.txt", held_out=0)
+    assert f"{tmp_path}/t.txt" in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_text_too_short_to_hold_out_of(tmp_path):
+    (tmp_path / "t.txt").write_text("word " * 100)
+    with pytest.raises(UserError, match="10 words for the validation split, too few"):
+        load(f"text:{tmp_path}/t.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("esop", {}, "--dataset=esop: unknown; choose one of lady_susan, aesop, text:PATH"),
+        ("text:", {}, "--dataset=text:: unknown"),
+        ("text:/absent/t.txt", {}, "/absent/t.txt: cannot be read: No such file"),
+        ("aesop", {}, "--dataset=aesop: needs --data_dir, a directory with aesop/data.txt"),
+        ("aesop", {"data_dir": "/absent"}, "--data_dir=/absent: no such directory"),
+        ("lady_susan", {"token_type": "letter"}, "--token_type=letter: unknown; choose one of word, character"),
+        ("lady_susan", {"held_out": 0.5}, "--held_out=0.5: must be"),
+        ("lady_susan", {"held_out": float("nan")}, "--held_out=nan: must be"),
+    ],
+)
+def test_user_errors(name, options, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        load(name, **options)
+
+
+def test_another_edition_of_aesop_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"holds no aesop/data\.txt or .* for --dataset=aesop"):
+        find("aesop", str(tmp_path), text.AESOP_LAYOUTS)
+    (tmp_path / "aesop.txt").write_text("THE WOLF AND THE CRANE\n\n\nA wolf ...")
+    with pytest.raises(UserError, match=r"aesop\.txt: another edition, without 'THE FOX AND THE GRAPES'"):
+        load("aesop", data_dir=str(tmp_path))
+
+
+def test_the_bundled_text():
+    data = load("lady_susan")
+    letters = split_stories(text._read("lady_susan", None))
+    assert len(letters) == 42 and not re.search("gutenberg|etext", "".join(letters), re.IGNORECASE)
+    assert letters[0].startswith("I\n\nLADY SUSAN VERNON TO MR. VERNON") and letters[-1].startswith("CONCLUSION")
+    tokens = [token for source in (data.train, data.validation, data.test) for token in words(data, source)]
+    own = [token for token in tokens if token != SEPARATOR]
+    assert Counter(own) == Counter(token for letter in letters for token in tokenise(letter, "word"))
+    assert len(tokens) - len(own) == (42 + 3) * 20
+    assert 20_000 < len(data.train) < 25_000 and min(len(data.validation), len(data.test)) > 1000
+
+
+def test_the_books_aesop(data_dir):
+    """Numbers that the book's notebook prints: vocabulary, windows, the commonest words, and the last story's."""
+    data = load("aesop", data_dir=str(data_dir), held_out=0)
+    assert len(data.vocabulary) == 4169
+    assert rows(data.train)[:, :-1].shape == (50_416, 20)
+    tokens = words(data, data.train)
+    assert len(tokens) == 50_436
+    assert data.vocabulary.words[1:11] == ("|", ",", "the", "and", ".", "a", "to", '"', "of", "he")
+    assert " ".join(tokens[20:34]) == "the fox and the grapes . a hungry fox saw some fine bunches of"
+    last = [4166, 9, 1125, 14, 2, 26, 4167, 384, 326, 7, 15, 4, 1808, 15, 27, 3, 1924, 2, 4168, 15, 7, 517, 905, 89, 5]
+    last += [8, 713, 36, 2, 91, 265, 2, 18, 371, 13, 2, 8, 53, 22, 33, 8, 32, 13, 1236, 55, 3, 82, 2, 3, 1052, 76, 49]
+    last += [120, 720, 45, 27, 46, 124, 745, 19, 27, 44, 2, 384, 5, 8, *[1] * 20]
+    assert data.vocabulary.encode(tokens)[-len(last) :].tolist() == last
+
+
+def test_aesop_cleaned_as_a_whole(data_dir):
+    """The book cleans the text in one piece, 213,716 characters; story by story must give the same tokens."""
+    whole = (data_dir / "aesop" / "data.txt").read_text(encoding="utf-8-sig")
+    body = whole[whole.index("THE FOX AND THE GRAPES\n\n\n") : whole.index("ILLUSTRATIONS\n\n\n[")]
+    line = ("| " * 20 + body).lower().replace("\n" * 5, "| " * 20).replace("\n", " ")
+    line = re.sub("  +", ". ", line).strip().replace("..", ".")
+    spaced = "".join(f" {c} " if c in r"""!"#$%&()*+,-./:;<=>?@[\]^_`{|}~""" else c for c in line)
+    spaced = re.sub(r"\s{2,}", " ", spaced)
+    assert len(spaced) == 213_716
+    data = load("aesop", data_dir=str(data_dir), held_out=0)
+    assert words(data, data.train) == spaced.split()
+
+
+def test_held_out_fables(data_dir):
+    data = load("aesop", data_dir=str(data_dir))
+    assert len(data.vocabulary) == 4169  # the book's, whatever is held out
+    openings = {}
+    for split in ("train", "validation", "test"):
+        joined = " ".join(words(data, getattr(data, split)))
+        openings[split] = [story.split(".")[0].strip() for story in re.split(r"(?:\| ?){20}", joined) if story]
+    assert {split: len(found) for split, found in openings.items()} == {"train": 228, "validation": 28, "test": 28}
+    assert len({opening for found in openings.values() for opening in found}) == 284

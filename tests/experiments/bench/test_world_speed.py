@@ -1,0 +1,32 @@
+"""The table of speeds: its arithmetic, and one game in it."""
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.bench import world_speed as world_benchmark
+from gdl_jax.envs.car_racing.env import CarRacing
+
+
+def test_ratios_are_to_gymnasium():
+    rates = {"gymnasium, 96x96 frames": 200.0, "game": 30_000.0, "dream": 150_000.0}
+    _, _, *lines = world_benchmark.table(rates).splitlines()
+    assert [line.split("|")[3].strip() for line in lines] == ["", "150x", "750x"]
+    rates["gymnasium, 96x96 frames"] = world_benchmark.NO_PEER
+    _, _, *lines = world_benchmark.table(rates).splitlines()
+    assert [line.split("|")[3].strip() for line in lines] == ["", "", ""]
+
+
+def test_what_is_timed_are_episodes_on_tracks_of_their_own():
+    dynamic, seen = jax.jit(lambda key: world_benchmark.play(CarRacing("none"), key, 3, 10))(jax.random.key(0))
+    assert seen.shape == (3, 0)
+    np.testing.assert_array_equal(dynamic.time, 10)
+    positions = np.asarray(dynamic.car.position)
+    assert len(np.unique(positions.round(3), axis=0)) == 3
+
+
+def test_gymnasiums_speed_is_that_of_all_its_games():
+    pytest.importorskip("Box2D", reason="needs gymnasium[box2d]")
+    from experiments.bench.peers.gymnasium_racing import pixel_steps_per_second
+
+    assert 1 < pixel_steps_per_second(2, 12, 5) < 10_000

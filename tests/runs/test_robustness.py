@@ -1,0 +1,294 @@
+"""Kills, preemptions, bad flags and bad files: in processes of their own where these are what is tested."""
+
+import io
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import evaluate, registry, sample
+from gdl_jax.core.metrics_log import read_rows
+from gdl_jax.runs.main import main
+
+TINY = [
+    "--encoder_filters=4,4",
+    "--encoder_strides=2,2",
+    "--encoder_kernel_sizes=3,3",
+    "--decoder_filters=4,1",
+    "--decoder_strides=2,2",
+    "--decoder_kernel_sizes=3,3",
+    "--batch_size=8",
+    "--log_every=50",
+    "--eval_every=0",
+    "--likelihood_examples=0",
+]
+
+
+TINY_GAN = [
+    "--first_filters=4",
+    "--generator_filters=4,1",
+    "--generator_strides=2,2",
+    "--generator_kernel_sizes=3,3",
+    "--critic_filters=4,4",
+    "--critic_strides=2,2",
+    "--critic_kernel_sizes=3,3",
+    "--n_critic=2",
+    "--batch_size=8",
+    "--log_every=50",
+    "--eval_every=0",
+]
+
+
+def arguments(workdir, *flags, experiment="vae"):
+    tiny = {"vae": TINY, "wgan_gp": TINY_GAN}[experiment]
+    return [f"--workdir={workdir}", "--config=digits", *tiny, *flags]
+
+
+def command(workdir, *flags, experiment="vae"):
+    return [sys.executable, "-m", f"experiments.{experiment}", *arguments(workdir, *flags, experiment=experiment)]
+
+
+def finished(program, *flags):
+    """What a program's `main` leaves in this process, as a process of its own would."""
+    out, errors, code = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(out), redirect_stderr(errors):
+        try:
+            program(["program", *flags])
+        except SystemExit as left:
+            code = left.code
+    return subprocess.CompletedProcess(flags, code, out.getvalue(), errors.getvalue())
+
+
+def run(workdir, *flags, experiment="vae"):
+    start = partial(main, registry.find(experiment), "about")
+    return finished(start, *arguments(workdir, *flags, experiment=experiment))
+
+
+def checkpoint(workdir):
+    """The arrays of the newest checkpoint, through its checksums."""
+    newest = max((workdir / "checkpoints").iterdir(), key=lambda p: int(p.name))
+    return newest.name, json.loads((newest / "meta" / "metadata").read_text())["checksums"]
+
+
+def wait_for(condition, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def refused(done, *texts):
+    """Exit code 2 and one line."""
+    assert done.returncode == 2, done
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    for text in texts:
+        assert text in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "loss", "steps"), [("vae", "train/loss", 2000), ("wgan_gp", "train/critic_loss", 1000)]
+)
+def test_killed_five_times_it_ends_bit_for_bit_the_same(tmp_path, experiment, loss, steps):
+    flags = (f"--steps={steps}", f"--checkpoint_every={steps // 20}")
+    assert run(tmp_path / "whole", *flags, experiment=experiment).returncode == 0
+    moments = random.Random(0)
+    metrics = tmp_path / "killed" / "metrics.jsonl"
+    for _ in range(5):
+        before = len(read_rows(metrics))
+        process = subprocess.Popen(
+            command(tmp_path / "killed", *flags, experiment=experiment), stderr=subprocess.DEVNULL
+        )
+        wait_for(lambda before=before: len(read_rows(metrics)) > before, process)
+        time.sleep(moments.uniform(0, 0.3))
+        process.kill()
+        process.wait()
+    done = run(tmp_path / "killed", *flags, experiment=experiment)
+    assert done.returncode == 0, done.stderr
+    assert "resuming from step" in done.stderr
+    assert checkpoint(tmp_path / "killed") == checkpoint(tmp_path / "whole")
+    whole, killed = (read_rows(tmp_path / name / "metrics.jsonl") for name in ("whole", "killed"))
+    assert [(row["step"], row.get(loss)) for row in whole] == [(row["step"], row.get(loss)) for row in killed]
+
+
+def test_preemption_saves_exits_with_0_and_goes_on(tmp_path):
+    process = subprocess.Popen(command(tmp_path, "--steps=100000", "--seeds=2"), stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: read_rows(tmp_path / "metrics.jsonl"), process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "stopped and saved at step" in errors
+    saved = int(checkpoint(tmp_path)[0])
+    done = run(tmp_path, f"--steps={saved + 1}", "--seeds=2")
+    assert done.returncode == 0, done.stderr
+    assert f"resuming from step {saved}" in done.stderr
+
+
+def test_a_nan_stops_the_run_and_names_the_step(tmp_path):
+    done = run(tmp_path, "--steps=200", "--learning_rate=1e30")
+    assert done.returncode != 0
+    assert "at step" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_mistake_ends_a_process_with_one_line(tmp_path):
+    refused(subprocess.run(command(tmp_path, "--zdim=3"), capture_output=True, text=True), "zdim")
+
+
+@pytest.mark.parametrize(
+    ("flags", "texts"),
+    [
+        (["--zdim=3"], ["zdim"]),
+        (["--z_dim=three"], ["z_dim"]),
+        (["--config=digit"], ["config"]),
+        (["--dataset=mnits"], ["--dataset=mnits"]),
+        (["--dataset=mnist", "--data_dir=/nowhere"], ["/nowhere"]),
+        (["--dataset=npz:/nowhere.npz"], ["/nowhere.npz"]),
+        (["--dataset=folder:/nowhere"], ["/nowhere"]),
+        (["--reconstruction_loss=mes"], ["--reconstruction_loss=mes", "mse"]),
+        (["--parallel=mpi"], ["--parallel=mpi"]),
+        (["--batch_size=0"], ["--batch_size=0"]),
+        (["--steps=-1"], ["--steps=-1"]),
+        (["--seeds=0"], ["--seeds=0"]),
+        (["--precision=f8"], ["--precision=f8"]),
+        (["--learning_rate=-1"], ["--learning_rate=-1"]),
+        (["surplus"], ["surplus"]),
+        (["--z_dim=0"], ["--z_dim=0", "at least 1"]),
+        (["--kl_weight=-1"], ["--kl_weight=-1"]),
+        (["--likelihood_samples=0"], ["--likelihood_samples=0"]),
+        (["--reconstruction_loss=jax.numpy:subtract"], ["--reconstruction_loss=jax.numpy:subtract", "shape (2,)"]),
+        (["--activation=jax.numpy:concatenate"], ["--activation=jax.numpy:concatenate"]),
+        (["--optimizer=math:sin"], ["--optimizer=math:sin", "optax.GradientTransformation"]),
+    ],
+)
+def test_bad_flags_are_one_line_and_nothing_is_written(tmp_path, flags, texts):
+    refused(run(tmp_path / "run", *flags), *texts)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_changed_hyperparameter_is_refused_by_name(tmp_path):
+    assert run(tmp_path, "--steps=2").returncode == 0
+    before = checkpoint(tmp_path)
+    refused(run(tmp_path, "--steps=4", "--z_dim=3"), "--z_dim was 2, is now 3")
+    refused(run(tmp_path, "--steps=1"), "has made 2 updates already")
+    assert checkpoint(tmp_path) == before
+
+
+def test_what_was_damaged_after_the_end_is_measured_again(tmp_path):
+    assert run(tmp_path, "--steps=2").returncode == 0
+    results = (tmp_path / "results.json").read_text()
+    (tmp_path / "results.json").write_text(results[:20])
+    assert "it has ended" not in run(tmp_path, "--steps=2").stderr
+    assert json.loads((tmp_path / "results.json").read_text()) == json.loads(results)
+    assert "it has ended" in run(tmp_path, "--steps=2").stderr
+
+
+def test_a_refused_first_command_does_not_stand_in_the_way_of_the_next(tmp_path):
+    refused(run(tmp_path, "--steps=2", "--decoder_strides=2,4"), "--decoder_strides=2,4")
+    assert run(tmp_path, "--steps=2").returncode == 0
+
+
+def test_what_may_change_on_resume_is_on_record(tmp_path):
+    assert run(tmp_path, "--steps=2", "--seeds=2").returncode == 0
+    assert run(tmp_path, "--steps=3", "--seeds=2").returncode == 0
+    written = json.loads((tmp_path / "flags.json").read_text())
+    assert written["flags"]["steps"] == 3
+    assert len(written["resumed"]) == 1
+    before = json.loads((tmp_path / "results.json").read_text())
+    assert len(before["test/loss"]["values"]) == 2
+    evaluate.main(["program", f"--workdir={tmp_path}"])
+    after = json.loads((tmp_path / "results.json").read_text())
+    np.testing.assert_allclose(after["test/loss"]["values"], before["test/loss"]["values"], rtol=1e-4)
+
+
+def test_a_truncated_checkpoint_is_reported_and_the_one_before_used(tmp_path):
+    assert run(tmp_path, "--steps=20", "--checkpoint_every=10").returncode == 0
+    newest = tmp_path / "checkpoints" / "20"
+    for path in (newest / "state").rglob("*"):  # in which of them an array lies, and how often, is a matter of timing
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    done = run(tmp_path, "--steps=20", "--checkpoint_every=10")
+    assert done.returncode == 0, done.stderr
+    assert f"{newest} is damaged" in done.stderr
+    assert "resuming from step 10" in done.stderr
+
+
+def test_a_corrupt_image_is_named(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(40):
+        Image.fromarray(np.full((28, 28, 3), i, np.uint8)).save(folder / f"{i:02}.png")
+    for path in folder.iterdir():
+        if path.name != "00.png":
+            path.write_bytes(path.read_bytes()[:50])
+    done = run(tmp_path / "run", f"--dataset=folder:{folder}", "--image_size=28", "--decoder_filters=4,3", "--steps=5")
+    refused(done, str(folder))
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"needs the right to mount a small file system: {mounted.stderr.decode().strip()}")
+    try:
+        refused(run(tmp_path / "run", "--steps=20", "--checkpoint_every=5"), str(tmp_path))
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=False)
+
+
+def test_what_cannot_be_raised_is_reported_unless_it_is_a_loop_closed_by_a_failed_checkpoint():
+    program = """
+from experiments import command
+
+class Dies:
+    def __init__(self, text):
+        self.text = text
+
+    def __del__(self):
+        raise RuntimeError(self.text)
+
+def main(_):
+    Dies("Event loop is closed")
+    Dies("something else")
+
+command.run(main, "about", command.new_flags(), ["program"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "something else" in done.stderr
+    assert "Event loop" not in done.stderr
+
+
+def test_the_workdir_of_another_experiment_is_refused(tmp_path):
+    assert run(tmp_path, "--steps=1").returncode == 0
+    other = partial(main, registry.find("autoencoder"), "about")
+    refused(finished(other, f"--workdir={tmp_path}"), "holds a run of vae")
+
+
+def test_tools_refuse_a_directory_without_a_run(tmp_path):
+    for tool in (sample, evaluate):
+        refused(finished(tool.main, f"--workdir={tmp_path}"), str(tmp_path))
+
+
+def test_an_unwritable_workdir_is_one_line(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a directory")
+    refused(run(blocked / "run", "--steps=1"), str(blocked))
+    assert list(tmp_path.iterdir()) == [blocked]
+
+
+def test_bfloat16_trains_and_a_profile_is_written(tmp_path):
+    done = run(tmp_path, "--steps=20", "--log_every=10", "--precision=bf16", "--profile")
+    assert done.returncode == 0, done.stderr
+    first, last = (row["train/loss"] for row in read_rows(tmp_path / "metrics.jsonl") if "train/loss" in row)
+    assert last < first
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
