@@ -14,6 +14,7 @@ setup(
     python_requires=">=3.11,<3.14",
     install_requires=[
         "absl-py>=2.1",
+        "chex>=0.1.86",
         "evosax>=0.3.2,<0.4",
         "flax>=0.12,<0.13",
         "gymnax>=1.0.1,<1.1",

@@ -1,0 +1,6 @@
+import sys
+
+from gdl_jax.runs import interrupts
+
+if sys.argv[:1] == ["-m"]:  # Python is about to run a module of this package
+    interrupts.heed_while_importing()

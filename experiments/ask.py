@@ -1,4 +1,4 @@
-"""Answers and questions from a text of one's own, by a run of experiments.qa.
+"""Answers and questions from your own text, by a run of experiments.qa.
 
 python -m experiments.ask --workdir=runs/qa-small --file=story.txt
 python -m experiments.ask --workdir=runs/qa-small --file=story.txt --beams=5 --figure=story.png
@@ -7,21 +7,22 @@ echo "Anna Brown founded a bakery in Oslo in 1999 ." | python -m experiments.ask
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 
-from experiments import qa
-from experiments.language import question_answering as asking
-from gdl_jax.core.errors import UserError
+from experiments.language import question_answering as answering
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.data.text.passages import words_of
 from gdl_jax.data.text.text_files import decode, read
 from gdl_jax.runs import command
+from gdl_jax.runs.experiment import Experiment, Run
 from gdl_jax.runs.restore import restore
 
 
 def read_words(file: str | None) -> tuple[str, ...]:
-    """The words of a file, or of standard input.
+    """Returns the words of a file, or of standard input.
 
     Raises:
       UserError: it can't be read, is no text in UTF-8, or has no words.
@@ -31,43 +32,43 @@ def read_words(file: str | None) -> tuple[str, ...]:
     return words_of(decode(sys.stdin.buffer.read(), "standard input"))
 
 
-def with_beams(run, beams: int):
-    """The run, whose questions are put together with so many beams."""
+def with_beams(experiment: Experiment, run: Run, beams: int) -> Run:
+    """Returns the run with a beam search of that width for its questions."""
     config = dataclasses.replace(run.config, beams=beams)
-    return dataclasses.replace(run, config=config, learner=qa.build(config, run.data, None))
+    return dataclasses.replace(run, config=config, learner=experiment.build(config, run.data, None))
 
 
 def _main(values: flags.FlagValues) -> None:
     workdir = command.workdir(values)
     if values.figure and not values.figure.endswith(".png"):
-        raise UserError(f"--figure={values.figure}: must end in .png")
+        raise ConfigError("figure", values.figure, "must end in .png")
     words = read_words(values.file)
-    run = restore(workdir, warn=command.warn, expected="qa").run
+    experiment, run, _ = restore(workdir, warn=command.warn, expected="qa")
     if values.beams is not None:
-        run = with_beams(run, values.beams)
+        run = with_beams(experiment, run, values.beams)
     length = run.config.document_length
     if len(words) > length:
         sys.stderr.write(f"{len(words)} words; the first {length} are read\n")
         words = words[:length]
     if not any(word.lower() in run.data.vocabulary.index for word in words):
         sys.stderr.write("the model knows none of these words\n")
-    least = asking.threshold(run)
-    (reading,) = asking.set_questions(run, [words], least)
-    sys.stdout.write(asking.shown(words, reading.asked))
+    threshold = answering.tagging_threshold(run)
+    (found,) = answering.generate_questions(run, [words], threshold)
+    sys.stdout.write(answering.as_text(words, found.questions))
     if values.figure:
         try:
-            qa.draw_reading(words, reading, None, least, Path(values.figure).expanduser())
+            answering.draw_document(words, found, None, threshold, Path(values.figure).expanduser())
         except OSError as error:
-            raise UserError(f"--figure={values.figure}: cannot be written: {error.strerror}") from error
+            raise ConfigError("figure", values.figure, f"cannot be written: {error.strerror}") from error
 
 
-def main(argv=None) -> None:
-    """What `python -m experiments.ask` does."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs `python -m experiments.ask`."""
     values = command.new_flags()
     flags.DEFINE_string("workdir", None, "the run's directory", flag_values=values)
     flags.DEFINE_string("file", None, "a text in UTF-8 [standard input]", flag_values=values)
-    flags.DEFINE_integer("beams", None, "beginnings kept while asking; 1: greedy [the run's own]", flag_values=values)
-    flags.DEFINE_string("figure", None, "a PNG for the answers' probabilities and the questions", flag_values=values)
+    flags.DEFINE_integer("beams", None, "of the beam search; 1: greedy [the run's own]", flag_values=values)
+    flags.DEFINE_string("figure", None, "a PNG of the answers' probabilities and the questions", flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 
 

@@ -10,97 +10,135 @@ Minutes are those of two CPU cores. Look at `figures/latent_gaps.png`: what is d
 """
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
 import jax
 import numpy as np
 
-from experiments.autoencoding.encoding import coder_parts, coders, encode_rows
+from experiments.autoencoding.encoding import coder_networks, encode_rows, images_at, make_coders
+from gdl_jax.core.config_flags import AtLeast
+from gdl_jax.core.learner import Learner
 from gdl_jax.core.prng import example_normal
-from gdl_jax.learners.autoencoder import autoencoder, make_reconstruction_loss
-from gdl_jax.learners.optimizers import make_optimizer
-from gdl_jax.models import autoencoder as networks
+from gdl_jax.data.dataset import DataSet
+from gdl_jax.learners.autoencoder import autoencoder as autoencoder_learner
+from gdl_jax.learners.autoencoder import make_reconstruction_loss
+from gdl_jax.learners.averaging import moving_average
+from gdl_jax.learners.optimizers import OptimizerConfig, make_optimizer
+from gdl_jax.models import autoencoder
+from gdl_jax.nn.layers import with_axis_name
 from gdl_jax.plots import images, latent
-from gdl_jax.runs.experiment import Experiment, ImageConfig, load_data
+from gdl_jax.runs.config import ImageConfig
+from gdl_jax.runs.experiment import Experiment, Network, Results, Run, Sampler, SampleRequest
+from gdl_jax.runs.images import data_spec, load_data
 from gdl_jax.runs.main import main
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ImageConfig, networks.Config):
-    optimizer: str = "adam"  # by name or package.module:function
-    learning_rate: float = 5e-4  # constant, as in the book
+class Config(ImageConfig, OptimizerConfig, autoencoder.Config):
+    learning_rate: float = 5e-4  # the highest, where it has a schedule; the book's is constant
     reconstruction_loss: str = "mse"  # mse, bce, rmse or package.module:function
-    noise: float = 0.0  # standard deviation of noise on the input, whose clean version is the target (denoising)
+    # standard deviation of noise on the input, whose clean version is the target (denoising)
+    noise: Annotated[float, AtLeast(0)] = 0.0
 
-    LEAST = ImageConfig.LEAST | {"z_dim": 1, "noise": 0}
 
-
-PRESETS = {"digits": Config(steps=5000, eval_every=1000, checkpoint_every=1000)}
+PRESETS = {
+    "digits": Config(steps=5000, eval_every=1000, checkpoint_every=1000),
+    "tiny": Config(
+        encoder_filters=(8, 8),
+        encoder_kernel_sizes=(3, 3),
+        encoder_strides=(2, 2),
+        decoder_filters=(8, 1),
+        decoder_kernel_sizes=(3, 3),
+        decoder_strides=(2, 2),
+        learning_rate=2e-2,
+        steps=80,
+        log_every=20,
+        eval_every=40,
+        checkpoint_every=40,
+    ),
+}
 ENCODED = 5000  # test images in the figures, at most (the book's number)
+BOXED = 1000  # training images from whose codes' bounding box samples are drawn
 GRID = 20
 
 
-def parts(config, data):
-    """Encoder and decoder."""
-    return coder_parts(networks.Encoder, config, data)
+def networks(config: Config, data: DataSet) -> dict[str, Network]:
+    """Returns encoder and decoder."""
+    return coder_networks(autoencoder.Encoder, config, data)
 
 
-def build(config, data, axis_name):
-    """The learner."""
-    modules = {name: part.module.clone(axis_name=axis_name) for name, part in parts(config, data).items()}
-    return autoencoder(
-        **modules,
-        optimizer=make_optimizer(config.optimizer, config.learning_rate),
+def build(config: Config, data: DataSet, axis_name: str | None) -> Learner:
+    """Returns the learner."""
+    coders = networks(config, data)
+    learner = autoencoder_learner(
+        **{name: with_axis_name(network.module, axis_name) for name, network in coders.items()},
+        optimizer=make_optimizer(config),
         reconstruction_loss=make_reconstruction_loss(config.reconstruction_loss),
         noise=config.noise,
+        accumulate=config.accumulate,
         axis_name=axis_name,
     )
+    return moving_average(learner, config.ema_decay)
 
 
-def _corrupted(run, pixels):
+def _corrupted(run: Run, pixels: np.ndarray) -> np.ndarray:
     return pixels + run.config.noise * np.asarray(example_normal(run.key, pixels.shape))
 
 
-def preview(run):
-    """Test images above what comes back of them."""
-    code = coders(run, parts(run.config, run.data))
-    pixels = np.asarray(run.data.transform(run.data.test.take(np.arange(min(10, len(run.data.test)))))["image"])
+def preview(run: Run) -> None:
+    """Draws test images above what comes back of them."""
+    coders = make_coders(run, networks(run.config, run.data))
+    pixels = images_at(run, run.data.test, np.arange(min(10, len(run.data.test))))
     shown = {"original": pixels}
     if run.config.noise:
         shown["seen"] = np.clip(_corrupted(run, pixels), 0, 1)
-    shown["decoded"] = code.decode(code.encode(_corrupted(run, pixels)))
+    shown["decoded"] = coders.decode(coders.encode(_corrupted(run, pixels)))
     images.rows(list(shown.values()), list(shown), run.figures / "reconstructions.png")
 
 
-def analyse(run):
-    """Reconstructions, the latent map, what lies in its gaps, and samples from its bounding box."""
+def analyse(run: Run) -> Results:
+    """Draws reconstructions, the latent map, what lies in its gaps, and samples from its bounding box."""
     preview(run)
-    code = coders(run, parts(run.config, run.data))
-    rows, codes = encode_rows(run, code, run.data.test, ENCODED)
+    coders = make_coders(run, networks(run.config, run.data))
+    rows, codes = encode_rows(run, coders, run.data.test, ENCODED)
     labels = rows.get("label", np.zeros(len(codes), int))
     low, high = codes.min(0), codes.max(0)
     drawn = np.asarray(jax.random.uniform(run.key, (30, codes.shape[1]), minval=low, maxval=high))
-    decoded = code.decode(drawn)
+    decoded = coders.decode(drawn)
     latent.scatter(codes, labels, run.data.classes, run.figures / "latent_scatter.png")
     images.image_grid(decoded, run.figures / "samples_from_bounding_box.png", columns=10)
     if run.config.z_dim == 2:
         latent.gaps(codes, labels, run.data.classes, drawn, decoded, run.figures / "latent_gaps.png")
         axes = [np.linspace(low[i], high[i], GRID) for i in range(2)]
         grid = np.stack(np.meshgrid(axes[0], axes[1][::-1]), -1).reshape(-1, 2)
-        tiles = code.decode(grid).reshape(GRID, GRID, *decoded.shape[1:])
+        tiles = coders.decode(grid).reshape(GRID, GRID, *decoded.shape[1:])
         latent.decoded_grid(tiles, axes, run.figures / "decoded_grid.png")
-    return {"largest |z|": float(np.abs(codes).max())}
+    return {"largest_absolute_code": float(np.abs(codes).max())}
 
 
-def sample(run, request):
-    """Images decoded from the bounding box of the codes of the training set's first images."""
-    _, codes = encode_rows(run, coders(run, parts(run.config, run.data)), run.data.train, 1000)
+def sample(run: Run, request: SampleRequest) -> list[Path]:
+    """Decodes codes drawn from the bounding box of those of the training set's first images."""
+    coders = make_coders(run, networks(run.config, run.data))
+    _, codes = encode_rows(run, coders, run.data.train, BOXED)
     drawn = run.learner.sample(run.state, run.key, request.num, codes.min(0), codes.max(0))
     path = request.out / "samples.png"
     images.image_grid(np.asarray(drawn), path, columns=10)
     return [path]
 
 
-EXPERIMENT = Experiment("autoencoder", Config, PRESETS, build, parts, analyse, preview, sample, load_data)
+EXPERIMENT = Experiment(
+    name="autoencoder",
+    module=__name__,
+    presets=PRESETS,
+    load=load_data,
+    spec=data_spec,
+    networks=networks,
+    build=build,
+    preview=preview,
+    analyse=analyse,
+    sampler=Sampler(sample=sample),
+)
 
 if __name__ == "__main__":
     main(EXPERIMENT, __doc__)

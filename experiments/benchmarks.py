@@ -55,14 +55,14 @@ TEXT_RNN = (timing.TOKENS * 100 * 1024, timing.TOKENS * 256 * 1024, 256 * timing
 
 
 def _update(layers: tuple[int, ...]) -> int:
-    """Forward, the gradient of each layer's kernel, and that of its input; of the data there is no gradient."""
+    """Counts forward, the gradient of each layer's kernel, and that of its input; of the data there is no gradient."""
     return 3 * sum(layers) - layers[0]
 
 
 def adversarial_step(
     generator: tuple[int, ...], critic: tuple[int, ...], critic_updates: int = 1, penalty: bool = False
 ) -> int:
-    """Multiplications of a GAN's step per example of one batch.
+    """Returns the multiplications of a GAN's step per example of one batch.
 
     A critic's update: the fakes; the critic's update on them and on real images, be it one or two. A penalty on its
     gradient with respect to the image: forward, that gradient, and of that the derivative with respect to each layer's
@@ -107,14 +107,14 @@ CASES = {
     "text-32": Case("text LSTM, batch 32", "text_rnn", "text_rnn", "aesop", 32, 100, GATES),
 }
 KERAS = ("jax", "torch", "tensorflow")
-REPLICATED = ("mlp-32", "vae-32")
-SEEDS = 3
+SEEDS = 3  # trained together
+OF_SEEDS = ("mlp-32", "vae-32")  # cases for which that is timed
 ABSENT = "not installed"
 LIMIT = 600  # seconds for one number; the WGAN-GP's step on Keras's JAX backend takes minutes
 
 
 def _time(module: str, *arguments: str, needs: tuple[str, ...] = ()) -> float | str:
-    """Milliseconds a step of `python -m module arguments`, or why there are none."""
+    """Returns milliseconds a step of `python -m module arguments`, or why there are none."""
     if any(importlib.util.find_spec(package) is None for package in needs):
         return ABSENT
     command_line = [sys.executable, "-m", module, *arguments]
@@ -142,7 +142,7 @@ def _ours(case: Case, windows: int, *more: str) -> float | str:
 
 
 def measure(case: Case, windows: int) -> dict[str, float | str]:
-    """Milliseconds a step, ours and every peer's; a text where there is no number."""
+    """Returns milliseconds a step, ours and every peer's; a text where there is no number."""
     shape = (f"--model={case.model}", f"--batch_size={case.batch_size}", f"--steps={case.steps}")
     arguments = (*shape, f"--windows={windows}")
 
@@ -164,7 +164,7 @@ def measure(case: Case, windows: int) -> dict[str, float | str]:
 
 
 def peak_gflops() -> float:
-    """What a product of two float32 matrices of 2048 x 2048 reaches here; the median of seven."""
+    """Returns what a product of two float32 matrices of 2048 x 2048 reaches here; the median of seven."""
     size = 2048
     a = jax.random.normal(jax.random.key(0), (size, size))
     multiply = jax.jit(jnp.dot)
@@ -186,7 +186,7 @@ def _cell(value: float | str) -> str:
 
 
 def row(case: Case, times: dict[str, float | str], peak: float) -> list[str]:
-    """The cells of one case: times, how much faster than the best Keras and than PyTorch, share of peak."""
+    """Returns the cells of one case: times, how much faster than the best Keras and than PyTorch, share of peak."""
     ours = times["gdl_jax"]
     flops = 2 * MULTIPLICATIONS[case.model] * case.batch_size
     share = "" if isinstance(ours, str) else f"{flops / (ours * 1e6) / peak:.0%}"
@@ -212,16 +212,16 @@ def _main(values: flags.FlagValues) -> None:
     sys.stdout.write(f"{jax.devices()[0].device_kind} x {os.cpu_count()}, peak {peak:.0f} GFLOP/s (float32)\n\n")
     sys.stdout.write(as_table(header, rows))
     rows = []
-    for case in (cases[name] for name in REPLICATED if name in cases):
-        sys.stderr.write(f"measuring: {case.label}, {SEEDS} replicas\n")
+    for case in (cases[name] for name in OF_SEEDS if name in cases):
+        sys.stderr.write(f"measuring: {case.label}, {SEEDS} seeds\n")
         kinds = [_ours(case, values.windows, f"--seeds={SEEDS}", f"--replicas={kind}") for kind in ("vmap", "map")]
         rows.append([case.label, *map(_cell, kinds)])
     if rows:
-        sys.stdout.write("\n" + as_table([f"ms a step of {SEEDS} replicas", "vmap", "map"], rows))
+        sys.stdout.write("\n" + as_table([f"ms a step of {SEEDS} seeds", "vmap", "map"], rows))
 
 
 def main(argv=None) -> None:
-    """What `python -m experiments.benchmarks` does."""
+    """Does what `python -m experiments.benchmarks` does."""
     values = command.new_flags()
     flags.DEFINE_multi_enum("cases", None, list(CASES), "only this one; may be given again", flag_values=values)
     flags.DEFINE_integer("windows", 5, "windows that a median is of", lower_bound=1, flag_values=values)

@@ -8,39 +8,41 @@
 Minutes are those of two CPU cores.
 """
 
-import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
 import jax
 import numpy as np
 
-from gdl_jax.core.errors import UserError
-from gdl_jax.core.lookup import resolve
+from gdl_jax.core.config_flags import Needs, OneOf, needing
+from gdl_jax.core.errors import ConfigError
+from gdl_jax.core.learner import Learner
+from gdl_jax.data.dataset import DataSet
 from gdl_jax.evaluation.classification import confusion_matrix
+from gdl_jax.learners.averaging import moving_average
 from gdl_jax.learners.gradient import apply_eval
-from gdl_jax.learners.optimizers import make_optimizer
+from gdl_jax.learners.optimizers import OptimizerConfig, make_optimizer
 from gdl_jax.learners.supervised import attribute_classifier, classifier, make_classification_loss
 from gdl_jax.models import cnn, mlp
 from gdl_jax.nn.edges import edge_maps
+from gdl_jax.nn.layers import with_axis_name
 from gdl_jax.plots import classification, convolution, images
-from gdl_jax.runs.experiment import DTYPES, Experiment, ImageConfig, Part, image_batches, image_spec, load_data
+from gdl_jax.runs.batches import in_batches
+from gdl_jax.runs.config import DTYPES, ImageConfig
+from gdl_jax.runs.experiment import Experiment, Network, Results, Run
+from gdl_jax.runs.images import data_spec, image_batches, image_spec, load_data
 from gdl_jax.runs.main import main
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ImageConfig, mlp.Config, cnn.Config):
-    model: str = "cnn"  # cnn, or mlp
-    target: str = "label"  # label (one of the classes), or attributes (any of them)
-    loss: str = "cross_entropy"  # by name or package.module:function; of --target=label
-    optimizer: str = "adam"  # by name or package.module:function
-    learning_rate: float = 5e-4  # constant, as in the book
-
-    LEAST = ImageConfig.LEAST | {"hidden_units": 1, "dense_units": 0}
-    NEEDS = ImageConfig.NEEDS | {
-        **{field.name: "model=cnn" for field in dataclasses.fields(cnn.Config)},
-        **{field.name: "model=mlp" for field in dataclasses.fields(mlp.Config)},
-        "loss": "target=label",
-    }
+class Config(ImageConfig, OptimizerConfig, needing(mlp.Config, "model=mlp"), needing(cnn.Config, "model=cnn")):
+    model: Annotated[str, OneOf("cnn", "mlp")] = "cnn"  # cnn, or mlp
+    target: Annotated[str, OneOf("label", "attributes")] = "label"  # label (one of the classes), or attributes (any)
+    # by name or package.module:function; of target label
+    loss: Annotated[str, Needs("target=label")] = "cross_entropy"
+    learning_rate: float = 5e-4  # the highest, where it has a schedule; the book's is constant
 
 
 CIFAR10 = {"dataset": "cifar10", "steps": 15_630, "log_every": 1563, "eval_every": 1563, "checkpoint_every": 1563}
@@ -58,48 +60,76 @@ PRESETS = {
         steps=2500,
         eval_every=250,
     ),
+    "tiny": Config(
+        filters=(8,),
+        kernel_sizes=(3,),
+        strides=(2,),
+        dense_units=16,
+        dropout_rate=0.0,
+        learning_rate=5e-3,
+        steps=40,
+        log_every=10,
+        eval_every=20,
+        checkpoint_every=20,
+    ),
 }
 EXAMPLES_SHOWN = 20
-BATCH = 500
+BATCH = 500  # images whose logits are computed together
 
 
-def parts(config, data):
-    image = image_spec(data)
-    outputs = len(data.classes if config.target == "label" else data.attributes)
+def _names(config: Config, data: DataSet) -> tuple[str, ...]:
+    """Names of what is predicted, one for each logit."""
+    return data.classes if config.target == "label" else data.attributes
+
+
+def spec(config: Config) -> DataSet | None:
+    """Returns one image of the data set's shape; None where only the set itself knows its classes or attributes."""
+    data = data_spec(config)
+    return data if data is not None and _names(config, data) else None
+
+
+def networks(config: Config, data: DataSet) -> dict[str, Network]:
+    """Returns the one network, under its model's name.
+
+    Raises:
+      ConfigError: the data set has no labels, or no attributes, to predict.
+    """
+    outputs = len(_names(config, data))
     if not outputs:
-        raise UserError(f"--target={config.target}: --dataset={config.dataset} has none")
-    dtype = DTYPES[config.precision]
-    networks = {"mlp": mlp.MLP(config, outputs, dtype), "cnn": cnn.CNN(config, outputs, dtype)}
-    return {config.model: Part(resolve("model", config.model, networks), (image,))}
+        raise ConfigError("target", config.target, f"{config.dataset} has none")
+    module = {"mlp": mlp.MLP, "cnn": cnn.CNN}[config.model](config, outputs, DTYPES[config.precision])
+    return {config.model: Network(module, (image_spec(data),))}
 
 
-def build(config, data, axis_name):
-    (part,) = parts(config, data).values()
-    module = part.module.clone(axis_name=axis_name) if config.model == "cnn" else part.module
-    optimizer = make_optimizer(config.optimizer, config.learning_rate)
+def build(config: Config, data: DataSet, axis_name: str | None) -> Learner:
+    """Returns the learner."""
+    (network,) = networks(config, data).values()
+    module, optimizer = with_axis_name(network.module, axis_name), make_optimizer(config)
+    options = {"accumulate": config.accumulate, "axis_name": axis_name}
     if config.target == "attributes":
-        return attribute_classifier(module, optimizer, axis_name=axis_name)
-    return classifier(module, optimizer, loss=make_classification_loss(config.loss), axis_name=axis_name)
+        learner = attribute_classifier(module, optimizer, **options)
+    else:
+        learner = classifier(module, optimizer, loss=make_classification_loss(config.loss), **options)
+    return moving_average(learner, config.ema_decay)
 
 
-def predictor(run):
-    """Images (N, H, W, C) in [0, 1] -> logits (N, K), compiled once."""
-    (part,) = parts(run.config, run.data).values()
-    apply = jax.jit(lambda x: apply_eval(part.module, run.state.params, run.state.batch_stats, x))
-    return lambda pixels: np.concatenate([apply(pixels[i : i + BATCH]) for i in range(0, len(pixels), BATCH)])
+def predictor(run: Run) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a function from images (N, H, W, C) in [0, 1] to logits (N, K), compiled once."""
+    (network,) = networks(run.config, run.data).values()
+    apply = jax.jit(lambda pixels: apply_eval(network.module, run.state.params, run.state.batch_stats, pixels))
+    return lambda pixels: in_batches(apply, pixels, BATCH)
 
 
-def predict_test_split(run, predict):
-    """Logits (N, K) and targets, labels (N,) or attributes (N, K), of the whole test split, a batch at a time."""
-    logits, targets = [], []
-    for rows, pixels in image_batches(run.data, run.data.test, BATCH):
-        logits.append(predict(pixels))
-        targets.append(rows[run.config.target])
-    return np.concatenate(logits), np.concatenate(targets)
+def predict_test_split(run: Run, predict: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns logits (N, K) and targets, labels (N,) or attributes (N, K), of the whole test split."""
+    batches = image_batches(run.data, run.data.test, BATCH)
+    parts = [(predict(pixels), rows[run.config.target]) for rows, pixels in batches]
+    logits, targets = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return logits, targets
 
 
-def preview(run):
-    """Predictions on the first test images."""
+def preview(run: Run) -> None:
+    """Draws predictions on the first test images."""
     rows = run.data.test.take(np.arange(min(EXAMPLES_SHOWN, len(run.data.test))))
     pixels = np.asarray(run.data.transform(rows)["image"])
     logits = predictor(run)(pixels)
@@ -109,23 +139,22 @@ def preview(run):
         images.predictions(pixels, names[true], names[predicted], run.figures / "predictions.png")
 
 
-def analyse(run):
-    """Predictions and confusion matrix, or each attribute's accuracy; the convolution demo."""
+def analyse(run: Run) -> Results:
+    """Draws predictions, the confusion matrix and the convolution demo; or returns each attribute's accuracy."""
     preview(run)
     logits, targets = predict_test_split(run, predictor(run))
     if run.config.target == "attributes":
-        right = (logits > 0) == (targets > 0)
-        return {
-            f"test/accuracy of {name}": float(r) for name, r in zip(run.data.attributes, right.mean(0), strict=True)
-        }
+        shares = ((logits > 0) == (targets > 0)).mean(0)
+        names = (name.lower() for name in run.data.attributes)
+        return {f"test/accuracy_{name}": float(share) for name, share in zip(names, shares, strict=True)}
     matrix = confusion_matrix(targets, logits.argmax(1), len(run.data.classes))
     classification.confusion_matrix(matrix, run.data.classes, run.figures / "confusion_matrix.png")
     convolution_demo(run.figures / "convolution_demo.png")
     return {}
 
 
-def convolution_demo(path):
-    """The book's horizontal and vertical edge filters on a photograph, strides 1 and 2 (02_02)."""
+def convolution_demo(path: Path) -> None:
+    """Draws the book's horizontal and vertical edge filters on a photograph, strides 1 and 2 (02_02)."""
     from skimage import color, data, transform  # slow to import, and only this needs it
 
     image = transform.resize(color.rgb2gray(data.coffee()), (64, 64), anti_aliasing=True).astype(np.float32)
@@ -137,12 +166,17 @@ def convolution_demo(path):
     convolution.edge_maps(image, filters, maps, path)
 
 
-def sample(run, request):
-    """Refuses: a classifier makes nothing."""
-    return run.learner.sample(run.state, run.key, request.num)
-
-
-EXPERIMENT = Experiment("classifier", Config, PRESETS, build, parts, analyse, preview, sample, load_data)
+EXPERIMENT = Experiment(
+    name="classifier",
+    module=__name__,
+    presets=PRESETS,
+    load=load_data,
+    spec=spec,
+    networks=networks,
+    build=build,
+    preview=preview,
+    analyse=analyse,
+)
 
 if __name__ == "__main__":
     main(EXPERIMENT, __doc__)

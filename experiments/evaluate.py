@@ -1,19 +1,30 @@
 """Evaluates any run again: held-out means, figures, report.
 
 python -m experiments.evaluate --workdir=runs/vae-digits
-python -m experiments.evaluate --workdir=runs/gan-digits --features=vgg16      samples judged with another network
+python -m experiments.evaluate --workdir=runs/gan-digits --features=vgg16      samples measured by another network
+
+Hyperparameters on which training does not depend are flags here, too: `--workdir=... --help` lists a run's.
 """
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 
 from absl import flags
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core import config_flags
+from gdl_jax.core.config_flags import EvaluationOnly
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.parallel import make_devices
-from gdl_jax.runs import command, report
-from gdl_jax.runs.json_files import read_json, write_json
-from gdl_jax.runs.main import HELD_OUT, judged_by, measure, numbers, one_replica, shown, split_evaluator
+from gdl_jax.runs import command, records, report
+from gdl_jax.runs.measure import (
+    HELD_OUT,
+    format_results,
+    measure_samples,
+    split_evaluator,
+    state_of_seed,
+    to_results,
+)
 from gdl_jax.runs.restore import restore
 
 
@@ -21,47 +32,45 @@ def _main(values: flags.FlagValues) -> None:
     workdir = command.workdir(values)
     experiment, run, state = restore(workdir, warn=command.warn)
     if values.split and values.split not in experiment.splits:
-        raise UserError(
-            f"--split={values.split}: {experiment.name} is evaluated on {', '.join(experiment.splits)} only"
-        )
-    config = run.config
+        reason = f"{experiment.name} is evaluated on {', '.join(experiment.splits)} only"
+        raise ConfigError("split", values.split, reason)
     splits = [values.split] if values.split else HELD_OUT
     if getattr(run.data, splits[-1]) is None:
         if values.split:
-            raise UserError(f"--split={values.split}: {run.data.name} has no such split in this run")
+            raise ConfigError("split", values.split, f"{run.data.name} has no such split in this run")
         sys.stderr.write(f"{run.data.name} has no test split in this run: no means over it\n")
-    if values.features is not None:
-        if not hasattr(config, "features"):
-            raise UserError(f"--features={values.features}: samples of {experiment.name} are not judged")
-        config = dataclasses.replace(config, features=values.features)
+    chosen = config_flags.chosen(experiment.config, values)
+    config = dataclasses.replace(run.config, **chosen)
+    run = dataclasses.replace(run, config=config, learner=experiment.build(config, run.data, None))
     sys.stderr.write(f"{experiment.name}, step {run.step}: held-out splits, samples, figures\n")
-    judge = experiment.judge(config, run.data)
+    evaluator = experiment.evaluator(config, run.data)
 
-    def replica_run(replica):
-        return dataclasses.replace(run, state=one_replica(state, config.seeds, replica))
+    def run_of_seed(index):
+        return dataclasses.replace(run, state=state_of_seed(state, config.seeds, index))
 
     means = split_evaluator(run.learner, run.data, splits, make_devices("jit"), config)
-    results = numbers(means(state) | measure(experiment, judge, replica_run, config.seeds))
-    results |= judged_by(judge)
-    results |= experiment.analyse(run)
-    path = workdir / "results.json"
-    write_json(path, read_json(path) | results)
+    samples = measure_samples(experiment.sample_metrics, evaluator, run_of_seed, config.seeds)
+    results = records.merged(to_results(means(state) | samples), records.of_samples(evaluator))
+    results = records.merged(results, experiment.analyse(run))
+    records.add_results(workdir, results)
     page = report.write_report(workdir)
-    sys.stdout.write(shown(results))
+    sys.stdout.write(format_results(results))
     sys.stderr.write(f"report: {page}\n")
 
 
-def main(argv=None) -> None:
-    """What `python -m experiments.evaluate` does."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs `python -m experiments.evaluate`."""
+    argv = sys.argv if argv is None else argv
     values = command.new_flags()
     flags.DEFINE_string("workdir", None, "the run's directory", flag_values=values)
     splits = ["train", "validation", "test"]
-    flags.DEFINE_enum(
-        "split", None, splits, "on which examples [validation and test, if there are any]", flag_values=values
-    )
-    about = "judge of samples instead of the run's own: vgg16, inception:PATH, or a `classifier` run's workdir"
-    flags.DEFINE_string("features", None, about, flag_values=values)
-    command.run(_main, __doc__, values, sys.argv if argv is None else argv)
+    about = "on which examples [validation and test, if there are any]"
+    flags.DEFINE_enum("split", None, splits, about, flag_values=values)
+    if found := command.experiment_of_workdir(argv):
+        rules = config_flags.rules(found.experiment.config)
+        names = [name for name, each in rules.items() if any(isinstance(rule, EvaluationOnly) for rule in each)]
+        config_flags.define(found.config, values, only=names)
+    command.run(_main, __doc__, values, argv)
 
 
 if __name__ == "__main__":

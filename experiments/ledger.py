@@ -17,11 +17,11 @@ from typing import Any
 
 from absl import flags
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.metrics_log import read_rows as read_metrics
 from gdl_jax.runs import command
 from gdl_jax.runs.json_files import read_json, write_json
-from gdl_jax.runs.main import has_ended, read_flags
+from gdl_jax.runs.records import has_ended, read_flags
 
 ROOT = Path(__file__).resolve().parent
 PAGE = ROOT / "results" / "README.md"
@@ -34,21 +34,21 @@ BOUNDS = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
 
 
 def read_rows() -> list[dict[str, Any]]:
-    """All rows, in the order of their files and of their recording."""
+    """Returns all rows, in the order of their files and of their recording."""
     return [row for path in sorted((ROOT / "results").glob("*.json")) for row in json.loads(path.read_text())]
 
 
 def reached(value: float, bound: str) -> bool:
-    """Whether `value` keeps to a bound such as ">= 0.715".
+    """Returns whether `value` keeps to a bound such as ">= 0.715".
 
     Raises:
-      UserError: the bound is not <=, >= or == and a number.
+      ConfigError: the bound is not <=, >= or == and a number.
     """
     try:
         symbol, number = bound.split()
         return BOUNDS[symbol](value, float(number))
     except (ValueError, KeyError) as error:
-        raise UserError(f"--bound={bound!r}: write <=, >= or ==, a space and a number") from error
+        raise ConfigError("bound", bound, "write <=, >= or ==, a space and a number") from error
 
 
 def record(row: dict[str, Any]) -> None:
@@ -59,31 +59,44 @@ def record(row: dict[str, Any]) -> None:
 
 
 def find_number(metric: str, results: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """{"mean", perhaps "std" and "values"} of a final result, or of the log at a step ("train/loss@1875").
+    """Returns {"mean", perhaps "std", "values"} of a final result, or of the log at a step ("train/loss@1875").
 
     Raises:
-      UserError: there is none of that name.
+      ConfigError: there is none of that name.
     """
     name, _, step = metric.partition("@")
     if step:
         for row in rows:
             if str(row["step"]) == step and name in row:
                 return {"mean": row[name], "std": row.get(f"{name}_std")}
-        raise UserError(f"--metric={metric}: the log has no {name} at step {step}")
-    if name not in results:
-        raise UserError(f"--metric={metric}: the run has {', '.join(sorted(results))}")
-    return results[name] if isinstance(results[name], dict) else {"mean": results[name]}
+        raise ConfigError("metric", metric, f"the log has no {name} at step {step}")
+    numbers = {key: value for key, value in results.items() if key != "protocol" and not isinstance(value, str)}
+    if name not in numbers:
+        raise ConfigError("metric", metric, f"the run has {', '.join(sorted(numbers))}")
+    return numbers[name] if isinstance(numbers[name], dict) else {"mean": numbers[name]}
+
+
+def find_protocol(metric: str, results: dict[str, Any]) -> str:
+    """Returns how a final result was measured, as the run itself says of it or of its kind; "" where it says nothing.
+
+    Of the log it says nothing: while training went on, another split may have been measured.
+    """
+    protocol = results.get("protocol", {})
+    return "" if "@" in metric else protocol.get(metric, protocol.get(metric.partition("/")[0], ""))
 
 
 def make_row(values: flags.FlagValues) -> dict[str, Any]:
-    """A row from a finished run's flags.json and results.json."""
+    """Returns a row from a finished run's flags.json and results.json.
+
+    Raises:
+      UserError: the run isn't finished, or a flag doesn't fit it.
+    """
     workdir = Path(values.workdir)
     run = read_flags(workdir / "flags.json")
     if not has_ended(workdir):
-        raise UserError(f"--workdir={workdir}: the run is not finished")
+        raise ConfigError("workdir", workdir, "the run is not finished")
     results = read_json(workdir / "results.json")
     number = find_number(values.metric, results, read_metrics(workdir / "metrics.jsonl"))
-    judged = results["samples judged by"] if values.metric.startswith("samples/") and "@" not in values.metric else ""
     changed = {k: v for k, v in run["flags"].items() if run["defaults"][k] != v and k != "data_dir"}
     changed = {k: Path(v).name if str(v).startswith("/") else v for k, v in changed.items()}  # no reader has that path
     return {
@@ -101,7 +114,7 @@ def make_row(values: flags.FlagValues) -> dict[str, Any]:
         "reached": None if values.bound is None else reached(number["mean"], values.bound),
         "reference": values.reference,
         "reference_source": values.reference_source,
-        "protocol": "; ".join(filter(None, (values.protocol, judged))),
+        "protocol": "; ".join(filter(None, (values.protocol, find_protocol(values.metric, results)))),
         "note": values.note,
         "minutes": results.get("training_minutes"),
         "hardware": values.hardware,
@@ -110,21 +123,21 @@ def make_row(values: flags.FlagValues) -> dict[str, Any]:
     }
 
 
-def shown(number: float) -> str:
-    """Counts in full, other numbers to five digits."""
+def format_number(number: float) -> str:
+    """Returns a count in full, another number to five digits."""
     return f"{number:,.0f}" if float(number).is_integer() else f"{number:.5g}"
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as a Markdown table."""
+    """Returns the rows as a Markdown table."""
     lines = ["| result | measured | asked | reference | data, seeds | minutes |", "| --- " * 6 + "|"]
     for row in rows:
-        value = shown(row["value"]) + (f" ± {row['std']:.2g}" if row.get("std") is not None else "")
+        value = format_number(row["value"]) + (f" ± {row['std']:.2g}" if row.get("std") is not None else "")
         if row["reached"] is False:
             value += f" (not reproduced: {row['note']})"
         elif row["note"]:
             value += f" ({row['note']})"
-        reference = "" if row["reference"] is None else f"{shown(row['reference'])} ({row['reference_source']})"
+        reference = "" if row["reference"] is None else f"{format_number(row['reference'])} ({row['reference_source']})"
         minutes = "" if row["minutes"] is None else f"{row['minutes']:.1f}"
         data = f"{row['data']}, {row['seeds']}" if row["seeds"] else ""
         lines.append(f"| {row['title']} | {value} | {row['bound'] or ''} | {reference} | {data} | {minutes} |")
@@ -132,7 +145,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def page(rows: list[dict[str, Any]]) -> str:
-    """All rows as a Markdown page, a table for each file of them."""
+    """Returns all rows as a Markdown page, a table for each file of them."""
     sections = {}
     for row in rows:
         sections.setdefault(row["experiment"], []).append(row)
@@ -145,11 +158,11 @@ def _main(values: flags.FlagValues) -> None:
     elif values.workdir and values.metric:
         record(make_row(values))
     else:
-        raise UserError("give --workdir and --metric, or --page")
+        raise ConfigError("workdir", None, "give it together with metric; or give page")
 
 
 def main(argv=None) -> None:
-    """What `python -m experiments.ledger` does."""
+    """Does what `python -m experiments.ledger` does."""
     values = command.new_flags()
     flags.DEFINE_bool("page", False, "write the page of results", flag_values=values)
     flags.DEFINE_string("workdir", None, "a finished run", flag_values=values)

@@ -14,59 +14,47 @@ pieces is): less of the music is new than the musical numbers suggest.
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from experiments.adversarial import rules as game
-from experiments.music import four_voices as pieces
-from gdl_jax.data.dataset import ArraySource, DataSet, first_examples
+from experiments.adversarial import rules
+from experiments.music import four_voices
+from gdl_jax.core.config_flags import AtLeast
+from gdl_jax.core.learner import Learner
+from gdl_jax.data.dataset import ArraySource, DataSet, Source, first_examples
 from gdl_jax.data.music import chorales
 from gdl_jax.evaluation import music
-from gdl_jax.learners.optimizers import KERAS_EPSILON
-from gdl_jax.models import musegan as networks
-from gdl_jax.runs.experiment import DTYPES, Experiment, Judge, Part
+from gdl_jax.learners.optimizers import OPTIMIZERS
+from gdl_jax.models import musegan
+from gdl_jax.runs.config import DTYPES
+from gdl_jax.runs.experiment import Experiment, Network, Run, SampleEvaluator, SampleMetrics, Sampler, SampleRequest
 from gdl_jax.runs.main import main
+from gdl_jax.runs.records import merged
 
-JUDGED = 256  # samples whose musical numbers are compared with those of held-out pieces
-
-
-def adam(learning_rate: float) -> optax.GradientTransformation:
-    """Adam as in 07_04: b1 0.5, b2 0.9."""
-    return optax.adam(learning_rate, b1=0.5, b2=0.9, eps=KERAS_EPSILON)
+COMPARED = 256  # samples that are compared with held-out pieces
+adam = OPTIMIZERS["adam_0.5_0.9"]  # flags.json of older runs names it: experiments.musegan:adam
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(game.Config, networks.Config):
-    dataset: str = "corpus_chorales"  # corpus_chorales (bundled), or chorales in --data_dir
-    bars: int = 2  # of a generated piece
-    batch_size: int = 64  # pieces of one critic update, over all devices
-    adversarial_loss: str = "wasserstein"  # bce, least_squares, wasserstein, hinge or package.module:LOSS
-    n_critic: int = 5  # critic updates for each of the generator
-    gradient_penalty: float = 10.0  # weight of the penalty on the critic's gradient; 0: none
-    separate_updates: bool = False  # the critic learns from real and from generated samples in turn, not at once
-    batch_statistics: bool = True  # what is generated for the critic is normalised by its batch, not by averages
-    generator_optimizer: str = "experiments.musegan:adam"  # by name or package.module:function
-    critic_optimizer: str = "experiments.musegan:adam"  # by name or package.module:function
-    generator_learning_rate: float = 1e-3  # constant, as in the book
-    critic_learning_rate: float = 1e-3  # constant, as in the book
+class Config(rules.Config, musegan.Config):
+    """The values of 07_04."""
 
-    NEEDS = game.Config.NEEDS | {"condition_filters": "condition_bars"}
-    LEAST = game.Config.LEAST | {
-        "bars": 1,
-        "temporal_filters": 1,
-        "bar_filters": 1,
-        "octave_filters": 1,
-        "critic_filters": 1,
-        "critic_step_filters": 1,
-        "critic_step_kernel_sizes": 1,
-        "critic_units": 1,
-        "initial_deviation": 0,
-        "condition_bars": 0,
-        "condition_filters": 1,
-    }
+    dataset: str = "corpus_chorales"  # corpus_chorales (bundled), or chorales in --data_dir
+    bars: Annotated[int, AtLeast(1)] = 2  # of a generated piece
+    batch_size: int = 64  # pieces of one critic update, over all devices
+    adversarial_loss: str = "wasserstein"
+    n_critic: int = 5
+    gradient_penalty: float = 10.0
+    separate_updates: bool = False
+    batch_statistics: bool = True
+    generator_optimizer: str = "adam_0.5_0.9"
+    critic_optimizer: str = "adam_0.5_0.9"
+    generator_learning_rate: float = 1e-3
+    critic_learning_rate: float = 1e-3
 
 
 PRESETS = {
@@ -84,156 +72,184 @@ PRESETS = {
         eval_every=250,
     ),
     "chorales": Config(dataset="chorales", steps=6000, log_every=50, checkpoint_every=100),
+    "tiny": Config(
+        z_dim=4,
+        temporal_filters=8,
+        bar_filters=(8, 4),
+        octave_filters=4,
+        critic_filters=4,
+        critic_step_filters=(4, 8),
+        critic_step_kernel_sizes=(4, 3),
+        critic_units=8,
+        initial_deviation=0.3,
+        n_critic=2,
+        critic_learning_rate=2e-3,
+        batch_size=8,
+        steps=40,
+        log_every=10,
+        eval_every=20,
+        checkpoint_every=20,
+    ),
 }
 
 
-def load(config):
-    """The first bars of each chorale, or, with --condition_bars, all bars of it and those before them."""
+def load(config: Config) -> DataSet:
+    """Returns the first bars of each chorale; with condition_bars all its bars, each after those that precede it."""
     data = chorales.load(config.dataset, data_dir=config.data_dir or None, bars=config.bars)
     if config.condition_bars:
         sources = {
-            split: ArraySource({"pitches": pieces.continuations(members, config.condition_bars, config.bars)})
+            split: ArraySource({"pitches": four_voices.continuations(members, config.condition_bars, config.bars)})
             for split, members in data.pieces.items()
         }
         data = dataclasses.replace(data, **sources)
     return first_examples(data, config.train_examples)
 
 
-def blank(config):
-    """A row of silence, which has the shapes of any of the sets."""
+def spec(config: Config) -> DataSet:
+    """Returns a row of silence, which has the shapes of any of the sets."""
     shape = (1, (config.condition_bars + config.bars) * chorales.BAR, len(chorales.VOICES))
     source = ArraySource({"pitches": np.full(shape, chorales.SILENT, np.int8)})
     return DataSet(config.dataset, source, source, transform=chorales.to_roll)
 
 
-def rolls(data, source, rows: np.ndarray) -> jax.Array:
-    """(N, condition_bars + bars, 16, 84, 4) of -1 and 1."""
+def rolls(data: DataSet, source: Source, rows: np.ndarray) -> jax.Array:
+    """Returns rows (N,) of a split as rolls (N, condition_bars + bars, 16, 84, 4) of -1 and 1."""
     return data.transform(source.take(rows))["roll"]
 
 
-def compared_rows(source, num: int) -> np.ndarray:
-    """The rows (num,) of a held-out split with which as many samples are compared: from all of it, in order."""
+def compared_rows(source: Source, num: int) -> np.ndarray:
+    """Returns the rows (num,) of a held-out split with which as many samples are compared: evenly spread, in order."""
     return np.arange(num) * len(source) // num
 
 
-def test_pieces(data) -> jax.Array:
-    """The held-out pieces with which samples are compared, and the bars before them, as `rolls` has them."""
-    return rolls(data, data.test, compared_rows(data.test, min(JUDGED, len(data.test))))
+def test_pieces(data: DataSet) -> jax.Array:
+    """Returns the held-out pieces with which samples are compared, after the bars before them, as `rolls` does."""
+    return rolls(data, data.test, compared_rows(data.test, min(COMPARED, len(data.test))))
 
 
-def parts(config, data):
-    """Critic and generator."""
+def networks(config: Config, data: DataSet) -> dict[str, Network]:
+    """Returns critic and generator."""
     row = jax.eval_shape(lambda: rolls(data, data.train, np.zeros(1, np.int64)))
-    shape = networks.Shape(config.bars, *row.shape[2:])
+    shape = musegan.Shape(config.bars, *row.shape[2:])
     piece, before = (
         jax.ShapeDtypeStruct((1, bars, *shape[1:]), row.dtype) for bars in (config.bars, config.condition_bars)
     )
     previous = (before,) if config.condition_bars else ()
-    noise = jax.eval_shape(lambda key: networks.draw_noise(config, shape.tracks, key[None]), jax.random.key(0))
+    noise = jax.eval_shape(lambda key: musegan.draw_noise(config, shape.tracks, key[None]), jax.random.key(0))
     dtype = DTYPES[config.precision]
     return {
-        "critic": Part(networks.Critic(config, dtype), (piece, *previous)),
-        "generator": Part(networks.Generator(config, shape, dtype), (noise, *previous)),
+        "critic": Network(musegan.Critic(config, dtype), (piece, *previous)),
+        "generator": Network(musegan.Generator(config, shape, dtype), (noise, *previous)),
     }
 
 
-def build(config, data, axis_name):
-    """The learner."""
-    modules = {name: part.module for name, part in parts(config, data).items()}
+def build(config: Config, data: DataSet, axis_name: str | None) -> Learner:
+    """Returns the learner."""
+    modules = {name: network.module for name, network in networks(config, data).items()}
     tracks = modules["generator"].shape.tracks
 
     def previous(batch):
         return (batch["roll"][:, : config.condition_bars],) if config.condition_bars else ()
 
-    return game.make_learner(
+    return rules.make_learner(
         config,
         modules,
         axis_name,
-        inputs=lambda batch, keys: (networks.draw_noise(config, tracks, keys), *previous(batch)),
+        inputs=lambda batch, keys: (musegan.draw_noise(config, tracks, keys), *previous(batch)),
         real=lambda batch: batch["roll"][:, config.condition_bars :],
         conditions=previous,
     )
 
 
-def draw(run, key, num: int) -> np.ndarray:
-    """`num` samples (num, bars, 16, 84, 4) in (-1, 1); with conditions, those of `compared_rows`."""
+def draw(run: Run, key: jax.Array, num: int) -> np.ndarray:
+    """Returns `num` samples (num, bars, 16, 84, 4) in (-1, 1); conditioned ones continue `compared_rows`."""
     source = getattr(run.data, run.split)
     rows = compared_rows(source, num)
 
     def conditions(key, places):
         return {"roll": rolls(run.data, source, rows[places % num])} if run.config.condition_bars else {}
 
-    return game.draw_outputs(run, key, num, conditions)
+    return rules.draw_outputs(run, key, num, conditions)
 
 
 def describe(played: jax.Array) -> dict[str, float]:
-    """Musical numbers of pieces (N, bars, steps, pitches, tracks), means over those of which each has a meaning.
+    """Returns musical numbers of pieces (N, bars, steps, pitches, tracks), each the mean over those that have it.
 
-    Where it has a meaning of none, as nothing ever sounds, it is left out.
+    A number that no piece has, as nothing ever sounds, is left out.
     """
-    numbers = music.mean_description(played) | {"silent share": (networks.pitches_of(played) < 0).mean()}
-    return {name.replace(" ", "_"): float(value) for name, value in numbers.items() if not np.isnan(value)}
+    numbers = music.mean_description(played) | {"silent_share": (musegan.pitches_of(played) < 0).mean()}
+    return {name: float(value) for name, value in numbers.items() if not np.isnan(value)}
 
 
-def make_judge(config, data) -> Judge:
-    """Musical numbers of samples, beside those of held-out pieces, as they are and with each voice's steps mixed."""
+def sample_evaluator(config: Config, data: DataSet) -> SampleEvaluator:
+    """Returns what measures samples in musical numbers; real pieces, as they are and shuffled, are the reference."""
     real = test_pieces(data)[:, config.condition_bars :]
     mixed = jax.jit(jax.vmap(music.shuffled))(jax.random.split(jax.random.key(0), len(real)), real)
-    reference = {
-        f"{kind}/{name}": number
-        for kind, played in (("real pieces", real), ("shuffled pieces", mixed))
-        for name, number in describe(played).items()
-    }
 
-    def of_pieces(samples):
-        numbers = describe(networks.sounding(jnp.asarray(samples)))
-        return {f"samples/{name}": number for name, number in numbers.items()}
+    def named(kind, played):
+        return {f"{kind}/{name}": number for name, number in describe(played).items()}
+
+    def evaluate(samples):
+        return named("samples", musegan.sounding(jnp.asarray(samples)))
 
     after = f", both after the same {config.condition_bars} bars" if config.condition_bars else ""
-    protocol = f"musical numbers of {JUDGED} generated and {len(real)} test pieces{after}; a track plays its highest"
-    return Judge(f"{protocol} value, and rests where that is not positive", JUDGED, of_pieces, reference)
+    protocol = f"musical numbers of {COMPARED} generated and {len(real)} test pieces{after}; a track plays its highest"
+    protocol += " value, and rests where that is not positive; shuffled_pieces: each voice's steps in random order"
+    reference = named("real_pieces", real) | named("shuffled_pieces", mixed)
+    return SampleEvaluator(protocol, COMPARED, evaluate, reference)
 
 
-def preview(run):
-    """Samples from the same noise at every step."""
-    pieces.show_samples(draw(run, run.key, pieces.SHOWN), run.figures / f"samples_at_{run.step:07d}.png")
+def preview(run: Run) -> None:
+    """Draws samples, from the same noise at every step."""
+    drawn = draw(run, run.key, four_voices.SHOWN)
+    four_voices.show_samples(drawn, run.figures / f"samples_at_{run.step:07d}.png")
 
 
-def analyse(run):
-    """Samples to see and to hear, beside real pieces; what each noise changes; nearest training pieces; failures."""
-    drawn = draw(run, run.key, JUDGED)
+def analyse(run: Run) -> dict[str, Any]:
+    """Writes samples beside real pieces; returns how new they are, what each noise changes, and failure modes."""
+    drawn = draw(run, run.key, COMPARED)
     before = run.config.condition_bars
     held_out = test_pieces(run.data)
     previous, real = held_out[:, :before], held_out[:, before:]
-    generator = parts(run.config, run.data)["generator"].module
-    pieces.write_pieces(drawn[: pieces.SHOWN], run.figures, "samples")
-    pieces.compare(drawn, real, run.key, run.figures)
-    numbers = pieces.nearest(drawn, real, run.data.train, run.figures)
-    numbers |= pieces.noise_changes(run, generator, previous)
+    generator = networks(run.config, run.data)["generator"].module
+    four_voices.write_pieces(drawn[: four_voices.SHOWN], run.figures, "samples")
+    four_voices.compare(drawn, real, run.key, run.figures)
+    results = four_voices.nearest(drawn, real, run.data.train, run.figures)
+    results = merged(results, four_voices.noise_changes(run, generator, previous))
     if before:
-        pieces.write_pieces(pieces.long_pieces(run, generator, previous[:1]), run.figures, "continued")
-        pieces.write_pieces(pieces.long_pieces(run, generator, silence(previous[:1])), run.figures, "long_piece")
-    game.plot_critic_weights(run)
-    return numbers | {"failure modes": game.failures(run)}
+        for name, start in (("continued", previous[:1]), ("long_piece", silence(previous[:1]))):
+            four_voices.write_pieces(four_voices.long_pieces(run, generator, start), run.figures, name)
+    rules.plot_critic_weights(run)
+    return results | {"failure_modes": rules.failures(run)}
 
 
-def silence(previous):
-    """Bars like these in which nothing sounds: a piece that starts after them starts from nothing."""
+def silence(previous: jax.Array | np.ndarray) -> jax.Array:
+    """Returns bars like these in which nothing sounds: a piece that continues them starts from nothing."""
     return jnp.full_like(previous, -1.0)
 
 
-def sample(run, request):
-    """MIDI, piano rolls and sound of pieces; long ones where the generator can go on from what it has played."""
+def sample(run: Run, request: SampleRequest) -> list[Path]:
+    """Writes MIDI, piano rolls and sound of pieces; of long ones where the generator can continue its own."""
     if not run.config.condition_bars:
-        return pieces.write_pieces(draw(run, run.key, request.num), request.out, "sample")
-    part = parts(run.config, run.data)["generator"]
-    _, previous = part.inputs
+        return four_voices.write_pieces(draw(run, run.key, request.num), request.out, "sample")
+    generator = networks(run.config, run.data)["generator"]
+    _, previous = generator.inputs
     start = silence(np.empty((request.num, *previous.shape[1:]), previous.dtype))
-    return pieces.write_pieces(pieces.long_pieces(run, part.module, start), request.out, "long_piece")
+    return four_voices.write_pieces(four_voices.long_pieces(run, generator.module, start), request.out, "long_piece")
 
 
 EXPERIMENT = Experiment(
-    "musegan", Config, PRESETS, build, parts, analyse, preview, sample, load, make_judge, draw, blank
+    name="musegan",
+    module=__name__,
+    presets=PRESETS,
+    load=load,
+    spec=spec,
+    networks=networks,
+    build=build,
+    preview=preview,
+    analyse=analyse,
+    sampler=Sampler(sample=sample),
+    sample_metrics=SampleMetrics(draw=draw, evaluator=sample_evaluator),
 )
 
 if __name__ == "__main__":

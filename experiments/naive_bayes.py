@@ -10,21 +10,26 @@ Each takes seconds on two CPU cores, and `pixels` a minute more the first time, 
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdl_jax.core.errors import UserError
-from gdl_jax.data.dataset import first_examples
+from gdl_jax.core.errors import ConfigError
+from gdl_jax.core.learner import Learner
+from gdl_jax.data.dataset import DataSet, first_examples
 from gdl_jax.data.images import avatars, palette, wrodl
 from gdl_jax.learners.counting import counting
 from gdl_jax.models import naive_bayes
 from gdl_jax.plots.avatars import captioned
 from gdl_jax.plots.bars import probability_bars
 from gdl_jax.plots.images import image_grid, rows
-from gdl_jax.runs.experiment import Experiment, ImageConfig, Part, image_spec, load_data
+from gdl_jax.runs.config import ImageConfig
+from gdl_jax.runs.experiment import Experiment, Network, Results, Run, Sampler, SampleRequest
+from gdl_jax.runs.images import data_spec, image_spec, load_data
 from gdl_jax.runs.main import main
 
 
@@ -45,6 +50,7 @@ PRESETS = {
         eval_every=4,
         checkpoint_every=16,
     ),
+    "tiny": Config(smoothing=1.0, steps=2, batch_size=25, log_every=1, eval_every=1, checkpoint_every=1),
 }
 COLORS = 256  # of the palette (book: the colours of planet Pixel's palette)
 PALETTE_IMAGES = 500  # training images that the palette is fitted to
@@ -52,8 +58,8 @@ SHOWN = 10
 AVATAR_SIZE = 256
 
 
-def load(config):
-    """The Wrodl table, or images.
+def load(config: Config) -> DataSet:
+    """Returns the Wrodl table, or images.
 
     Raises:
       UserError: as `load_data`; something is asked of the table that only images have.
@@ -62,25 +68,25 @@ def load(config):
         return load_data(config)
     for name in ("image_size", "validation_examples"):
         if value := getattr(config, name):
-            raise UserError(f"--{name}={value}: wrodl has fifty fashions to train on, and no images")
+            raise ConfigError(name, value, "wrodl has fifty fashions to train on, and no images")
     return first_examples(wrodl.load(), config.train_examples)
 
 
-def _model(config, data):
+def _model(config: Config, data: DataSet) -> naive_bayes.CountedModel:
     if config.dataset == "wrodl":
         return naive_bayes.make_model(config, wrodl.LEVELS)
     _, height, width, _ = image_spec(data).shape
     return naive_bayes.make_model(config, (COLORS,) * (height * width))
 
 
-def parts(config, data):
-    """The free probabilities."""
+def networks(config: Config, data: DataSet) -> dict[str, Network]:
+    """Returns the free probabilities, as the one network."""
     levels = _model(config, data).levels
-    return {config.model: Part(naive_bayes.FreeParameters(levels), (jnp.zeros((1, len(levels)), jnp.int32),))}
+    return {config.model: Network(naive_bayes.FreeParameters(levels), (jnp.zeros((1, len(levels)), jnp.int32),))}
 
 
-def build(config, data, axis_name):
-    """The learner."""
+def build(config: Config, data: DataSet, axis_name: str | None) -> Learner:
+    """Returns the learner."""
     model = _model(config, data)
     if config.dataset == "wrodl":
         return counting(model, encode=lambda batch: batch["features"], decode=lambda x: x, axis_name=axis_name)
@@ -95,25 +101,25 @@ def build(config, data, axis_name):
     )
 
 
-def log_probability(run, codes):
-    """log p of fashions (N, 5), float64 (N,)."""
+def log_probability(run: Run, codes: np.ndarray) -> np.ndarray:
+    """Returns log p (N,) in float64 of fashions (N, 5)."""
     evaluate = jax.jit(run.learner.evaluate)
     return -np.asarray(evaluate(run.state, {"features": jnp.asarray(codes)}, run.key)["loss"], np.float64)
 
 
-def _draw_fashions(codes, captions, path):
+def _draw_fashions(codes: np.ndarray, captions: Sequence[Sequence[str]], path: Path) -> None:
     faces = np.stack([avatars.render(wrodl.factors(fashion), AVATAR_SIZE) for fashion in wrodl.decode(codes)])
     captioned(faces / 255.0, captions, path, columns=5)
 
 
-def _features(fashion):
-    """A fashion's values on three lines of a caption."""
+def _features(fashion: Sequence[str]) -> list[str]:
+    """Returns a fashion's values on three lines of a caption."""
     accessories, color, clothing, hair, top = fashion
     return [f"{top}, {hair}", f"{clothing}, {color}", f"accessories: {accessories}"]
 
 
-def draw_new_fashions(run, count, path):
-    """`count` draws from the model as avatars, with their probability and how often they were trained on."""
+def draw_new_fashions(run: Run, count: int, path: Path) -> None:
+    """Draws `count` fashions from the model as avatars, with their probability and how often they were trained on."""
     codes = np.asarray(run.learner.sample(run.state, run.key, count))
     train = run.data.train.take(np.arange(len(run.data.train)))["features"]
     captions = []
@@ -124,8 +130,8 @@ def draw_new_fashions(run, count, path):
     _draw_fashions(codes, captions, path)
 
 
-def preview(run):
-    """Ten draws: fashions, or faces below ten training faces."""
+def preview(run: Run) -> None:
+    """Draws ten samples: fashions, or faces below ten training faces."""
     if run.config.dataset == "wrodl":
         draw_new_fashions(run, SHOWN, run.figures / "new_fashions.png")
         return
@@ -134,53 +140,59 @@ def preview(run):
     rows([np.broadcast_to(real, drawn.shape), drawn], ["training", "sampled"], run.figures / "faces.png")
 
 
-def analyse(run):
-    """The figures of chapter 1, and its numbers."""
+def analyse(run: Run) -> Results:
+    """Draws the figures of chapter 1; returns its numbers."""
     preview(run)
     return _analyse_fashions(run) if run.config.dataset == "wrodl" else _analyse_pixels(run)
 
 
-def _analyse_fashions(run):
+def _analyse_fashions(run: Run) -> Results:
     train = run.data.train.take(np.arange(len(run.data.train)))["features"]
     captions = [[f"row {i}", *_features(fashion)] for i, fashion in enumerate(wrodl.PRINTED)]
     _draw_fashions(train[:SHOWN], captions, run.figures / "training_fashions.png")
     everything = np.array(list(itertools.product(*map(range, wrodl.LEVELS))), np.int32)  # (4032, 5)
     log_p = log_probability(run, everything)
     p = np.exp(log_p)
-    series = {"training rows": [], run.config.model.replace("_", " "): []}
+    model = run.config.model.replace("_", " ")
+    series = {"training rows": [], model: []}
     for j, levels in enumerate(wrodl.LEVELS):
         series["training rows"].append(np.bincount(train[:, j], minlength=levels) / len(train))
-        series[run.config.model.replace("_", " ")].append(np.bincount(everything[:, j], p, levels))
+        series[model].append(np.bincount(everything[:, j], p, levels))
     probability_bars(wrodl.FEATURES, series, run.figures / "probabilities.png")
-    named = np.exp(log_probability(run, wrodl.encode([wrodl.SEEN_TWICE, wrodl.NEVER_SEEN])))
+    seen_twice, never_seen = np.exp(log_probability(run, wrodl.encode([wrodl.SEEN_TWICE, wrodl.NEVER_SEEN])))
     possible = p > 0
     return {
-        "p(LongHairStraight, Red, Round, ShirtScoopNeck, White)": float(named[0]),
-        "p(LongHairStraight, Red, Round, ShirtScoopNeck, Blue01)": float(named[1]),
-        "combinations with p > 0": int(possible.sum()),
-        "sum of p over all 4,032 combinations": float(p.sum()),
-        "largest p": float(p.max()),
-        "entropy (nats)": float(-(p[possible] * log_p[possible]).sum()),
+        "probability/long_hair_straight_red_round_shirt_scoop_neck_white": float(seen_twice),
+        "probability/long_hair_straight_red_round_shirt_scoop_neck_blue": float(never_seen),
+        "probability/largest": float(p.max()),
+        "probability/sum": float(p.sum()),
+        "possible_combinations": int(possible.sum()),
+        "entropy": float(-(p[possible] * log_p[possible]).sum()),
+        "protocol": {
+            "probability": f"of the model, over all {len(everything):,} combinations; fashions named are the book's",
+            "entropy": "of the model, in nats",
+        },
     }
 
 
-def _alike(images):
-    """Share of pixels that have the very colour of their right neighbour."""
+def _neighbours_alike(images: np.ndarray) -> float:
+    """Returns the share of pixels that have the very colour of their right neighbour."""
     return float((images[:, :, 1:] == images[:, :, :-1]).all(-1).mean())
 
 
-def _analyse_pixels(run):
+def _analyse_pixels(run: Run) -> Results:
     pixels = run.data.transform(run.data.train.take(np.arange(min(100, len(run.data.train)))))["image"]
     drawn = np.asarray(run.learner.sample(run.state, run.key, 100))
     image_grid(drawn[:50], run.figures / "sampled_faces.png", columns=10)
     return {
-        "neighbouring pixels alike, training images": _alike(np.asarray(pixels)),
-        "neighbouring pixels alike, sampled images": _alike(drawn),
+        "training_images/neighbours_alike": _neighbours_alike(np.asarray(pixels)),
+        "samples/neighbours_alike": _neighbours_alike(drawn),
+        "protocol": {"neighbours_alike": "share of pixels with the very colour of their right neighbour"},
     }
 
 
-def sample(run, request):
-    """New fashions, or images."""
+def sample(run: Run, request: SampleRequest) -> list[Path]:
+    """Draws new fashions, or images."""
     path = request.out / "samples.png"
     if run.config.dataset == "wrodl":
         draw_new_fashions(run, request.num, path)
@@ -189,7 +201,18 @@ def sample(run, request):
     return [path]
 
 
-EXPERIMENT = Experiment("naive_bayes", Config, PRESETS, build, parts, analyse, preview, sample, load)
+EXPERIMENT = Experiment(
+    name="naive_bayes",
+    module=__name__,
+    presets=PRESETS,
+    load=load,
+    spec=data_spec,
+    networks=networks,
+    build=build,
+    preview=preview,
+    analyse=analyse,
+    sampler=Sampler(sample=sample),
+)
 
 if __name__ == "__main__":
     main(EXPERIMENT, __doc__)

@@ -1,24 +1,31 @@
-"""An encoder reads a phrase, a decoder goes on with it, and attention lies between them (book chapter 7, 7-11 to 7-13).
+"""An encoder reads a phrase, a decoder continues it, with attention between them (book chapter 7, 7-11 to 7-13).
 
     python -m experiments.phrase_rnn                                   bundled melodies, a small network, minutes
-    python -m experiments.phrase_rnn --attention=false                 the decoder gets the last state only
+    python -m experiments.phrase_rnn --attention=false                 the decoder gets the encoder's last state only
     python -m experiments.phrase_rnn --config=cello --data_dir=D       the sizes of `music_rnn`, on Bach's cello suites
     python -m experiments.sample --workdir=runs/phrase_rnn-small --num=8
 
 The book draws this network and does not train it, so there is no number of its own to reach. Losses are per event of
-the continuation, of which the network is told all before: they compare with and without attention.
+the continuation, each predicted from all events before it: they compare the network with and without attention.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
 import jax
 import numpy as np
 
-from experiments.music import events as composing
+from experiments.music import events
+from experiments.music.passage_metrics import measure, pitch_classes, share_in_key_of
+from gdl_jax.core.config_flags import AtLeast
+from gdl_jax.core.learner import Learner
+from gdl_jax.data.music.events import Music
 from gdl_jax.data.music.notes import START, TICKS, TRACK
-from gdl_jax.models import phrase_rnn as networks
-from gdl_jax.models.events import Events
-from gdl_jax.runs.experiment import Experiment
+from gdl_jax.models import phrase_rnn
+from gdl_jax.models.events import Events, Passage
+from gdl_jax.runs import records
+from gdl_jax.runs.experiment import Experiment, Network, Results, Run, Sampler, SampleRequest
 from gdl_jax.runs.main import main
 
 EPOCH = 700  # steps of 32
@@ -26,11 +33,8 @@ TRACKS = ("phrase", "continuation")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(composing.Config, networks.Config):
-    phrase_length: int = 32  # events that the encoder reads
-
-    LEAST = composing.Config.LEAST | {"phrase_length": 1, "continuation_length": 1, "attention_units": 1}
-    NEEDS = composing.Config.NEEDS | {"attention_units": "attention"}
+class Config(events.Config, phrase_rnn.Config):
+    phrase_length: Annotated[int, AtLeast(1)] = 32  # events that the encoder reads
 
 
 PRESETS = {
@@ -54,31 +58,44 @@ PRESETS = {
         eval_every=2 * EPOCH,
         checkpoint_every=2 * EPOCH,
     ),
+    "tiny": Config(
+        embedding_size=8,
+        hidden_units=16,
+        attention_units=8,
+        phrase_length=8,
+        continuation_length=6,
+        optimizer="adam",
+        learning_rate=2e-2,
+        steps=100,
+        log_every=25,
+        eval_every=50,
+        checkpoint_every=50,
+    ),
 }
 
 
-def load(config):
-    """Phrases, each with its continuation."""
-    return composing.load(config, config.phrase_length, config.continuation_length)
+def load(config: Config) -> Music:
+    """Returns phrases, each with its continuation."""
+    return events.load(config, config.phrase_length, config.continuation_length)
 
 
-def blank(config):
-    """One row, where the vocabulary is known."""
-    return composing.blank(config, config.phrase_length, config.continuation_length)
+def spec(config: Config) -> Music | None:
+    """Returns one row, where the vocabularies are known."""
+    return events.spec(config, config.phrase_length, config.continuation_length)
 
 
-def parts(config, data):
-    """The network."""
-    return composing.network(config, data, networks.PhraseRNN)
+def networks(config: Config, data: Music) -> dict[str, Network]:
+    """Returns the network."""
+    return events.network(config, data, phrase_rnn.PhraseRNN)
 
 
-def build(config, data, axis_name):
-    """The learner."""
-    return composing.learner(config, data, parts(config, data)["network"].module, networks.write_phrases, axis_name)
+def build(config: Config, data: Music, axis_name: str | None) -> Learner:
+    """Returns the learner."""
+    return events.learner(config, data, networks(config, data)["network"].module, phrase_rnn.write_phrases, axis_name)
 
 
-def held_out(run, num: int) -> tuple[Events, Events]:
-    """`num` held-out phrases (num, C) and how they go on (num, T); from within pieces where there are as many."""
+def held_out(run: Run, num: int) -> tuple[Events, Events]:
+    """Returns `num` held-out phrases (num, C) and continuations (num, T); from within pieces if there are enough."""
     source = run.data.validation if run.data.test is None else run.data.test
     rows = source.take(np.arange(len(source)))
     inside = np.flatnonzero((rows["note"] != run.data.begin["note"]).all(axis=1))
@@ -91,58 +108,77 @@ def held_out(run, num: int) -> tuple[Events, Events]:
     return phrases, continuations
 
 
-def joined(data, phrases: Events, continuations: Events) -> list[np.ndarray]:
-    """The notes of a few phrases (N, C), track 0, and of their continuations (N, T), track 1, one after the other."""
-    shown = jax.tree.map(lambda tokens: tokens[: composing.SHOWN], (phrases, continuations))
+def joined(data: Music, phrases: Events, continuations: Events) -> list[np.ndarray]:
+    """Returns the notes of a few phrases (N, C), track 0, each followed by its continuation (N, T), track 1."""
+    shown = jax.tree.map(lambda tokens: tokens[: events.SHOWN], (phrases, continuations))
     both = jax.tree.map(lambda phrase, more: np.concatenate([phrase, more], axis=1), *shown)
-    members = composing.notes_of(data, both)
+    members = events.notes_of(data, both)
     for notes, durations in zip(members, shown[0].duration, strict=True):
         notes[:, TRACK] = notes[:, START] >= TICKS * sum(data.durations[duration] for duration in durations)
     return members
 
 
-def preview(run):
-    """How a few held-out phrases go on, from the same noise at every step."""
-    phrases, _ = held_out(run, composing.SHOWN)
-    passage = composing.write(run, composing.SHOWN, phrases, run.config.continuation_length)
+def preview(run: Run) -> None:
+    """Draws continuations of a few held-out phrases, from the same noise at every step."""
+    phrases, _ = held_out(run, events.SHOWN)
+    passage = events.write(run, events.SHOWN, phrases, run.config.continuation_length)
     path = run.figures / f"samples_at_{run.step:07d}.png"
-    composing.show_rolls(joined(run.data, phrases, passage.events), path, TRACKS)
+    events.draw_rolls(joined(run.data, phrases, passage.events), path, TRACKS)
 
 
-def analyse(run):
-    """Continuations beside the real ones, what the network thought of the first, pieces from nothing."""
+def analyse_continuations(run: Run) -> Results:
+    """Writes and draws continuations of held-out phrases beside the real ones; returns whether they keep the key."""
     data = run.data
-    phrases, real = held_out(run, composing.PASSAGES)
-    passage = composing.write(run, composing.PASSAGES, phrases, run.config.continuation_length)
-    continuations = {"written": passage.events, "real": composing.until_end(data, real)}
-    reference = composing.pitch_classes(data, phrases)
-    numbers = {}
-    for name, events in continuations.items():
-        members = joined(data, phrases, events)
-        composing.write_passages(run, members, run.figures, f"phrases_and_{name}_continuations", TRACKS)
-        share = composing.share_in_key_of(composing.pitch_classes(data, events), reference)
-        numbers |= {} if np.isnan(share) else {f"share of a continuation in its phrase's key, {name}": share}
+    phrases, real = held_out(run, events.PASSAGES)
+    passage = events.write(run, events.PASSAGES, phrases, run.config.continuation_length)
+    in_phrases = pitch_classes(data, phrases)
+    shares = {}
+    for name, continuations in {"written": passage.events, "real": events.until_end(data, real)}.items():
+        members = joined(data, phrases, continuations)
+        events.write_passages(run, members, run.figures, f"phrases_and_{name}_continuations", TRACKS)
+        share = share_in_key_of(pitch_classes(data, continuations), in_phrases)
+        if not np.isnan(share):
+            shares[f"{name}_continuations/share_in_phrase_key"] = share
+    one = events.first_passage(data, passage)
     earlier = [data.notes[token] for token in phrases.note[0]]
-    one = composing.first_of(data, passage)
-    composing.show_thoughts(run, one, one.attention, earlier, "continuation")
-    pieces = write_pieces(run, composing.PASSAGES)
-    members = composing.notes_of(data, pieces.events, composing.SHOWN)
-    composing.write_passages(run, members, run.figures, "passages")
-    return numbers | composing.measure(run, pieces, run.config.continuation_length)
+    events.draw_predictions(run, one, one.attention, earlier, "continuation")
+    how = f"{events.PASSAGES} held-out phrases; the share of what sounds that is in the phrase's best-fitting scale"
+    return shares | {"protocol": {"share_in_phrase_key": how}}
 
 
-def write_pieces(run, num: int):
-    """`num` passages from their very beginning, phrase after phrase."""
-    return composing.write(run, num, composing.beginning(run.data, run.config.phrase_length), composing.NOTES)
+def analyse(run: Run) -> Results:
+    """Shows continuations beside the real ones, and pieces from nothing; returns the metrics of both."""
+    results = analyse_continuations(run)
+    pieces = write_pieces(run, events.PASSAGES)
+    members = events.notes_of(run.data, pieces.events, events.SHOWN)
+    events.write_passages(run, members, run.figures, "passages")
+    return records.merged(results, measure(run, pieces, run.config.continuation_length))
 
 
-def sample(run, request):
-    """MIDI files of passages; sound, piano roll and score of the first few."""
-    members = composing.notes_of(run.data, write_pieces(run, request.num).events)
-    return composing.write_passages(run, members, request.out, "passage")
+def write_pieces(run: Run, num: int) -> Passage:
+    """Returns `num` passages from the beginning of a piece, phrase after phrase."""
+    return events.write(run, num, events.start_context(run.data, run.config.phrase_length), events.EVENTS)
 
 
-EXPERIMENT = Experiment("phrase_rnn", Config, PRESETS, build, parts, analyse, preview, sample, load, blank=blank)
+def sample(run: Run, request: SampleRequest) -> list[Path]:
+    """Writes MIDI files of passages; sound, piano roll and score of the first few."""
+    members = events.notes_of(run.data, write_pieces(run, request.num).events)
+    return events.write_passages(run, members, request.out, "passage")
+
+
+EXPERIMENT = Experiment(
+    name="phrase_rnn",
+    module=__name__,
+    presets=PRESETS,
+    load=load,
+    spec=spec,
+    networks=networks,
+    build=build,
+    preview=preview,
+    analyse=analyse,
+    sampler=Sampler(sample=sample),
+    headlines=("test/loss", "written_continuations/share_in_phrase_key", "written/share_in_key"),
+)
 
 if __name__ == "__main__":
     main(EXPERIMENT, __doc__)

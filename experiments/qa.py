@@ -1,34 +1,39 @@
 """Answers and questions from a text, as a teacher would set them (book 06_02 and 06_03).
 
     python -m experiments.qa                                           made-up bulletins, a small network, minutes
-    python -m experiments.qa --config=squad --data_dir=D               SQuAD, with bundled vectors of words
+    python -m experiments.qa --config=squad --data_dir=D               SQuAD, with bundled word vectors
     python -m experiments.qa --config=newsqa --data_dir=D --glove=glove.6B.100d.txt            the book's run
-    python -m experiments.qa --config=squad --data_dir=D --attention               the decoder looks at the document
-    python -m experiments.qa --config=squad --data_dir=D --attention --copy        and takes words from there
-    python -m experiments.studies.qa_ablation --config=squad --data_dir=D                  the three beside each other
-    python -m experiments.ask --workdir=runs/qa-small --file=story.txt             a text of one's own
+    python -m experiments.qa --config=squad --data_dir=D --attention               the decoder attends to the document
+    python -m experiments.qa --config=squad --data_dir=D --attention --copy        and copies words from it
+    python -m experiments.studies.qa_ablation --config=squad --data_dir=D                  compares the three
+    python -m experiments.ask --workdir=runs/qa-small --file=story.txt             questions about your own text
 
-"word_loss" is in nats a word of the questions. A decoder that has learnt nothing has ln V, 9.2 with the book's 9,984
-words; one that only knows how common each word is has the unigram entropy, which stands beside it in the results.
+"word_loss" is in nats a word of the questions. An untrained decoder has ln V, 9.2 with the book's 9,984 words; one that
+knows only how frequent each word is has the unigram entropy; both are in the results, to compare with.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import jax
 import numpy as np
 
-from experiments.language import question_answering as asking
+from experiments.language import question_answering as answering
+from experiments.language import question_metrics
+from gdl_jax.core.config_flags import AtLeast, EvaluationOnly, IsPath, IsPathAfter, Needs
+from gdl_jax.core.learner import Learner
 from gdl_jax.data.dataset import ArraySource, first_examples
 from gdl_jax.data.text import questions
+from gdl_jax.data.text.questions import QuestionData
 from gdl_jax.data.text.vocabulary import Vocabulary
-from gdl_jax.learners.optimizers import make_optimizer
+from gdl_jax.learners.averaging import moving_average
+from gdl_jax.learners.optimizers import OptimizerConfig, make_optimizer
 from gdl_jax.learners.questions import INPUTS, question_answerer
-from gdl_jax.models import qa as networks
-from gdl_jax.plots.questions import answers_and_questions
-from gdl_jax.runs.experiment import Experiment, Part, RunConfig
+from gdl_jax.models import qa
+from gdl_jax.runs.config import RunConfig
+from gdl_jax.runs.experiment import Experiment, Network, Results, Run, SampleMetrics, Sampler, SampleRequest
 from gdl_jax.runs.main import main
 
 SHOWN = 3  # held-out passages
@@ -36,24 +41,18 @@ NEWSQA_WORDS = 9984  # printed in the book's code
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig, networks.Config):
-    dataset: str = "bulletins"  # bulletins (bundled); newsqa, squad in --data_dir; newsqa:PATH, squad:PATH
-    glove: str = ""  # GloVe's vectors to start from: bundled, or a file; "": learned from nothing
-    vocabulary_size: int = 10_000  # commonest words to choose the vocabulary from
-    document_length: int = 200  # words of a document that are read
-    question_length: int = 30  # words of a question, the end mark included
-    answer_length: int = 30  # words of an answer that are read
-    beams: int = 1  # beginnings that are kept while a question is put together; 1: greedy
-    patience: int = 5  # evaluations without a lower held-out loss after which training stops; 0: never
-    optimizer: str = "adam"  # by name or package.module:function
-    learning_rate: float = 1e-3  # constant, as in the book
-
-    LEAST = RunConfig.LEAST | {
-        **dict.fromkeys(("embedding_size", "reader_units", "decoder_units", "attention_units"), 1),
-        **dict.fromkeys(("document_length", "question_length", "answer_length", "beams"), 1),
-        **{"vocabulary_size": 2, "patience": 0},
-    }
-    NEEDS = RunConfig.NEEDS | {"attention_units": "attention", "embedding_size": "glove="}
+class Config(RunConfig, OptimizerConfig, qa.Config):
+    # bulletins (bundled); newsqa, squad in --data_dir; newsqa:PATH, squad:PATH
+    dataset: Annotated[str, IsPathAfter(*questions.PATH_KINDS)] = "bulletins"
+    # pretrained GloVe vectors: bundled, or a file; empty: word vectors are learned from scratch
+    glove: Annotated[str, IsPath(names=("", "bundled"))] = ""
+    embedding_size: Annotated[int, Needs("glove=")] = 100
+    vocabulary_size: Annotated[int, AtLeast(2)] = 10_000  # most frequent words from which the vocabulary is chosen
+    document_length: Annotated[int, AtLeast(1)] = 200  # words of a document that are read
+    question_length: Annotated[int, AtLeast(1)] = 30  # words of a question, the end mark included
+    answer_length: Annotated[int, AtLeast(1)] = 30  # words of an answer that are read
+    beams: Annotated[int, AtLeast(1), EvaluationOnly()] = 1  # of the beam search for a question; 1: greedy
+    patience: int = 5
 
 
 PRESETS = {
@@ -75,7 +74,7 @@ PRESETS = {
         checkpoint_every=50,
     ),
     "newsqa": Config(dataset="newsqa", recurrent_activation="hard_sigmoid", batch_size=128, steps=40_000),
-    "squad": Config(  # 6,305 questions to learn from: 197 steps an epoch
+    "squad": Config(  # 6,305 training questions: 197 steps an epoch
         dataset="squad",
         glove="bundled",
         recurrent_activation="hard_sigmoid",
@@ -88,15 +87,31 @@ PRESETS = {
         checkpoint_every=200,
         patience=2,
     ),
+    "tiny": Config(
+        attention=True,
+        copy=True,
+        embedding_size=8,
+        reader_units=8,
+        decoder_units=16,
+        attention_units=8,
+        document_length=80,
+        question_length=16,
+        answer_length=4,
+        learning_rate=1e-2,
+        steps=40,
+        log_every=10,
+        eval_every=20,
+        checkpoint_every=20,
+    ),
 }
 
 
-def _lengths(config) -> questions.Lengths:
+def _lengths(config: Config) -> questions.Lengths:
     return questions.Lengths(config.document_length, config.question_length, config.answer_length)
 
 
-def load(config):
-    """Questions with their documents.
+def load(config: Config) -> QuestionData:
+    """Returns questions with their documents.
 
     Raises:
       UserError: as `questions.load`; too few training examples.
@@ -111,15 +126,15 @@ def load(config):
     return first_examples(data, config.train_examples)
 
 
-def blank(config):
-    """One row of NewsQA, with the book's count of words; None where only the set itself knows it."""
+def spec(config: Config) -> QuestionData | None:
+    """Returns one row of NewsQA with the book's number of words; None for other data sets and vocabularies."""
     if config.dataset != "newsqa" or config.glove or config.vocabulary_size != Config.vocabulary_size:
         return None
     lengths, words = _lengths(config), map(str, range(NEWSQA_WORDS - len(questions.SPECIAL)))
     sizes = {"document": lengths.document, "question": lengths.question, "answer_indices": lengths.answer}
     row = {name: np.zeros((1, size), np.int32) for name, size in sizes.items()}
     source = ArraySource(row | {"answer_labels": row["document"], "passage": np.zeros(1, np.int32)})
-    return questions.QuestionData(
+    return QuestionData(
         config.dataset,
         source,
         source,
@@ -131,67 +146,63 @@ def blank(config):
     )
 
 
-def parts(config, data):
-    """The network."""
+def networks(config: Config, data: QuestionData) -> dict[str, Network]:
+    """Returns the network."""
     batch = jax.eval_shape(data.transform, data.train.take(np.zeros(1, np.int64)))
-    return {"network": Part(asking.network(config, data), tuple(batch[name] for name in INPUTS))}
+    return {"network": Network(answering.network(config, data), tuple(batch[name] for name in INPUTS))}
 
 
-def build(config, data, axis_name):
-    """The learner."""
-    return question_answerer(
-        asking.network(config, data),
-        make_optimizer(config.optimizer, config.learning_rate),
-        special=asking.SPECIAL,
+def build(config: Config, data: QuestionData, axis_name: str | None) -> Learner:
+    """Returns the learner."""
+    learner = question_answerer(
+        answering.network(config, data),
+        make_optimizer(config),
+        special=answering.SPECIAL,
         width=config.beams,
+        accumulate=config.accumulate,
         axis_name=axis_name,
     )
+    return moving_average(learner, config.ema_decay)
 
 
-def draw_reading(
-    words: Sequence[str], reading: asking.Reading, actual: np.ndarray | None, least: float, path: Path
-) -> None:
-    """The book's figure 6-16; arguments are those of `plots.questions.answers_and_questions`."""
-    found = [(one.place, " ".join(one.answer), " ".join(one.question)) for one in reading.asked]
-    answers_and_questions(words, reading.probabilities, actual, least, found, path)
+def preview(run: Run) -> None:
+    """Draws the answers and questions of one held-out passage."""
+    answering.draw_passages(run, [0], [run.figures / f"samples_at_{run.step:07d}.png"])
 
 
-def draw_passages(run, rows: Sequence[int], paths: Sequence[Path]) -> float:
-    """The figure of the passages of some rows of the run's split; returns the threshold of their answers."""
-    least = asking.threshold(run)
-    documents = [run.data.asked[run.split][row][0].words for row in rows]
-    labels = getattr(run.data, run.split).take(np.asarray(rows))["answer_labels"]
-    readings = asking.set_questions(run, documents, least)
-    for words, reading, actual, path in zip(documents, readings, labels, paths, strict=True):
-        draw_reading(words, reading, actual[: len(words)], least, path)
-    return least
-
-
-def preview(run):
-    """What is asked about one held-out passage."""
-    draw_passages(run, [0], [run.figures / f"samples_at_{run.step:07d}.png"])
-
-
-def analyse(run):
-    """The book's figure of held-out passages."""
-    rows = asking.first_rows(run.data.test)[:SHOWN]
+def analyse(run: Run) -> Results:
+    """Draws the book's figure of held-out passages."""
+    rows = answering.first_of_passages(run.data.test)[:SHOWN]
     paths = [run.figures / f"passage_{number}.png" for number, _ in enumerate(rows, start=1)]
-    return {"probability from which a word is tagged": draw_passages(run, rows, paths)}
+    how = "the least probability of a word that is taken for an answer's: the best for validation"
+    threshold = answering.draw_passages(run, rows, paths)
+    return {"tagging_threshold": threshold, "protocol": {"tagging_threshold": how}}
 
 
-def sample(run, request):
-    """One text file: held-out passages, the answers found in them and the questions about those."""
-    rows = asking.first_rows(run.data.test)[: request.num]
+def sample(run: Run, request: SampleRequest) -> list[Path]:
+    """Writes one text file: held-out passages, the answers found in them and the questions about those."""
+    rows = answering.first_of_passages(run.data.test)[: request.num]
     documents = [run.data.asked["test"][row][0].words for row in rows]
-    readings = asking.set_questions(run, documents, asking.threshold(run))
-    texts = [asking.shown(words, asked) for words, (_, asked) in zip(documents, readings, strict=True)]
+    found = answering.generate_questions(run, documents, answering.tagging_threshold(run))
+    texts = [answering.as_text(words, one.questions) for words, one in zip(documents, found, strict=True)]
     path = request.out / "questions.txt"
     path.write_text("\n".join(texts), encoding="utf-8", errors="replace")  # half of a pair, as JSON may hold
     return [path]
 
 
 EXPERIMENT = Experiment(
-    "qa", Config, PRESETS, build, parts, analyse, preview, sample, load, asking.judge, asking.draw, blank
+    name="qa",
+    module=__name__,
+    presets=PRESETS,
+    load=load,
+    spec=spec,
+    networks=networks,
+    build=build,
+    preview=preview,
+    analyse=analyse,
+    sampler=Sampler(sample=sample),
+    sample_metrics=SampleMetrics(draw=question_metrics.draw, evaluator=question_metrics.sample_evaluator),
+    headlines=("test/word_loss", "samples/answer_f1", "samples/question_bleu_4"),
 )
 
 if __name__ == "__main__":

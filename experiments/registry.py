@@ -1,9 +1,12 @@
 """The experiments by name, for the tools that work on any of them."""
 
 import importlib
+from typing import TYPE_CHECKING
 
-from gdl_jax.core.errors import UserError
-from gdl_jax.runs.experiment import Experiment
+from gdl_jax.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gdl_jax.runs.experiment import Experiment  # imports JAX, which listing the commands does without
 
 MODULES = {
     **{
@@ -18,14 +21,15 @@ MODULES = {
     "world_controller": "experiments.worlds.controller",
 }
 NAMES = tuple(MODULES)
+PIPELINES = ("experiments.world_models",)  # commands that train several of them, one after the other
 
 
-def find(name: str) -> Experiment:
+def find(name: str) -> "Experiment":
     """Returns the experiment of that name.
 
     Raises:
-      UserError: there is none.
+      ConfigError: there is none.
     """
     if name not in MODULES:
-        raise UserError(f"--experiment={name}: unknown; choose one of {', '.join(NAMES)}")
+        raise ConfigError("experiment", name, f"unknown; choose one of {', '.join(NAMES)}")
     return importlib.import_module(MODULES[name]).EXPERIMENT

@@ -3,8 +3,8 @@
     python -m experiments.summary --experiment=vae --config=faces
     python -m experiments.summary --experiment=qa --config=squad --data_dir=D
 
-prints the layers of each part, each part's count, and the totals. Counts include running statistics, as Keras counts
-them; these are what is not trainable.
+prints the layers of each network, each network's count, and the totals. Counts include running statistics, as Keras
+counts them; these are what is not trainable.
 """
 
 import dataclasses
@@ -14,18 +14,17 @@ from absl import flags
 
 from experiments import registry
 from gdl_jax.runs import command
-from gdl_jax.runs.experiment import preset
 from gdl_jax.runs.summary import summary
 
 
 def _main(values: flags.FlagValues) -> None:
     experiment = registry.find(values.experiment)
-    config = dataclasses.replace(preset(experiment, values.config), data_dir=values.data_dir)
+    config = dataclasses.replace(experiment.preset(values.config), data_dir=values.data_dir)
     sys.stdout.write(summary(experiment, config))
 
 
 def main(argv=None) -> None:
-    """What `python -m experiments.summary` does."""
+    """Does what `python -m experiments.summary` does."""
     values = command.new_flags()
     flags.DEFINE_string("experiment", "vae", f"one of {', '.join(registry.NAMES)}", flag_values=values)
     flags.DEFINE_string("config", None, "preset; the experiment's first if not given", flag_values=values)

@@ -10,34 +10,30 @@ to be seen beside the start: N(0, 0.02^2) clipped at 0.01 has 62 % of its weight
 
 from dataclasses import dataclass
 
-from experiments.adversarial.images import Config as AdversarialConfig
-from experiments.adversarial.images import experiment
+from experiments.adversarial import images
 from gdl_jax.runs.main import main
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(AdversarialConfig):
+class Config(images.Config):
+    """The GAN's hyperparameters, with the values of 04_02."""
+
     batch_size: int = 128  # examples of one critic update, over all devices
-    adversarial_loss: str = "wasserstein"  # bce, least_squares, wasserstein, hinge or package.module:LOSS
-    n_critic: int = 5  # critic updates for each of the generator
-    clip: float = 0.01  # limit of the critic's weights; 0: none
-    generator_learning_rate: float = 5e-5  # constant, as in the book
-    critic_learning_rate: float = 5e-5  # constant, as in the book
+    adversarial_loss: str = "wasserstein"
+    n_critic: int = 5
+    clip: float = 0.01
+    generator_learning_rate: float = 5e-5
+    critic_learning_rate: float = 5e-5
     generator_activation: str = "leaky_relu"  # by name or package.module:function; leaky_relu has slope 0.2
     critic_activation: str = "leaky_relu"  # by name or package.module:function; leaky_relu has slope 0.2
-    critic_dropout_rate: float = 0.0  # after each of its convolutions
-    batch_norm_momentum: float = 0.8  # of the generator's batch normalisation; 0: no normalisation
+    critic_dropout_rate: float = 0.0
+    batch_norm_momentum: float = 0.8
 
 
 PRESETS = {
     "digits": Config(
+        **images.DIGITS,
         batch_size=64,
-        generator_filters=(64, 32, 1),
-        generator_kernel_sizes=(5, 5, 5),
-        generator_strides=(2, 2, 1),
-        critic_filters=(32, 64, 64),
-        critic_kernel_sizes=(5, 5, 5),
-        critic_strides=(2, 2, 1),
         generator_learning_rate=2e-4,
         critic_learning_rate=2e-4,
         steps=1000,
@@ -55,9 +51,10 @@ PRESETS = {
         steps=6000,
         log_every=50,
     ),
+    "tiny": Config(**images.TINY),
 }
 
-EXPERIMENT = experiment("wgan", Config, PRESETS)
+EXPERIMENT = images.experiment(name="wgan", module=__name__, presets=PRESETS)
 
 if __name__ == "__main__":
     main(EXPERIMENT, __doc__)

@@ -10,26 +10,27 @@ after 3,000 iterations, in balance with losses that lie 18 apart.
 
 from dataclasses import dataclass
 
-from experiments.adversarial.images import Config as AdversarialConfig
-from experiments.adversarial.images import experiment
+from experiments.adversarial import images
 from gdl_jax.runs.main import main
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(AdversarialConfig):
+class Config(images.Config):
+    """The GAN's hyperparameters, with the values of 04_03."""
+
     batch_size: int = 64  # examples of one critic update, over all devices
-    adversarial_loss: str = "wasserstein"  # bce, least_squares, wasserstein, hinge or package.module:LOSS
-    n_critic: int = 5  # critic updates for each of the generator
-    gradient_penalty: float = 10.0  # weight of the penalty on the critic's gradient; 0: none
-    separate_updates: bool = False  # the critic learns from real and from generated images in turn, not at once
-    batch_statistics: bool = True  # generated images for the critic are normalised by their batch, not by averages
-    generator_optimizer: str = "adam_0.5"  # by name or package.module:function
-    critic_optimizer: str = "adam_0.5"  # by name or package.module:function
-    generator_learning_rate: float = 2e-4  # constant, as in the book
-    critic_learning_rate: float = 2e-4  # constant, as in the book
+    adversarial_loss: str = "wasserstein"
+    n_critic: int = 5
+    gradient_penalty: float = 10.0
+    separate_updates: bool = False
+    batch_statistics: bool = True
+    generator_optimizer: str = "adam_0.5"
+    critic_optimizer: str = "adam_0.5"
+    generator_learning_rate: float = 2e-4
+    critic_learning_rate: float = 2e-4
     generator_activation: str = "leaky_relu"  # by name or package.module:function; leaky_relu has slope 0.2
     critic_activation: str = "leaky_relu"  # by name or package.module:function; leaky_relu has slope 0.2
-    critic_dropout_rate: float = 0.0  # after each of its convolutions
+    critic_dropout_rate: float = 0.0
 
 
 FACES = {
@@ -41,17 +42,7 @@ FACES = {
     "log_every": 50,
 }
 PRESETS = {
-    "digits": Config(
-        generator_filters=(64, 32, 1),
-        generator_kernel_sizes=(5, 5, 5),
-        generator_strides=(2, 2, 1),
-        critic_filters=(32, 64, 64),
-        critic_kernel_sizes=(5, 5, 5),
-        critic_strides=(2, 2, 1),
-        steps=600,
-        log_every=20,
-        eval_every=100,
-    ),
+    "digits": Config(**images.DIGITS, steps=600, log_every=20, eval_every=100),
     "avatars": Config(
         dataset="avatars",
         first_filters=128,
@@ -66,9 +57,10 @@ PRESETS = {
         critic_filters=(64, 128, 256, 512),
         **FACES,
     ),
+    "tiny": Config(**images.TINY),
 }
 
-EXPERIMENT = experiment("wgan_gp", Config, PRESETS)
+EXPERIMENT = images.experiment(name="wgan_gp", module=__name__, presets=PRESETS)
 
 if __name__ == "__main__":
     main(EXPERIMENT, __doc__)

@@ -3,40 +3,48 @@
 python -m experiments.write --workdir=runs/text_rnn-small
 python -m experiments.write --workdir=runs/text_rnn-small --prompt="my dear sister" --temperature=0.5 > letter.txt
 
-At each turn: a number picks the word beside it, words are added as they are typed, an empty line lets the model draw
+At each turn: a number picks the word beside it, words are added as they are typed, an empty line lets the model sample
 one, `:undo` takes back the last turn, `:quit` or the end of the input ends the session. What is offered goes to
 standard error, the story to standard output.
 """
 
 import dataclasses
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 from absl import flags
 
-from experiments.sample import LARGEST, check_boldness, define_boldness
-from experiments.text_rnn import context_of, likeliest, next_probabilities, read_prompt
+from experiments.language.writing import (
+    WritingOptions,
+    context_of,
+    likeliest_tokens,
+    next_probabilities,
+    read_prompt,
+)
+from gdl_jax.core import config_flags
 from gdl_jax.data.text.tokens import SEPARATOR, join, tokenise
-from gdl_jax.models.text_rnn import Boldness
+from gdl_jax.models.text_rnn import SamplingConfig
 from gdl_jax.nn.sampling import sample_logits
 from gdl_jax.runs import command
+from gdl_jax.runs.experiment import Run
 from gdl_jax.runs.restore import restore
 
 UNDO, QUIT = ":undo", ":quit"
 NAMES = {SEPARATOR: "(the end)", " ": "(space)"}  # of tokens that can't be read
+LARGEST_SEED = 2**31 - 1
 draw = jax.jit(sample_logits)
 
 
 def menu(offered: Mapping[str, float]) -> str:
-    """What is offered, numbered, with probabilities."""
+    """Returns what is offered as numbered lines with probabilities."""
     lines = [f"{i:3}  {share:6.1%}  {NAMES.get(token, token)}" for i, (token, share) in enumerate(offered.items(), 1)]
     return "\n".join(lines) + "\n"
 
 
-def chosen(run, line: str, offered: Mapping[str, float], drawn: str) -> list[str]:
-    """The tokens that a line adds; none, and a word about it on standard error, where the model doesn't know them.
+def chosen(run: Run, line: str, offered: Mapping[str, float], drawn: str) -> list[str]:
+    """Returns the tokens that a line adds; none, and a word about it on standard error, where one is unknown.
 
     Args:
       run: of text_rnn.
@@ -57,7 +65,7 @@ def chosen(run, line: str, offered: Mapping[str, float], drawn: str) -> list[str
 
 
 def typed() -> Iterator[str]:
-    """The lines of standard input, until it ends or Ctrl-C is pressed."""
+    """Yields the lines of standard input, until it ends or Ctrl-C is pressed."""
     try:
         for line in sys.stdin.buffer:
             yield line.decode("utf-8", errors="replace")
@@ -65,19 +73,19 @@ def typed() -> Iterator[str]:
         sys.stderr.write("\n")
 
 
-def session(run, start: Iterable[str], boldness: Boldness, lines: Iterable[str]) -> list[str]:
-    """The tokens of the story that was written.
+def session(run: Run, start: Iterable[str], sampling: SamplingConfig, lines: Iterable[str]) -> list[str]:
+    """Returns the tokens of the story that was written.
 
     Args:
       run: of text_rnn.
       start: tokens that it begins with.
-      boldness: of the draws.
+      sampling: how an empty line's token is sampled.
       lines: what is typed, a line each turn.
     """
     story, turns, lines = list(start), [], enumerate(lines)
     while SEPARATOR not in story:
         probabilities = next_probabilities(run, context_of(run, story)[None])[0]
-        offered = likeliest(run, probabilities)
+        offered = likeliest_tokens(run, probabilities)
         sys.stderr.write(f"\n{join(story, run.data.token_type)}\n{menu(offered)}> ")
         sys.stderr.flush()
         turn, line = next(lines, (0, QUIT))
@@ -86,7 +94,7 @@ def session(run, start: Iterable[str], boldness: Boldness, lines: Iterable[str])
         if line.strip() == UNDO:
             story = turns.pop() if turns else story
             continue
-        number = int(draw(jax.random.fold_in(run.key, turn), jnp.log(probabilities), *boldness))
+        number = int(draw(jax.random.fold_in(run.key, turn), jnp.log(probabilities), *sampling))
         added = chosen(run, line, offered, run.data.vocabulary.words[number])
         if added:
             turns.append(story)
@@ -95,21 +103,21 @@ def session(run, start: Iterable[str], boldness: Boldness, lines: Iterable[str])
 
 
 def _main(values: flags.FlagValues) -> None:
-    check_boldness(values)
+    options = WritingOptions(**config_flags.chosen(WritingOptions, values))
     workdir = command.workdir(values)
     run = restore(workdir, warn=command.warn, expected="text_rnn").run
     run = dataclasses.replace(run, key=jax.random.key(values.seed))
-    boldness = Boldness(values.temperature, values.top_k, values.top_p)
-    story = session(run, read_prompt(run, values.prompt), boldness, typed())
+    story = session(run, read_prompt(run, options.prompt), options.sampling, typed())
     sys.stdout.write(join(story, run.data.token_type) + "\n")
 
 
-def main(argv=None) -> None:
-    """What `python -m experiments.write` does."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs `python -m experiments.write`."""
     values = command.new_flags()
     flags.DEFINE_string("workdir", None, "the run's directory", flag_values=values)
-    flags.DEFINE_integer("seed", 0, "decides what is drawn", lower_bound=0, upper_bound=LARGEST, flag_values=values)
-    define_boldness(values)
+    about = "decides what is sampled"
+    flags.DEFINE_integer("seed", 0, about, lower_bound=0, upper_bound=LARGEST_SEED, flag_values=values)
+    config_flags.define(WritingOptions(), values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 
 

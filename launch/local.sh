@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs an experiment or a tool on this machine; makes the virtual environment at the first use.
 #
+#   ./launch/local.sh                      lists the names
 #   ./launch/local.sh NAME [flags]
 #   ./launch/local.sh vae --config=digits
 #   ./launch/local.sh vae --help
@@ -9,16 +10,22 @@
 # Paths in flags are relative to where you are. The same command again resumes the run.
 set -euo pipefail
 
-experiments="$(cd "$(dirname "${BASH_SOURCE[0]}")/../experiments" && pwd)"
-names="$(cd "$experiments" && grep -l "^if __name__ == \"__main__\":" -- *.py */*.py | sed "s/\.py$//; s|/|.|" | tr "\n" " ")"
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+experiments="$here/../experiments"
+names="$(cd "$experiments" && grep -l "^if __name__ == \"__main__\":" -- *.py */*.py | sed "/^__/d; s/\.py$//; s|/|.|" | tr "\n" " ")"
 name="${1:-}"
-if [[ -z "$name" || " $names" != *" $name "* ]]; then
+if [[ -z "$name" ]]; then
+  printf 'usage: launch/local.sh NAME [flags], where NAME is one of:\n\n' >&2
+  # Any Python can list them with what they do; there may be none before the environment is made.
+  PYTHONPATH="$here/.." PYTHONSAFEPATH=1 python3 -m experiments >&2 2>/dev/null || printf '%s\n' "${names% }" >&2
+  exit 2
+elif [[ " $names" != *" $name "* ]]; then
   printf 'error: no experiment %s; usage: launch/local.sh NAME [flags], where NAME is one of: %s\n' \
-    "${name:-given}" "${names% }" >&2
+    "$name" "${names% }" >&2
   exit 2
 fi
 shift
 
 # shellcheck source=launch/environment.sh
-source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+source "$here/environment.sh"
 exec "$python" -m "experiments.$name" "$@"

@@ -11,8 +11,9 @@
 # unfinished and passes over what is done.
 set -euo pipefail
 
-here="$(dirname "${BASH_SOURCE[0]}")"
-launch="${LAUNCH:-$here/local.sh}"
+# $LAUNCH may be a command with arguments of its own; the path of local.sh may have spaces.
+read -r -a launch <<<"${LAUNCH:-}"
+if [ ${#launch[@]} -eq 0 ]; then launch=("$(dirname "${BASH_SOURCE[0]}")/local.sh"); fi
 
 usage() {
   printf 'error: %s; usage: launch/sweep.sh NAME [flags] -- --flag=VALUE,VALUE ...\n' "$1" >&2
@@ -47,9 +48,7 @@ for combination in "${grid[@]}"; do
   mapfile -t flags <<<"${combination%$'\n'}"
   label="$(IFS=,; printf '%s' "${flags[*]#--}")"
   printf '== %s %s\n' "$name" "$label" >&2
-  # $launch may be a command with arguments of its own
-  # shellcheck disable=SC2086
-  $launch "$name" ${shared[@]+"${shared[@]}"} "${flags[@]}" --workdir="${SWEEP:-runs/$name-sweep}/$label" ||
+  "${launch[@]}" "$name" ${shared[@]+"${shared[@]}"} "${flags[@]}" --workdir="${SWEEP:-runs/$name-sweep}/$label" ||
     failed=$((failed + 1))
 done
 if [ "$failed" -gt 0 ]; then

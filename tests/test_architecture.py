@@ -1,12 +1,17 @@
 """Who may know whom, and what a file may look like."""
 
 import ast
+import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import PurePath
 
 import pytest
 
+from experiments import registry
+from gdl_jax.data import catalogue
+from gdl_jax.runs.config import ImageConfig
 from tests.source_tree import ROOT, imported_distributions, imported_files, python_files, tree
 
 MAX_LINES = 400
@@ -15,6 +20,11 @@ PEERS_USERS = (
     "experiments/worlds/evaluate.py",
     "experiments/studies/car_racing_fidelity.py",
 )
+KNOW_FLAGS = (  # command lines, and what makes or shows them
+    *("gdl_jax/runs/command.py", "gdl_jax/runs/main.py", "gdl_jax/runs/study.py", "gdl_jax/runs/report.py"),
+    "gdl_jax/runs/records.py",
+)
+GENERIC = {"evaluate", "sample", "summary", "loss"}  # words of every learner and tool
 TOOLS = {"jax", "flax", "optax", "orbax_checkpoint", "numpy", "absl_py", "tensorboardx", "tqdm"}
 # folder -> what of this repository it may import, as prefixes of paths (its own folder always)
 ALLOWED = {
@@ -70,6 +80,55 @@ def test_only_commands_and_what_compares_them_import_commands():
 def test_the_peers_are_only_met_by_benchmarks():
     users = [file for file in python_files() if any("bench/peers" in f for f in imported_files(file))]
     assert all(_room(file).startswith(("experiments/bench", "tests")) or file in PEERS_USERS for file in users), users
+
+
+def _client_names() -> set[str]:
+    """Names of experiments, commands, hyperparameters that not every run has, data sets and their kinds."""
+    names = {PurePath(file).stem for file in python_files() if PurePath(file).parent.name == "experiments"}
+    names |= set(registry.NAMES)
+    for name in registry.NAMES:
+        names |= {field.name for field in dataclasses.fields(registry.find(name).config)}
+    names |= {name.partition(":")[0] for name in catalogue.DATASETS}
+    return names - {field.name for field in dataclasses.fields(ImageConfig)} - {"__init__", "__main__", *GENERIC}
+
+
+@pytest.mark.parametrize("room", ["gdl_jax/core", "gdl_jax/runs"])
+def test_machinery_names_no_client(room):
+    clients = _client_names()
+    found = []
+    for file in python_files():
+        if _room(file) != room:
+            continue
+        of_images = [n for n in tree(file).body if isinstance(n, ast.ClassDef) and n.name == "ImageConfig"]
+        image_names = {id(node) for each in of_images for node in ast.walk(each)}  # which image data sets there are
+        for node in ast.walk(tree(file)):
+            if id(node) in image_names:
+                continue
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found += [(file, node.value)] if node.value.partition(":")[0] in clients else []
+            if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "config":
+                found += [(file, node.attr)] if node.attr in clients else []
+    assert not found
+
+
+def test_only_the_command_line_writes_flags_with_dashes():
+    found = [
+        f"{file}:{node.lineno}"
+        for file in python_files()
+        if file.startswith("gdl_jax/") and file not in KNOW_FLAGS
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.search(r"(^|[ (\"'])--(?!no-deps)[a-z]", node.value)
+        if node.value not in _docstrings(file)
+    ]
+    assert not found
+
+
+def _docstrings(file: str) -> set[str]:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    owners = [node for node in ast.walk(tree(file)) if isinstance(node, kinds)]
+    return {text for node in owners if (text := ast.get_docstring(node, clean=False))}
 
 
 def test_core_needs_only_its_tools():

@@ -2,7 +2,9 @@
 
 import os
 import platform
+import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -33,14 +35,28 @@ def environment(tmp_path):
     os.environ.update(kept)
 
 
-@pytest.mark.parametrize("name", ["vea", "vae classifier", "../setup", "", "registry"])
+@pytest.mark.parametrize("name", ["vea", "vae classifier", "../setup", "registry", "__main__"])
 def test_an_unknown_experiment_is_one_line_that_lists_the_known(name):
-    done = run("local.sh", *[name][: bool(name)])
+    done = run("local.sh", name)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
-    assert " classifier " in line
-    assert " registry" not in line.split("one of:")[1]  # no script
+    known = line.split("one of:")[1].split()
+    assert {"classifier", "worlds.vae", "studies.gan_ablation"} <= set(known)
+    assert not {"registry", "__main__"} & set(known)  # no commands
+
+
+@pytest.mark.parametrize("python", [True, False])
+def test_without_a_name_all_are_listed(python, tmp_path):
+    for tool in ("bash", "dirname", "grep", "sed", "tr"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    if python:
+        (tmp_path / "python3").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        (tmp_path / "python3").chmod(0o755)
+    done = run("local.sh", PATH=str(tmp_path))
+    assert done.returncode == 2
+    assert {"classifier", "sample", "worlds.vae"} <= set(done.stderr.split())
+    assert ("Systems" in done.stderr) == python
 
 
 def test_local_passes_on_flags_and_exit_code_from_any_directory(environment, tmp_path):
@@ -80,6 +96,13 @@ def test_a_sweep_runs_every_combination_in_a_workdir_of_its_own():
         for kl in ("0.5", "1")
         for filters in ("8,8", "4,4")
     ]
+
+
+def test_a_sweep_starts_from_a_path_with_a_space(environment, tmp_path):
+    clone = tmp_path / "my clone"
+    clone.symlink_to(ROOT)
+    done = run(clone / "launch" / "sweep.sh", "vae", "--", "--z_dim=2", cwd=tmp_path, **environment)
+    assert "argument --z_dim=2" in done.stdout.splitlines()
 
 
 def test_a_sweep_goes_on_after_a_failure_and_counts_it():

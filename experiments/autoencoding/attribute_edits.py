@@ -1,103 +1,165 @@
-"""Whether attribute arithmetic does what it says, judged by a classifier that was trained apart from the autoencoder.
+"""Attribute arithmetic, and whether it does what it says by a classifier that was trained apart from the autoencoder.
 
 A factor is chosen on validation images, and the shares are measured on test images: how many of those without an
-attribute have it after its vector was added, by the classifier's word, and how many of their other attributes stay.
+attribute have it after its vector was added, as the classifier predicts, and how many of their other attributes stay.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from gdl_jax.core.errors import UserError
+from experiments.autoencoding.encoding import Coders, encode_rows
+from gdl_jax.core.errors import ConfigError, UserError
+from gdl_jax.data.dataset import Source
 from gdl_jax.data.images import avatars
-from gdl_jax.evaluation.attributes import edit_success
+from gdl_jax.evaluation.attributes import attribute_vector, edit_success
 from gdl_jax.learners.gradient import apply_eval
-from gdl_jax.runs.experiment import Experiment, Run, image_batches
+from gdl_jax.runs.batches import in_batches
+from gdl_jax.runs.experiment import Results, Run
+from gdl_jax.runs.images import image_batches
 from gdl_jax.runs.restore import restore
 
 EDITED = ("Eyeglasses", "Red_Hair", "Curly_Hair")  # glasses, a hair colour, a hairstyle
 FACTORS = (0.75, 1.0, 1.25, 1.5, 2.0, 2.5)
 GROUPS = (tuple(avatars.HAIR_COLORS), tuple(avatars.HAIRSTYLES), ("Eyeglasses", "Sunglasses"), ("Beard", "Moustache"))
-HELD_OUT = 1000
+HELD_OUT = 1000  # faces of a split that are looked at
+ENCODED = 5000  # training images that an attribute's vector is made of, at most
 BATCH = 500  # images whose logits are computed together
+PROTOCOL = (
+    f"of those of the first {HELD_OUT:,} test images that lack the attribute. gained: share predicted to have it after "
+    "its vector was added; others kept: share of their other attributes predicted as before. The factor was chosen on "
+    "validation images. A hair colour is tried on those with hair; with hairless: on all"
+)
 
 
-def _predictor(experiment: Experiment, run: Run):
-    """Returns a function from images (N, H, W, C) in [0, 1] to logits (N, K), compiled once."""
-    (part,) = experiment.parts(run.config, run.data).values()
-    apply = jax.jit(lambda x: apply_eval(part.module, run.state.params, run.state.batch_stats, x))
-    return lambda pixels: np.concatenate([apply(pixels[i : i + BATCH]) for i in range(0, len(pixels), BATCH)])
+class AttributeClassifier(NamedTuple):
+    """What predicts attributes.
+
+    Attributes:
+      predict: images (N, S, S, C) in [0, 1] -> which attributes they have, (N, A) bool.
+      names: of the attributes.
+      accuracy: (A,), of each on the classifier's own test split.
+    """
+
+    predict: Callable[[np.ndarray], np.ndarray]
+    names: tuple[str, ...]
+    accuracy: np.ndarray
 
 
-def load_judge(workdir: Path, image_size: int):
-    """images (N, S, S, C) -> predicted attributes (N, A), and the classifier's own accuracy on its test split.
+class Faces(NamedTuple):
+    """Faces without an attribute.
+
+    Attributes:
+      mean: (N, z), their codes.
+      before: (N, A), the attributes that they are predicted to have, decoded as they are.
+      able: (N,) bool, which of them could show the attribute.
+    """
+
+    mean: np.ndarray
+    before: np.ndarray
+    able: np.ndarray
+
+
+def attribute_vectors(run: Run, coders: Coders) -> dict[str, np.ndarray]:
+    """Returns {attribute: mean code with it minus mean code without it}, from training images; z is q(z | x)'s mean."""
+    rows, (mean, _) = encode_rows(run, coders, run.data.train, ENCODED)
+    has_it = rows["attributes"].T
+    varied = {name: has for name, has in zip(run.data.attributes, has_it, strict=True) if has.any() and not has.all()}
+    return {name: attribute_vector(mean, has) for name, has in varied.items()}
+
+
+def load_attribute_classifier(workdir: str) -> AttributeClassifier:
+    """Returns the attribute classifier that a workdir holds; it resizes images to its own size.
 
     Raises:
-      UserError: the workdir holds no attribute classifier of the same data set.
+      ConfigError: there is none; names attribute_classifier.
     """
-    experiment, judge, _ = restore(workdir, warn=lambda text: None)
-    if experiment.name != "classifier" or judge.config.target != "attributes":
-        raise UserError(f"--attribute_classifier={workdir}: holds no `classifier --config=attributes`")
-    logits_of = _predictor(experiment, judge)
-    size = judge.config.image_size
-    resize = jax.jit(lambda x: jax.image.resize(x, (len(x), size, size, x.shape[-1]), "linear"))
+    try:
+        experiment, run, _ = restore(Path(workdir), warn=lambda text: None)
+    except UserError as error:
+        raise ConfigError("attribute_classifier", workdir, str(error)) from error
+    if experiment.name != "classifier" or run.config.target != "attributes":
+        raise ConfigError("attribute_classifier", workdir, "holds no classifier of attributes")
+    (network,) = experiment.networks(run.config, run.data).values()
+    size = network.inputs[0].shape[1]
+    apply = jax.jit(lambda pixels: apply_eval(network.module, run.state.params, run.state.batch_stats, pixels))
+    resize = jax.jit(lambda pixels: jax.image.resize(pixels, (len(pixels), size, size, pixels.shape[-1]), "linear"))
 
-    def predict(images):
-        if size != image_size:
-            images = np.concatenate([resize(jnp.asarray(images[i : i + 500])) for i in range(0, len(images), 500)])
-        return logits_of(images) > 0
+    def predict(pixels):
+        if pixels.shape[1] != size:
+            pixels = in_batches(resize, pixels, BATCH)
+        return in_batches(apply, pixels, BATCH) > 0
 
-    parts = [
-        (logits_of(pixels), rows["attributes"]) for rows, pixels in image_batches(judge.data, judge.data.test, BATCH)
+    right = [
+        (in_batches(apply, pixels, BATCH) > 0) == (rows["attributes"] > 0)
+        for rows, pixels in image_batches(run.data, run.data.test, BATCH)
     ]
-    logits, attributes = (np.concatenate(part) for part in zip(*parts, strict=True))
-    right = (logits > 0) == (attributes > 0)
-    return predict, judge.data.attributes, right.mean(0)
+    return AttributeClassifier(predict, run.data.attributes, np.concatenate(right).mean(0))
 
 
-def check_edits(run, code, vectors, workdir: Path) -> dict[str, float]:
-    """Numbers for the results: shares for each attribute of EDITED, and the judge's own accuracy."""
-    predict, names, accuracy = load_judge(workdir, run.config.image_size)
-    if names != run.data.attributes:
-        raise UserError(f"--attribute_classifier={workdir}: was trained on other attributes")
-    numbers = {"attribute classifier: accuracy, mean of attributes": float(accuracy.mean())}
+def _faces_without(run: Run, coders: Coders, classifier: AttributeClassifier, source: Source, name: str) -> Faces:
+    """Returns a split's first faces that do not have the attribute."""
+    names = classifier.names
+    rows = source.take(np.arange(min(HELD_OUT, len(source))))
+    without = rows["attributes"][:, names.index(name)] == 0
+    mean, _ = coders.encode(np.asarray(run.data.transform(rows)["image"])[without])
+    able = np.ones(len(mean), bool)
+    if name in avatars.HAIR_COLORS:  # bald and hatted faces have no hair to colour
+        colors = [names.index(color) for color in avatars.HAIR_COLORS]
+        able = rows["attributes"][without][:, colors].any(axis=1)
+    return Faces(mean, classifier.predict(coders.decode(mean)), able)
 
-    def faces_without(source, name):
-        """Codes of the faces without the attribute, their predicted attributes, and which of them could show it."""
-        rows = source.take(np.arange(min(HELD_OUT, len(source))))
-        without = rows["attributes"][:, names.index(name)] == 0
-        mean, _ = code.encode(np.asarray(run.data.transform(rows)["image"])[without])
-        able = np.ones(len(mean), bool)
-        if name in avatars.HAIR_COLORS:  # bald and hatted faces have no hair to colour
-            colors = [names.index(color) for color in avatars.HAIR_COLORS]
-            able = rows["attributes"][without][:, colors].any(axis=1)
-        return mean, predict(code.decode(mean)), able
 
-    def shares(faces, name, factor):
-        """(gained, kept) over the faces that could show the attribute, and over all of them."""
-        mean, before, able = faces
-        after = predict(code.decode((mean + factor * vectors[name]).astype(np.float32)))
-        group = next(group for group in GROUPS if name in group)
-        related = np.array([other in group for other in names])
-        column = names.index(name)
-        return edit_success(before[able], after[able], column, related), edit_success(before, after, column, related)
+def _shares(
+    coders: Coders, classifier: AttributeClassifier, faces: Faces, name: str, change: np.ndarray
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Returns (gained, kept) after a change (z,) of codes: of faces that could show the attribute, and of all."""
+    after = classifier.predict(coders.decode((faces.mean + change).astype(np.float32)))
+    group = next(group for group in GROUPS if name in group)
+    related = np.array([other in group for other in classifier.names])
+    column = classifier.names.index(name)
+    able = faces.able
+    return (
+        edit_success(faces.before[able], after[able], column, related),
+        edit_success(faces.before, after, column, related),
+    )
 
+
+def check_edits(run: Run, coders: Coders, vectors: Mapping[str, np.ndarray], workdir: str) -> Results:
+    """Returns shares for each attribute of EDITED, and how accurate the classifier itself is.
+
+    Args:
+      run: of an autoencoder of faces, whose data set has a validation split.
+      coders: its networks.
+      vectors: {attribute: (z,)}, from `attribute_vectors`.
+      workdir: of the attribute classifier.
+
+    Raises:
+      ConfigError: no classifier of these attributes there; names attribute_classifier.
+    """
+    classifier = load_attribute_classifier(workdir)
+    if classifier.names != run.data.attributes:
+        raise ConfigError("attribute_classifier", workdir, "was trained on other attributes")
+    results = {"attribute_classifier/accuracy": float(classifier.accuracy.mean())}
     for name in EDITED:
-        tried = faces_without(run.data.validation, name)
-        found = {factor: shares(tried, name, factor)[0] for factor in FACTORS}
+        tried = _faces_without(run, coders, classifier, run.data.validation, name)
+        found = {factor: _shares(coders, classifier, tried, name, factor * vectors[name])[0] for factor in FACTORS}
         factor = max(found, key=lambda f: min(found[f][0] / 0.9, found[f][1] / 0.85))
-        (gained, kept), (gained_of_all, kept_of_all) = shares(faces_without(run.data.test, name), name, factor)
-        numbers |= {
-            f"edit {name}: factor": factor,
-            f"edit {name}: gained": gained,
-            f"edit {name}: others kept": kept,
-            f"attribute classifier: accuracy on {name}": float(accuracy[names.index(name)]),
+        faces = _faces_without(run, coders, classifier, run.data.test, name)
+        (gained, kept), (gained_by_all, kept_by_all) = _shares(coders, classifier, faces, name, factor * vectors[name])
+        key = name.lower()
+        results |= {
+            f"edit/{key}_factor": factor,
+            f"edit/{key}_gained": gained,
+            f"edit/{key}_others_kept": kept,
+            f"attribute_classifier/accuracy_{key}": float(classifier.accuracy[classifier.names.index(name)]),
         }
         if name in avatars.HAIR_COLORS:
-            numbers |= {
-                f"edit {name}: gained, bald and hatted faces counted": gained_of_all,
-                f"edit {name}: others kept, bald and hatted faces counted": kept_of_all,
+            results |= {
+                f"edit/{key}_gained_with_hairless": gained_by_all,
+                f"edit/{key}_others_kept_with_hairless": kept_by_all,
             }
-    return numbers
+    return results | {"protocol": {"edit": PROTOCOL}}

@@ -59,7 +59,7 @@ FUNCTIONS: dict[str, Function] = {"sphere": sphere, "ellipsoid": ellipsoid}
 def run_strategy(
     name: str, function: Function, dimensions: int, population: int, sigma: float, generations: int, seed: int
 ) -> Run:
-    """A strategy of `learners.strategies`, all generations in one compiled call."""
+    """A strategy of `learners.evolution_strategies`, all generations in one compiled call."""
     start = jnp.ones(dimensions)
     algorithm, params, _ = make_strategy(name, population, start, sigma)
 
@@ -145,7 +145,7 @@ def _main(values: flags.FlagValues) -> None:
 
 
 def main(argv=None) -> None:
-    """What `python -m experiments.bench.cma_es` does."""
+    """Does what `python -m experiments.bench.cma_es` does."""
     values = command.new_flags()
     flags.DEFINE_integer("dimensions", 867, "parameters", lower_bound=2, flag_values=values)
     flags.DEFINE_integer("population", 64, "individuals a generation", lower_bound=2, flag_values=values)

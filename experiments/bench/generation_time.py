@@ -1,11 +1,11 @@
-"""How many tokens a second the book's text network writes here, beside Keras's.
+"""Measures how many tokens a second the book's text network writes here, beside Keras's.
 
     python -m experiments.bench.generation_time                   alone, and as many texts at once as --batch_sizes says
     python -m experiments.bench.generation_time --backend=jax       Keras's, by `experiments.bench.peers.keras_text`
 
 Prints one line of JSON for each number of texts at once. Ours carries its state on and reads each word once; with
---reread it reads the whole window again before each, as the book's code and Keras's do. The gates are sigmoids here and
-there. Each time is the median over windows of TOKENS tokens of every text, after one that compiles.
+--reread it reads the whole window again before each, as the book's code and Keras's do. Both have sigmoid gates. Each
+time is the median over windows of TOKENS tokens of every text, after one that compiles.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -22,47 +23,52 @@ from absl import flags
 
 from experiments import text_rnn
 from experiments.benchmarks import MALLOC
-from gdl_jax.core.errors import UserError
-from gdl_jax.models.text_rnn import Boldness
+from gdl_jax.core.errors import ConfigError
+from gdl_jax.models.text_rnn import SamplingConfig
 from gdl_jax.runs import command
 
 TOKENS = 200
 
 
-def tokens_per_second(config, texts: int, windows: int) -> float:
-    """Of `texts` texts together, by an untrained network of the book's vocabulary."""
-    data = text_rnn.blank(config)
+def tokens_per_second(config: text_rnn.Config, texts: int, windows: int) -> float:
+    """Returns the speed of `texts` texts together, with an untrained network of the book's vocabulary."""
+    data = text_rnn.spec(config)
     learner = text_rnn.build(config, data, None)
     state = jax.jit(learner.init)(jax.random.key(0), data.train.take(np.zeros(1, np.int64)))
     context = np.full(config.sequence_length, 1, np.int32)
+    sampling = SamplingConfig(1.0)
     seconds = []
     for window in range(windows + 1):
         began = time.perf_counter()
-        jax.block_until_ready(learner.sample(state, jax.random.key(window), texts, context, TOKENS, Boldness(1.0)))
+        jax.block_until_ready(learner.sample(state, jax.random.key(window), texts, context, TOKENS, sampling))
         seconds.append(time.perf_counter() - began)
     return texts * TOKENS / statistics.median(seconds[1:])
+
+
+def _time_keras(backend: str, texts: int, windows: int) -> None:
+    module = ["-m", "experiments.bench.peers.keras_text", f"--backend={backend}"]
+    more = ["--model=text_rnn", f"--batch_size={texts}", f"--steps={TOKENS}", f"--windows={windows}"]
+    done = subprocess.run([sys.executable, *module, *more], env=MALLOC | os.environ)
+    if done.returncode:
+        raise ConfigError("backend", backend, "Keras failed")
 
 
 def _main(values: flags.FlagValues) -> None:
     sizes = [int(size) for size in values.batch_sizes if size.isdecimal() and len(size) < 10 and int(size) > 0]
     if not sizes or len(sizes) != len(values.batch_sizes):
-        raise UserError(f"--batch_sizes={','.join(values.batch_sizes)}: must be numbers of at least 1")
+        raise ConfigError("batch_sizes", values.batch_sizes, "must be numbers of at least 1")
     config = dataclasses.replace(text_rnn.PRESETS["aesop"], reread=values.reread, recurrent_activation="sigmoid")
     for texts in sizes:
         if values.backend:
-            module = ["-m", "experiments.bench.peers.keras_text", f"--backend={values.backend}"]
-            more = ["--model=text_rnn", f"--batch_size={texts}", f"--steps={TOKENS}", f"--windows={values.windows}"]
-            done = subprocess.run([sys.executable, *module, *more], env=MALLOC | os.environ)
-            if done.returncode:
-                raise UserError(f"--backend={values.backend}: Keras failed")
+            _time_keras(values.backend, texts, values.windows)
         else:
             rate = tokens_per_second(config, texts, values.windows)
             sys.stdout.write(json.dumps({"name": "gdl_jax", "texts": texts, "tokens_per_second": rate}) + "\n")
         sys.stdout.flush()
 
 
-def main(argv=None) -> None:
-    """What `python -m experiments.bench.generation_time` does."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs `python -m experiments.bench.generation_time`."""
     values = command.new_flags()
     flags.DEFINE_list("batch_sizes", ["1", "64"], "texts at once", flag_values=values)
     flags.DEFINE_integer("windows", 5, "windows that the median is of", lower_bound=1, flag_values=values)

@@ -3,8 +3,8 @@
     python -m experiments.bench.step_time --experiment=classifier --config=cnn --batch_size=32
     python -m experiments.bench.step_time --experiment=vae --config=digits --replicas=vmap --seeds=3
 
-Prints one line of JSON. With --replicas=vmap or =map, several replicas are trained in a bare compiled loop, batched or
-one after the other: what `--seeds` could do on this machine.
+Prints one line of JSON. With --replicas=vmap or =map, networks of several seeds are trained in a bare compiled loop,
+batched or one after the other: what `--seeds` could do on this machine.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -23,21 +24,25 @@ from jax import lax
 
 from experiments import registry
 from gdl_jax.core import loop
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.runs import command
-from gdl_jax.runs.experiment import preset as preset_of
+from gdl_jax.runs.experiment import Experiment
 
 ROWS = 10_000
 WARM_UP = 2  # windows that don't count: they compile, and find out how many steps fit into a call
 
 
-def noise(experiment, config) -> DataSet:
-    """ROWS examples with the shapes of the config's data set: it takes as long as pictures, or words, do."""
-    like = experiment.blank(config)
+def noise(experiment: Experiment, config: Any) -> DataSet:
+    """Returns ROWS examples with the shapes of the config's data set: they take as long as pictures, or words, do.
+
+    Raises:
+      ConfigError: only the data set itself knows its shapes.
+    """
+    like = experiment.spec(config)
     if like is None:
-        raise UserError(f"--experiment: the shapes of the data set {config.dataset} are not known beforehand")
+        raise ConfigError("experiment", experiment.name, f"only the data set {config.dataset} itself knows its shapes")
     rng = np.random.default_rng(0)
     ends = {"image": 256, "tokens": len(getattr(like, "vocabulary", ()))}
     rows = {
@@ -47,8 +52,8 @@ def noise(experiment, config) -> DataSet:
     return dataclasses.replace(like, train=ArraySource(rows))
 
 
-def seconds_in_loop(experiment, config, steps: int, windows: int) -> list[float]:
-    """Wall-clock time of each of several windows of `steps` steps, with logging, in `core.loop.train`."""
+def seconds_in_loop(experiment: Experiment, config: Any, steps: int, windows: int) -> list[float]:
+    """Returns the wall-clock time of each of several windows of `steps` steps, with logging, in `core.loop.train`."""
     data = noise(experiment, config)
     devices = make_devices(config.parallel)
     marks = []
@@ -57,7 +62,7 @@ def seconds_in_loop(experiment, config, steps: int, windows: int) -> list[float]
         marks.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory() as workdir:
-        outcome = loop.train(
+        trained = loop.train(
             experiment.build(config, data, devices.axis_name),
             data,
             devices,
@@ -69,16 +74,16 @@ def seconds_in_loop(experiment, config, steps: int, windows: int) -> list[float]
             eval_every=steps,
             preview=mark,
         )
-    if not outcome.finished:
+    if not trained.finished:
         raise KeyboardInterrupt
     return list(np.diff(marks)[WARM_UP - 1 :])
 
 
-def seconds_of_replicas(experiment, config, steps: int, windows: int, kind: str) -> list[float]:
-    """The same for `config.seeds` replicas in a bare compiled loop, by jax.vmap or by lax.map."""
+def seconds_of_seeds(experiment: Experiment, config: Any, steps: int, windows: int, kind: str) -> list[float]:
+    """Returns the same for networks of `config.seeds` seeds in a bare compiled loop, by jax.vmap or by lax.map."""
     data = noise(experiment, config)
     learner = experiment.build(config, data, None)
-    rows = data.train.take(np.arange(config.batch_size * learner.batches))
+    rows = data.train.take(np.arange(config.batch_size * learner.batches_per_step))
     keys = jax.random.split(jax.random.key(0), config.seeds)
     state = jax.jit(jax.vmap(lambda key: learner.init(key, data.transform(rows))))(keys)
 
@@ -86,12 +91,12 @@ def seconds_of_replicas(experiment, config, steps: int, windows: int, kind: str)
     def run(state, rows):
         batch = data.transform(rows)
 
-        def one_replica(state, key):
+        def train_one(state, key):
             return lax.fori_loop(0, steps, lambda k, s: learner.step(s, batch, jax.random.fold_in(key, k))[0], state)
 
         if kind == "vmap":
-            return jax.vmap(one_replica)(state, keys)
-        return lax.map(lambda args: one_replica(*args), (state, keys))
+            return jax.vmap(train_one)(state, keys)
+        return lax.map(lambda args: train_one(*args), (state, keys))
 
     seconds = []
     for _ in range(windows + 1):
@@ -103,11 +108,11 @@ def seconds_of_replicas(experiment, config, steps: int, windows: int, kind: str)
 
 def _main(values: flags.FlagValues) -> None:
     experiment = registry.find(values.experiment)
-    preset = preset_of(experiment, values.config)
+    preset = experiment.preset(values.config)
     gates = {} if values.recurrent_activation is None else {"recurrent_activation": values.recurrent_activation}
     config = dataclasses.replace(preset, batch_size=values.batch_size, seeds=values.seeds, **gates)
     if values.replicas:
-        seconds = seconds_of_replicas(experiment, config, values.steps, values.windows, values.replicas)
+        seconds = seconds_of_seeds(experiment, config, values.steps, values.windows, values.replicas)
     else:
         seconds = seconds_in_loop(experiment, config, values.steps, values.windows)
     result = {"name": "gdl_jax", "ms_per_step": 1000 * statistics.median(seconds) / values.steps}
@@ -115,7 +120,7 @@ def _main(values: flags.FlagValues) -> None:
 
 
 def main(argv=None) -> None:
-    """What `python -m experiments.bench.step_time` does."""
+    """Does what `python -m experiments.bench.step_time` does."""
     values = command.new_flags()
     flags.DEFINE_enum("experiment", "vae", registry.NAMES, "which", flag_values=values)
     flags.DEFINE_string("config", None, "its preset [the first]", flag_values=values)
@@ -123,8 +128,8 @@ def main(argv=None) -> None:
     flags.DEFINE_integer("steps", 100, "steps a window", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("windows", 5, "windows that the median is of", lower_bound=1, flag_values=values)
     flags.DEFINE_string("recurrent_activation", None, "of gates, if there are some [the preset's]", flag_values=values)
-    flags.DEFINE_integer("seeds", 1, "replicas", lower_bound=1, flag_values=values)
-    flags.DEFINE_enum("replicas", None, ["vmap", "map"], "time replicas in a bare loop instead", flag_values=values)
+    flags.DEFINE_integer("seeds", 1, "networks trained together", lower_bound=1, flag_values=values)
+    flags.DEFINE_enum("replicas", None, ["vmap", "map"], "time the seeds in a bare loop instead", flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 
 

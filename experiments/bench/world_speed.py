@@ -38,10 +38,20 @@ HOLD = 5  # steps that an action is held for
 DREAM_STEPS, DRIVE_STEPS = 300, 50  # of a generation that is timed
 FRAMES = 2048  # that are encoded
 NO_PEER = "needs gymnasium[box2d]"
+TITLES = {  # what is timed -> as the table has it
+    "gymnasium": "gymnasium, 96x96 frames",
+    "game_gymnasium_frames": "game, 96x96 frames",
+    "game_agent_frames": "game, 64x64 frames",
+    "game_no_frames": "game, no frames",
+    "agent_in_game": "agent in the game",
+    "agent_in_dream": "agent in its dream",
+    "encoding_book": "frames encoded, book's",
+    "encoding_paper": "frames encoded, paper's",
+}
 
 
 def play(env: CarRacing, key: jax.Array, cars: int, steps: int) -> tuple[Any, jax.Array]:
-    """Episodes of `cars` cars, each on its own track, with random actions.
+    """Plays episodes of `cars` cars, each on its own track, with random actions.
 
     Returns:
       The cars' last states, and their last observations (cars, ...), which keeps every step's from being left out.
@@ -61,7 +71,7 @@ def play(env: CarRacing, key: jax.Array, cars: int, steps: int) -> tuple[Any, ja
 
 
 def rate(call: Callable[..., Any], arguments: tuple[Any, ...], count: int, windows: int) -> float:
-    """How many of the `count` things that a call does are done in a second; the median over calls of one program."""
+    """Returns how many of the `count` things that a call does are done in a second; the median over calls."""
     compiled = jax.jit(call).lower(*arguments).compile()
     seconds = []
     for _ in range(windows + 1):
@@ -73,7 +83,7 @@ def rate(call: Callable[..., Any], arguments: tuple[Any, ...], count: int, windo
 
 def _generation(windows: int, **changes) -> float:
     config = world_controller.Config(**changes)
-    learner = world_controller.build(config, world_controller.blank(config), None)
+    learner = world_controller.build(config, world_controller.spec(config), None)
     state = learner.init(jax.random.key(0), None)
     count = config.batch_size * config.episodes * config.max_steps
     return rate(lambda state, key: learner.step(state, None, key), (state, jax.random.key(1)), count, windows)
@@ -82,7 +92,7 @@ def _generation(windows: int, **changes) -> float:
 def _encoding(windows: int, config: world_vae.Config) -> float:
     encoder = world_vae.WorldEncoder(config)
     frames = jax.random.randint(jax.random.key(0), (FRAMES, 64, 64, 3), 0, 256).astype(jnp.uint8)
-    params = encoder.init(jax.random.key(1), jnp.zeros((1, 64, 64, 3)), False)["params"]
+    params = encoder.init(jax.random.key(1), jnp.zeros((1, 64, 64, 3)), train=False)["params"]
     encode = lambda params, frames: world_vae.encode_frames(encoder, params, frames)  # noqa: E731
     return rate(encode, (params, frames), FRAMES, windows)
 
@@ -98,37 +108,37 @@ def _gymnasium() -> float | str:
 
 
 def measure(cars: int, windows: int) -> dict[str, float | str]:
-    """{what: how many a second}; a text where there is no number."""
+    """Returns {what, of TITLES: how many a second}; a text where there is no number."""
     key = jax.random.key(0)
 
     def game(observation):
         return rate(lambda key: play(CarRacing(observation), key, cars, STEPS), (key,), cars * STEPS, windows)
 
     tasks = {
-        "gymnasium, 96x96 frames": _gymnasium,
-        "game, 96x96 frames": lambda: game("gymnasium"),
-        "game, 64x64 frames": lambda: game("gymnasium64"),
-        "game, no frames": lambda: game("none"),
-        "agent in the game": lambda: _generation(windows, max_steps=DRIVE_STEPS),
-        "agent in its dream": lambda: _generation(windows, max_steps=DREAM_STEPS, dream=True),
-        "frames encoded, book's": lambda: _encoding(windows, world_vae.Config()),
-        "frames encoded, paper's": lambda: _encoding(windows, world_vae.PAPER),
+        "gymnasium": _gymnasium,
+        "game_gymnasium_frames": lambda: game("gymnasium"),
+        "game_agent_frames": lambda: game("gymnasium64"),
+        "game_no_frames": lambda: game("none"),
+        "agent_in_game": lambda: _generation(windows, max_steps=DRIVE_STEPS),
+        "agent_in_dream": lambda: _generation(windows, max_steps=DREAM_STEPS, dream=True),
+        "encoding_book": lambda: _encoding(windows, world_vae.Config()),
+        "encoding_paper": lambda: _encoding(windows, world_vae.PAPER),
     }
     rates = {}
     for name, task in tasks.items():
-        sys.stderr.write(f"measuring: {name}\n")
+        sys.stderr.write(f"measuring: {TITLES[name]}\n")
         rates[name] = task()
     return rates
 
 
 def table(rates: dict[str, float | str]) -> str:
-    """Markdown: what, how many a second, and how many times gymnasium's steps with pixels."""
-    peer = rates["gymnasium, 96x96 frames"]
+    """Returns Markdown: what, how many a second, and how many times gymnasium's steps with pixels."""
+    peer = rates["gymnasium"]
     rows = []
     for name, value in rates.items():
         number = value if isinstance(value, str) else f"{value:,.0f}"
-        ratio = "" if isinstance(peer, str) or value is peer else f"{value / peer:,.0f}x"
-        rows.append([name, number, ratio])
+        ratio = "" if isinstance(peer, str) or name == "gymnasium" else f"{value / peer:,.0f}x"
+        rows.append([TITLES[name], number, ratio])
     return as_table(["steps or frames a second", "", "of gymnasium's"], rows)
 
 
@@ -144,7 +154,7 @@ def _main(values: flags.FlagValues) -> None:
 
 
 def main(argv=None) -> None:
-    """What `python -m experiments.bench.world_speed` does."""
+    """Does what `python -m experiments.bench.world_speed` does."""
     values = command.new_flags()
     flags.DEFINE_integer("cars", 256, "cars at once, each on its own track", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("windows", 3, "calls that a median is of", lower_bound=1, flag_values=values)

@@ -1,10 +1,11 @@
-"""What is shown of pieces of four voices: rolls, scores, MIDI and sound, and what sets them apart from one another.
+"""Pieces of four voices as rolls, scores, MIDI and sound, and numbers that compare them.
 
 Rolls are (N, bars, 16, 84, 4), in [-1, 1]; a voice plays its highest pitch where that is positive.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ from gdl_jax.models.musegan import Noise, continue_pieces, draw_noise, pitches_o
 from gdl_jax.plots.bars import probability_bars
 from gdl_jax.plots.music import piano_rolls
 from gdl_jax.plots.shares import share_table
+from gdl_jax.runs.experiment import Run
 
 SHOWN = 4
 TEMPO = 66.0  # quarter notes a minute, as in the book
@@ -33,7 +35,7 @@ PITCH_CLASSES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "G♯", "A", "
 
 
 def continuations(members: Sequence[np.ndarray], before: int, bars: int) -> np.ndarray:
-    """Every `bars` bars of each chorale (steps, 4), and the `before` bars that lead to them: (N, steps, 4).
+    """Returns every `bars` bars of each chorale (steps, 4) after the `before` bars that precede them: (N, steps, 4).
 
     Before a chorale begins, there is silence.
     """
@@ -49,23 +51,23 @@ def continuations(members: Sequence[np.ndarray], before: int, bars: int) -> np.n
 
 
 def notes_of(roll: np.ndarray) -> np.ndarray:
-    """The notes (N, 4) of a piece (bars, 16, 84, 4) in ticks, struck again at each beat as the book does."""
+    """Returns the notes (N, 4) of a piece (bars, 16, 84, 4) in ticks, struck again at each beat as the book does."""
     heard = np.asarray(sounding(jnp.asarray(roll)))
     return from_rolls(heard.reshape(-1, *heard.shape[2:]), restruck=BEAT)
 
 
 def show_samples(rolls: np.ndarray, path: Path) -> None:
-    """Piano rolls of a few samples."""
+    """Draws piano rolls of a few samples."""
     piano_rolls({f"sample {i + 1}": in_quarters(notes_of(roll)) for i, roll in enumerate(rolls)}, path, VOICES)
 
 
 def write_pieces(rolls: np.ndarray, folder: Path, name: str) -> list[Path]:
-    """MIDI, sound, piano roll and score, as `listening.write_music` has them."""
+    """Writes MIDI, sound, piano roll and score; returns their paths, as `render.write_music` does."""
     return write_music([notes_of(roll) for roll in rolls], folder, name, quarters_per_minute=TEMPO, tracks=VOICES)
 
 
 def compare(drawn: np.ndarray, real: jax.Array, key: jax.Array, figures: Path) -> None:
-    """Real, generated and shuffled pieces beside each other: one of each, and how their notes are distributed."""
+    """Draws real, generated and shuffled pieces beside each other: one of each, and the distributions of notes."""
     mixed = jax.jit(jax.vmap(shuffled))(jax.random.split(key, len(real)), real)
     kinds = {"test chorale": real, "sample": sounding(jnp.asarray(drawn)), "shuffled test chorale": mixed}
     firsts = {name: in_quarters(notes_of(rolls[0])) for name, rolls in kinds.items()}
@@ -84,22 +86,30 @@ def compare(drawn: np.ndarray, real: jax.Array, key: jax.Array, figures: Path) -
     probability_bars(features, series, figures / "distributions.png")
 
 
-def nearest(drawn: np.ndarray, real: jax.Array, train: Source, figures: Path) -> dict[str, float]:
-    """How many cells set samples apart from the nearest training piece of any key; test pieces beside.
+def nearest(drawn: np.ndarray, real: jax.Array, train: Source, figures: Path) -> dict[str, Any]:
+    """Compares samples, and test pieces, with the nearest training piece of any key; draws the nearest pair.
 
     The least distance is that of as many samples as there are test pieces, the first of them: more have a smaller one.
     Where many more samples than test pieces are nearly the same as a training piece, the generator has memorised them.
+
+    Returns:
+      KIND/NAME of the kinds "samples" and "real_pieces" (test pieces), and the protocol.
     """
     bars = drawn.shape[1]
     references = train.take(np.arange(len(train)))["pitches"][:, -bars * BAR :]
     samples, held_out = map(_pitches, (drawn, real))
-    found = {"samples": nearest_pieces(samples, references), "test pieces": nearest_pieces(held_out, references)}
+    found = {"samples": nearest_pieces(samples, references), "real_pieces": nearest_pieces(held_out, references)}
     numbers, compared = {}, min(len(samples), len(held_out))
-    for name, (_, _, distance) in found.items():
-        label = "cells other than in the nearest training piece of any key"
-        numbers[f"{label}, {name}"] = float(distance.mean())
-        numbers[f"{label}, least of {compared} {name}"] = float(distance[:compared].min())
-        numbers[f"share of {name} with fewer than {COPIED:.0%} such cells"] = float((distance < COPIED).mean())
+    for kind, (_, _, distance) in found.items():
+        numbers[f"{kind}/distance_to_nearest_training_piece"] = float(distance.mean())
+        numbers[f"{kind}/least_distance_to_nearest_training_piece"] = float(distance[:compared].min())
+        numbers[f"{kind}/share_of_copies"] = float((distance < COPIED).mean())
+    protocol = {
+        "distance_to_nearest_training_piece": "share of cells other than in the nearest training piece of any key, "
+        f"mean of {len(samples)} samples and {len(held_out)} test pieces",
+        "least_distance_to_nearest_training_piece": f"of the first {compared} of each",
+        "share_of_copies": f"share of pieces with fewer than {COPIED:.0%} such cells",
+    }
     index, semitones, distance = found["samples"]
     closest = int(distance.argmin())
     neighbour = references[index[closest]]
@@ -111,7 +121,7 @@ def nearest(drawn: np.ndarray, real: jax.Array, train: Source, figures: Path) ->
     }
     shown = {title: in_quarters(notes_of(roll)) for title, roll in panels.items()}
     piano_rolls(shown, figures / "nearest_training_piece.png", VOICES)
-    return numbers
+    return numbers | {"protocol": protocol}
 
 
 def _pitches(rolls: jax.Array) -> np.ndarray:
@@ -119,7 +129,7 @@ def _pitches(rolls: jax.Array) -> np.ndarray:
 
 
 def variations(noise: Noise, other: Noise) -> dict[str, Noise]:
-    """`noise` with one of its vectors taken from `other`: chords, style, or one voice's melody or groove."""
+    """Returns `noise` with one of its vectors taken from `other`: chords, style, or one voice's melody or groove."""
     varied = {name: noise._replace(**{name: getattr(other, name)}) for name in ("chords", "style")}
     for name in ("melody", "groove"):
         for track, voice in enumerate(VOICES):
@@ -128,13 +138,16 @@ def variations(noise: Noise, other: Noise) -> dict[str, Noise]:
     return varied
 
 
-def noise_changes(run, generator: nn.Module, previous: jax.Array) -> dict[str, float]:
-    """Draws one noise vector again and looks at what is played then: in numbers, in a table, and in one piece.
+def noise_changes(run: Run, generator: nn.Module, previous: jax.Array) -> dict[str, Any]:
+    """Redraws one noise vector at a time and compares what is played: in numbers, in a table, and in one piece.
 
     Args:
       run: whose generator.
       generator: its module.
-      previous: (N, condition_bars, ...), from which conditioned generators go on; N pieces are compared, or COMPARED.
+      previous: (N, condition_bars, ...), which conditioned generators continue; N pieces are compared, or COMPARED.
+
+    Returns:
+      "VECTOR/cells_changed..." of the vectors "chords", "style", "melody" and "groove", and the protocol.
     """
     previous = previous[:COMPARED]
     noise, other = (
@@ -154,22 +167,23 @@ def noise_changes(run, generator: nn.Module, previous: jax.Array) -> dict[str, f
     shown |= {f"another {name}": after[name] for name in (f"melody, {VOICES[-1]}", f"groove, {VOICES[0]}")}
     panels = {title: in_quarters(notes_of(rolls[0])) for title, rolls in shown.items()}
     piano_rolls(panels, run.figures / "one_noise_changed.png", VOICES)
-    numbers = {f"cells changed by another {name}": float(changed[name].mean()) for name in ("chords", "style")}
+    numbers = {f"{name}/cells_changed": float(changed[name].mean()) for name in ("chords", "style")}
     for name in ("melody", "groove"):
         shares = np.stack([changed[f"{name}, {voice}"].mean(axis=0) for voice in VOICES])  # (whose, in whose part)
-        numbers[f"cells changed by another {name}, in its own voice"] = float(np.diag(shares).mean())
+        numbers[f"{name}/cells_changed_in_own_voice"] = float(np.diag(shares).mean())
         others = shares[~np.eye(len(shares), dtype=bool)]
-        numbers[f"cells changed by another {name}, in other voices"] = float(others.mean())
-    return numbers
+        numbers[f"{name}/cells_changed_in_other_voices"] = float(others.mean())
+    how = f"share of cells that another vector of that name changes, mean of {len(previous)} pieces"
+    return numbers | {"protocol": {"cells_changed": how}}
 
 
-def long_pieces(run, generator: nn.Module, previous: jax.Array) -> np.ndarray:
-    """Pieces that go on for LONG_BARS bars or more: what is generated is fed back. Style and grooves stay as they are.
+def long_pieces(run: Run, generator: nn.Module, previous: jax.Array) -> np.ndarray:
+    """Returns pieces of LONG_BARS bars or more: what is generated is fed back. Style and grooves stay as they are.
 
     Args:
       run: whose generator, a conditioned one.
       generator: its module.
-      previous: the bars to go on from, (N, condition_bars, 16, 84, 4) of -1 and 1.
+      previous: the bars to continue, (N, condition_bars, 16, 84, 4) of -1 and 1.
 
     Returns:
       (N, condition_bars + at least LONG_BARS, 16, 84, 4); silent bars at the beginning are left out.

@@ -1,4 +1,4 @@
-"""Music to hear and to read: a MIDI file of each piece; sound, piano roll and engraved score of the first few.
+"""Renders music to hear and to read: MIDI files of all pieces; sound, piano roll and engraved score of a few.
 
 Notes are int32 (N, 4) as in gdl_jax/data/music/notes.py.
 """
@@ -14,13 +14,13 @@ from gdl_jax.data.music.sound import write_sound
 from gdl_jax.plots.figure import words
 from gdl_jax.plots.music import piano_rolls
 
-SHOWN = 4  # pieces that are heard and read together
+SHOWN = 4  # pieces that are rendered together
 BAR = 4 * TICKS
-LOWEST_ENGRAVED = 12  # what is below C0 music21 takes for notes above middle C
+LOWEST_ENGRAVED = 12  # music21 takes lower pitches than C0 for notes above middle C
 
 
-def one_after_the_other(members: Sequence[np.ndarray]) -> np.ndarray:
-    """The notes of several pieces as one: each begins with a bar, and another bar lies between two."""
+def concatenate_pieces(members: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns the notes of several pieces as one, each from the beginning of a bar, with another bar between two."""
     now, rows = 0, []
     for notes in members:
         moved = notes + np.array([now, 0, 0, 0], notes.dtype)
@@ -42,7 +42,7 @@ def write_music(
     """Writes NAME_1.mid, ... of each piece, and NAME.mp3, NAME_roll.png and NAME_score.png of the first few.
 
     Args:
-      members: notes (N, 4) of each piece; where none of the first few has any, MIDI files are all that is written.
+      members: notes (N, 4) of each piece; where none of the first few has any, only MIDI files are written.
       folder: exists.
       name: of the files.
       quarters_per_minute: the tempo.
@@ -58,7 +58,7 @@ def write_music(
     for notes, path in zip(members, paths, strict=True):
         midi.write_notes(notes, path, quarters_per_minute, program, tracks)
     shown = members[:SHOWN]
-    together = one_after_the_other(shown)
+    together = concatenate_pieces(shown)
     if not len(together):
         return paths
     sound, roll, score = (folder / f"{name}{end}" for end in (".mp3", "_roll.png", "_score.png"))

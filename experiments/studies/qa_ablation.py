@@ -4,101 +4,71 @@
     python -m experiments.studies.qa_ablation --config=squad --data_dir=D    the ledger's run
 
 Each variant trains `--seeds` networks in one program from random numbers of their own, each until its held-out loss no
-longer falls; numbers are of the best. Writes WORKDIR/table.md and ablation.png; a run that was stopped goes on where it
-was.
+longer falls; numbers are of the best. Below them, on the same questions, are those of guesses that need no network, and
+of the people who asked them.
 """
 
-import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from absl import flags
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 from experiments.qa import EXPERIMENT
-from gdl_jax.core.errors import UserError
-from gdl_jax.core.metrics_log import read_rows
-from gdl_jax.plots.curves import compared_curves
-from gdl_jax.runs import command
-from gdl_jax.runs.json_files import read_json, write_json
-from gdl_jax.runs.main import shown
-from gdl_jax.runs.study import cell, finished
-from gdl_jax.runs.tables import as_table
+from gdl_jax.core.config_flags import AtLeast, OneOf
+from gdl_jax.runs import study
+from gdl_jax.runs.study import Study, StudyOptions, Variant
 
-PROGRAM = "qa_ablation"
-VARIANTS = {  # name of the run -> label, flags
-    "plain": ("the answer alone (book)", ("--attention=false", "--copy=false")),
-    "attention": ("attention", ("--attention", "--copy=false")),
-    "copy": ("attention and copying", ("--attention", "--copy")),
-}
-COLUMNS = {
-    "test/word_loss": "nats a word",
-    "samples/answer_F1": "answers, F1",
-    "samples/answer_F1_at_random": "as many at random",
-    "samples/question_BLEU-4": "BLEU-4",
-    "samples/question_ROUGE-L": "ROUGE-L",
-    "samples/question_unknown_share": "<UNK>",
-    "samples/kind_judged": "who, where, when, how many",
-    "samples/kind_fits": "kind fits the answer",
-    "samples/kind_chance": "by chance",
-}
-REFERENCES = ("all words", "as common as", "tagging everything/", "people/")  # begin their names in the results
-CURVES = ("validation/word_loss", "samples/answer_F1", "samples/question_BLEU-4")
+VARIANTS = (
+    Variant("plain", "the answer alone (book)", EXPERIMENT, ("--attention=false", "--copy=false")),
+    Variant("attention", "attention", EXPERIMENT, ("--attention", "--copy=false")),
+    Variant("copy", "attention and copying", EXPERIMENT, ("--attention", "--copy")),
+)
 
 
-def measure(workdir: Path) -> dict[str, Any]:
-    """A finished run's {metric: {"mean", "std", "values"}}, and what it is to be compared with."""
-    results = read_json(workdir / "results.json")
-    kept = (*COLUMNS, "best step", "steps trained", "samples judged by", "training_minutes")
-    references = (name for name in results if name.startswith(REFERENCES))
-    return {name: results[name] for name in (*kept, *references) if name in results}
+@dataclass(frozen=True, kw_only=True)
+class Options(StudyOptions):
+    workdir: str = "runs/qa_ablation"
+    config: Annotated[str, OneOf(*EXPERIMENT.presets)] = next(iter(EXPERIMENT.presets))  # preset of all runs
+    data_dir: str = ""  # where data sets that are not bundled lie
+    steps: Annotated[int | None, AtLeast(1)] = None  # most updates of each; None: the preset's
+    eval_every: Annotated[int | None, AtLeast(0)] = None  # steps between two evaluations; None: the preset's
 
 
-def table(measured: Mapping[str, Mapping[str, Any]]) -> str:
-    """Markdown: a line for each variant, mean and standard deviation over its replicas."""
-    rows = [
-        [label, *(cell(each[name]) for name in COLUMNS), f"{each['training_minutes']:.1f}"]
-        for label, each in measured.items()
-    ]
-    return as_table(["decoder", *COLUMNS.values(), "minutes"], rows)
+def flags(options: Options, variant: Variant) -> Sequence[str]:
+    """Returns what all variants get."""
+    common = [f"--config={options.config}", f"--data_dir={options.data_dir}", f"--seeds={options.seeds}"]
+    budget = {"steps": options.steps, "eval_every": options.eval_every}
+    return (*common, *(f"--{name}={value}" for name, value in budget.items() if value is not None))
 
 
-def _main(values: flags.FlagValues) -> None:
-    if values.seeds < 2:
-        raise UserError(f"--seeds={values.seeds}: a spread needs at least 2")
-    workdir = Path(values.workdir)
-    steps = values.steps or EXPERIMENT.presets[values.config].steps
-    common = [f"--config={values.config}", f"--data_dir={values.data_dir}", f"--seeds={values.seeds}"]
-    if values.eval_every is not None:
-        common.append(f"--eval_every={values.eval_every}")
-    measured, logs = {}, {}
-    for name, (label, chosen) in VARIANTS.items():
-        run = finished(PROGRAM, EXPERIMENT, workdir / name, steps, *common, *chosen)
-        if run is None:
-            return
-        measured[label] = measure(run)
-        logs[label] = [row for row in read_rows(run / "metrics.jsonl") if CURVES[0] in row]
-    first = next(iter(measured.values()))
-    beside = {name: value for name, value in first.items() if name.startswith((*REFERENCES, "samples judged by"))}
-    text = f"{table(measured)}\n{shown(beside)}"
-    write_json(workdir / "results.json", measured)
-    (workdir / "table.md").write_text(text)
-    compared_curves(logs, CURVES, "step", workdir / "ablation.png")
-    sys.stdout.write(f"{text}\nmean ± standard deviation of {values.seeds} seeds\n")
-    sys.stderr.write(f"{workdir / 'table.md'}, {workdir / 'ablation.png'}\n")
+STUDY = Study(
+    options=Options(),
+    variants=lambda options: VARIANTS,
+    flags=flags,
+    heading="decoder",
+    columns={
+        "test/word_loss": "nats a word",
+        "samples/answer_f1": "answers, F1",
+        "samples/answer_f1_at_random": "as many at random",
+        "samples/question_bleu_4": "BLEU-4",
+        "samples/question_rouge_l": "ROUGE-L",
+        "samples/question_unknown_share": "<UNK>",
+        "samples/kind_judged": "who, where, when, how many",
+        "samples/kind_fits": "kind fits the answer",
+        "samples/kind_chance": "by chance",
+    },
+    curves=("validation/word_loss", "samples/answer_f1", "samples/question_bleu_4"),
+    references={
+        "uniform_words": "all words equally probable",
+        "unigram": "words as frequent as in the test questions",
+        "tag_everything": "every word an answer's",
+        "people": "people",
+    },
+)
 
 
-def main(argv=None) -> None:
-    """What `python -m experiments.studies.qa_ablation` does."""
-    values = command.new_flags()
-    presets = list(EXPERIMENT.presets)
-    flags.DEFINE_string("workdir", "runs/qa_ablation", "where the runs are kept", flag_values=values)
-    flags.DEFINE_enum("config", presets[0], presets, "preset of `qa` that all runs share", flag_values=values)
-    flags.DEFINE_string("data_dir", "", "where data sets that are not bundled lie", flag_values=values)
-    flags.DEFINE_integer("seeds", 3, "networks of each variant", flag_values=values)
-    flags.DEFINE_integer("steps", None, "most updates of each [the preset's]", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer("eval_every", None, "steps between two evaluations [the preset's]", flag_values=values)
-    command.run(_main, __doc__, values, sys.argv if argv is None else argv)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Does what `python -m experiments.studies.qa_ablation` does."""
+    study.main(STUDY, __doc__, argv)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from gdl_jax.envs.car_racing.track import Track
 from gdl_jax.envs.dream.dynamics import Dream
 from gdl_jax.envs.dream.dynamics import EnvParams as DreamParams
 from gdl_jax.envs.rollouts import Policy
-from gdl_jax.models.agent import Agent, Knowledge, act, empty_mind, told
+from gdl_jax.models.agent import Agent, AgentParams, act, initial_state, observe_reward
 from gdl_jax.models.controller import controller_actions, driving_controls
 
 
@@ -37,10 +37,10 @@ class Drive(NamedTuple):
 
 
 def control(agent: Agent, controllers: Any, episodes: int) -> Callable:
-    """The choice of P controllers with E agents each, in rows of P E: see `models.agent.Choice`."""
+    """Returns the choice of P controllers with E agents each, in rows of P E: see `models.agent.Choice`."""
 
     def one(parameters, *known):
-        return agent.controller.apply({"params": parameters}, *known)
+        return agent.controller.apply({"params": parameters}, *known, train=False)
 
     def choice(*known):
         grouped = [array.reshape(-1, episodes, array.shape[-1]) for array in known]
@@ -51,7 +51,7 @@ def control(agent: Agent, controllers: Any, episodes: int) -> Callable:
 
 
 def _worlds_and_noise(keys: jax.Array, frames: str) -> tuple[tuple[Track, Scene], jax.Array]:
-    """Tracks and scenes, each with a leading axis E, and keys (E,) for what is random in driving there."""
+    """Returns tracks and scenes, each with a leading axis E, and keys (E,) for what is random in driving there."""
     world_keys, noise_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
     return make_worlds(world_keys, FRAMES[frames][0].playfield), noise_keys
 
@@ -60,10 +60,12 @@ def _noise(key: jax.Array, time: jax.Array, z_dim: int) -> jax.Array:
     return jax.random.normal(jax.random.fold_in(key, time), (z_dim,))
 
 
-def drive(agent: Agent, knowledge: Knowledge, controllers: Any, keys: jax.Array, frames: str, steps: int) -> Drive:
-    """Every controller drives on every one of E random tracks, until all have ended or `steps` are over.
+def drive(agent: Agent, agent_params: AgentParams, controllers: Any, keys: jax.Array, frames: str, steps: int) -> Drive:
+    """Drives every controller on every one of E random tracks, until all have ended or `steps` are over.
 
     Args:
+      agent: its networks.
+      agent_params: what its vision and memory have learnt.
       controllers: the controller's parameters, each with a leading axis P.
       keys: (E,), one for each track, and for the noise of what is seen there, the same for all controllers.
       frames: a name of FRAMES.
@@ -83,12 +85,12 @@ def drive(agent: Agent, knowledge: Knowledge, controllers: Any, keys: jax.Array,
         return array.reshape(individuals, episodes, *array.shape[1:])
 
     def body(carry):
-        time, now, mind, ended, drive = carry
+        time, now, agent_state, ended, drive = carry
         see = jax.vmap(lambda number, now: draw(choose(scenes, number), now))
         seen = jax.vmap(see, in_axes=(None, 0))(numbers, now)  # (P, E, 64, 64, 3)
         noise = jax.vmap(lambda key: _noise(key, time, z_dim))(noise_keys)
         noise = jnp.broadcast_to(noise, (individuals, *noise.shape))
-        action, _, mind = act(agent, knowledge, choice, flat(seen), flat(noise), mind)
+        action, _, agent_state = act(agent, agent_params, choice, flat(seen), flat(noise), agent_state)
         on_tracks = jax.vmap(step, in_axes=(0, 0, 0, None))
         after, reward, terminated, _, info = jax.vmap(on_tracks, in_axes=(None, 0, 0, None))(
             tracks, now, square(action), params
@@ -99,7 +101,7 @@ def drive(agent: Agent, knowledge: Knowledge, controllers: Any, keys: jax.Array,
             drive.rewarded + (~ended & (reward > 0)),
             jnp.where(ended, drive.tiles, info["tiles_visited"] / tracks.count),
         )
-        return time + 1, after, told(mind, flat(reward)), ended | terminated, drive
+        return time + 1, after, observe_reward(agent_state, flat(reward)), ended | terminated, drive
 
     def running(carry):
         return (carry[0] < steps) & ~carry[3].all()
@@ -107,48 +109,54 @@ def drive(agent: Agent, knowledge: Knowledge, controllers: Any, keys: jax.Array,
     start = jax.vmap(reset, in_axes=(0, None))(tracks, params)
     start = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (individuals, *leaf.shape)), start)
     zeros = jnp.zeros((individuals, episodes))
-    mind = empty_mind(agent, individuals * episodes)
-    return lax.while_loop(running, body, (jnp.int32(0), start, mind, zeros > 0, Drive(zeros, zeros, zeros, zeros)))[-1]
+    agent_state, nothing = initial_state(agent, individuals * episodes), Drive(zeros, zeros, zeros, zeros)
+    return lax.while_loop(running, body, (jnp.int32(0), start, agent_state, zeros > 0, nothing))[-1]
 
 
 def driver(
     agent: Agent,
-    knowledge: Knowledge,
+    agent_params: AgentParams,
     controller: Any,
     see: Callable[[Dynamic], jax.Array],
     actions: jax.Array,
     instead: jax.Array,
 ) -> Policy:
-    """The agent as a policy for `rollout`, whose states are then pairs of what the game's are and the last reward.
+    """Returns the agent as a policy for `rollout`, whose states are then pairs of the game's own and the last reward.
 
     Args:
+      agent: its networks.
+      agent_params: what its vision and memory have learnt.
       controller: the controller's parameters.
       see: the frame of a state of the game.
       actions: (T, 3), what is done in some steps.
       instead: (T,) bool, the steps in which it is.
 
     Returns:
-      The policy; its memory is the step's number and the mind, `(0, empty_mind(agent, 1))` at first.
+      The policy; its memory is the step's number and the agent's state, `(0, initial_state(agent, 1))` at first.
     """
     choice = control(agent, jax.tree.map(lambda leaf: leaf[None], controller), 1)
 
     def policy(memory, state, key):
-        (number, mind), (now, reward) = memory, state
+        (number, agent_state), (now, reward) = memory, state
 
         def choose(*known):
             return jnp.where(instead[number], controller_actions(actions[number]), choice(*known))
 
         noise = jax.random.normal(key, (1, agent.memory.config.z_dim))
-        action, _, mind = act(agent, knowledge, choose, see(now)[None], noise, told(mind, reward[None]))
-        return (number + 1, mind), action[0]
+        agent_state = observe_reward(agent_state, reward[None])
+        action, _, agent_state = act(agent, agent_params, choose, see(now)[None], noise, agent_state)
+        return (number + 1, agent_state), action[0]
 
     return policy
 
 
 def dream_returns(agent: Agent, dream: Dream, params: DreamParams, controllers: Any, keys: jax.Array) -> jax.Array:
-    """Sums of rewards (P, E) of P controllers in E dreams each, of params.max_steps_in_episode steps.
+    """Returns sums of rewards (P, E) of P controllers in E dreams each, of params.max_steps_in_episode steps.
 
     Args:
+      agent: its networks.
+      dream: of its memory.
+      params: of the dream.
       controllers: the controller's parameters, each with a leading axis P.
       keys: (E,), one for each dream: how it begins and what happens in it, the same for all controllers.
     """
@@ -174,11 +182,13 @@ def dream_returns(agent: Agent, dream: Dream, params: DreamParams, controllers: 
 
 
 def film(
-    agent: Agent, knowledge: Knowledge, controller: Any, key: jax.Array, frames: str, steps: int
+    agent: Agent, agent_params: AgentParams, controller: Any, key: jax.Array, frames: str, steps: int
 ) -> dict[str, jax.Array]:
-    """One episode, step by step: that which `drive` drives with this key.
+    """Drives one episode, step by step: that which `drive` drives with this key.
 
     Args:
+      agent: its networks.
+      agent_params: what its vision and memory have learnt.
       controller: the controller's parameters.
       key: of the track and the noise.
       frames: a name of FRAMES.
@@ -194,24 +204,27 @@ def film(
     choice = control(agent, jax.tree.map(lambda leaf: leaf[None], controller), 1)
 
     def body(carry, time):
-        now, mind, running = carry
+        now, agent_state, running = carry
         frame = draw(scene, now)
         noise = _noise(noise_keys[0], time, agent.memory.config.z_dim)
-        action, z, mind = act(agent, knowledge, choice, frame[None], noise[None], mind)
+        action, z, agent_state = act(agent, agent_params, choice, frame[None], noise[None], agent_state)
         after, reward, terminated, _, _ = step(track, now, action[0], params)
         row = {"frame": frame, "car": now.car, "z": z[0], "action": action[0], "reward": reward, "running": running}
-        return (after, told(mind, reward[None]), running & ~terminated), row
+        return (after, observe_reward(agent_state, reward[None]), running & ~terminated), row
 
-    start = reset(track, params), empty_mind(agent, 1), jnp.bool_(True)
+    start = reset(track, params), initial_state(agent, 1), jnp.bool_(True)
     return lax.scan(body, start, jnp.arange(steps))[1]
 
 
 def views(cars: Car, times: jax.Array, key: jax.Array, frames: str, height: int, width: int) -> jax.Array:
-    """Large pictures (T, height, width, 3) uint8 of the episode that `film` made with this key.
+    """Returns large pictures (T, height, width, 3) uint8 of the episode that `film` drove with this key.
 
     Args:
       cars: (T, ...), from `film`.
       times: (T,) int32, the steps before which they were so.
+      key: of the episode.
+      frames: a name of FRAMES.
+      height, width: of the pictures, in pixels.
     """
     (_, scenes), _ = _worlds_and_noise(key[None], frames)
     scene = jax.tree.map(lambda leaf: leaf[0], scenes)
@@ -221,10 +234,15 @@ def views(cars: Car, times: jax.Array, key: jax.Array, frames: str, height: int,
 def dream_film(
     agent: Agent, dream: Dream, params: DreamParams, controller: Any, key: jax.Array, steps: int
 ) -> dict[str, jax.Array]:
-    """One dream, step by step.
+    """Dreams one dream, step by step.
 
     Args:
+      agent: its networks.
+      dream: of its memory.
+      params: of the dream.
       controller: the controller's parameters.
+      key: of how it begins, and of what happens in it.
+      steps: how many.
 
     Returns:
       {"z" (T, z_dim), "reward" (T,) 0 or 1, "running" (T,) bool}; what comes after the end is in it too.

@@ -3,16 +3,17 @@
     python -m experiments.worlds.evaluate --workdir=runs/world/controller
 
 Needs gymnasium[box2d]. Drives 100 episodes, several games at a time in processes of their own, and as many on tracks of
-our own game beside them. Frames are gymnasium's, brought to 64x64. Writes WORKDIR/gymnasium.json and the run's report,
-and reads the former where the same was measured before, or replaces it. What was stopped goes on by the same command
-with the episodes that are missing; those that were played are in WORKDIR/gymnasium_unfinished.json.
+our own game beside them. Frames are gymnasium's, brought to 64x64. Adds `gymnasium/return` and `gdl_jax/return` to the
+run's results.json and report; where the same was measured before, it is only shown. What was stopped goes on by the
+same command with the episodes that are missing; those that were played are in WORKDIR/gymnasium_unfinished.json.
 """
 
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,57 +22,77 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments.worlds.agent import digest_of_params
-from experiments.worlds.controller import mean_controller
+from experiments.worlds.agent import digest_of_params, mean_controller
 from experiments.worlds.driving import control, drive
 from gdl_jax.core import config_flags
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.core.loop import Stop
 from gdl_jax.core.progress import progress_bar
 from gdl_jax.envs.car_racing import picture
-from gdl_jax.models.agent import act, empty_mind, told
+from gdl_jax.models.agent import act, initial_state, observe_reward
 from gdl_jax.runs import command, report
+from gdl_jax.runs.experiment import Results, Run
 from gdl_jax.runs.json_files import read_json, write_json
-from gdl_jax.runs.main import shown
+from gdl_jax.runs.measure import format_results
+from gdl_jax.runs.records import add_results
 from gdl_jax.runs.restore import restore
 
+RESULTS = ("gymnasium/return", "gymnasium/steps", "gdl_jax/return")
 
-def _summary(returns: np.ndarray) -> dict[str, object]:
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user asked for: flags of the same names."""
+
+    episodes: int
+    games: int
+    max_steps: int
+    seed: int
+
+
+def _summary(returns: np.ndarray) -> dict[str, Any]:
     return {"mean": float(returns.mean()), "std": float(returns.std(ddof=1)), "values": returns.tolist()}
 
 
-def _in_gymnasium(run, controller, values, played: dict[str, list], keep: Callable[[], None]) -> None:
-    """Adds to the returns and lengths of what was `played` those of all other episodes; `keep` is called after some."""
-    from gdl_jax.envs.gymnasium_driving import play  # needs packages that nothing else here does
-
-    agent, knowledge = run.data.agent, run.data.knowledge
-    choice = control(agent, jax.tree.map(lambda leaf: leaf[None], controller), min(values.games, values.episodes))
+def _policy(run: Run, controller: Any, asked: Asked) -> tuple[Callable, Callable]:
+    """Returns the agent as `play` wants it: what begins a round of games, and what acts in them."""
+    agent, agent_params = run.data.agent, run.data.params
+    choice = control(agent, jax.tree.map(lambda leaf: leaf[None], controller), min(asked.games, asked.episodes))
 
     @jax.jit
-    def advance(key, frames, rewards, mind):
+    def advance(key, frames, rewards, agent_state):
         key, noise_key = jax.random.split(key)
         noise = jax.random.normal(noise_key, (frames.shape[0], agent.memory.config.z_dim))
-        action, _, mind = act(agent, knowledge, choice, frames, noise, told(mind, rewards))
-        return action, (key, mind)
+        agent_state = observe_reward(agent_state, rewards)
+        action, _, agent_state = act(agent, agent_params, choice, frames, noise, agent_state)
+        return action, (key, agent_state)
 
     def begin(first, games):
-        return jax.random.fold_in(jax.random.key(values.seed), first), empty_mind(agent, games)
+        return jax.random.fold_in(jax.random.key(asked.seed), first), initial_state(agent, games)
 
     def act_on(frames, rewards, known):
-        key, mind = known
-        actions, known = advance(key, picture.shrink(frames), jnp.asarray(rewards, jnp.float32), mind)
+        key, agent_state = known
+        actions, known = advance(key, picture.shrink(frames), jnp.asarray(rewards, jnp.float32), agent_state)
         return np.asarray(actions, np.float64), known
 
+    return begin, act_on
+
+
+def _in_gymnasium(run: Run, controller: Any, asked: Asked, played: dict[str, list], keep: Callable[[], None]) -> None:
+    """Adds to the returns and lengths of what was `played` those of all other episodes; calls `keep` after some."""
+    from gdl_jax.envs.gymnasium_driving import play  # needs packages that nothing else here does
+
+    begin, act_on = _policy(run, controller, asked)
     before = len(played["returns"])
-    done = before * values.max_steps
-    with Stop() as stop, progress_bar(initial=done, total=values.episodes * values.max_steps, unit="steps") as bar:
+    done, total = before * asked.max_steps, asked.episodes * asked.max_steps
+    with Stop() as stop, progress_bar(initial=done, total=total, unit="steps") as bar:
 
         def progress(steps):
             bar.update(steps)
             command.leave_if_asked(stop)
 
-        asked = {name: values[name].value for name in ("seed", "games", "max_steps")}
-        with closing(play(begin, act_on, values.episodes, **asked, first=before, progress=progress)) as rounds:
+        options = {"seed": asked.seed, "games": asked.games, "max_steps": asked.max_steps}
+        with closing(play(begin, act_on, asked.episodes, **options, first=before, progress=progress)) as rounds:
             for returns, lengths in rounds:
                 played["returns"] += returns.tolist()
                 played["lengths"] += lengths.tolist()
@@ -79,39 +100,15 @@ def _in_gymnasium(run, controller, values, played: dict[str, list], keep: Callab
                 command.leave_if_asked(stop)
 
 
-def _protocol(run, controller, values) -> dict[str, Any]:
+def _protocol(run: Run, controller: Any, asked: Asked) -> dict[str, Any]:
+    """Returns all that the numbers depend on: two measurements by the same protocol are the same."""
     versions = {name: importlib.metadata.version(name) for name in ("gymnasium", "Box2D", "jax")}
-    asked = {name: values[name].value for name in ("episodes", "games", "seed", "max_steps")}
     drives = {"agent": run.data.digest, "controller": digest_of_params(controller), "generations": run.step}
-    return {**drives, **asked, "versions": versions}
+    return {**drives, **vars(asked), "versions": versions}
 
 
-def _main(values: flags.FlagValues) -> None:
-    if values.episodes < 2:
-        raise UserError(f"--episodes={values.episodes}: a spread needs at least 2")
-    if importlib.util.find_spec("Box2D") is None:
-        raise UserError("needs gymnasium with Box2D: pip install 'gymnasium[box2d]'")
-    workdir = command.workdir(values)
-    run = restore(workdir, warn=command.warn, expected="world_controller").run
-    if run.config.frames != "gymnasium":
-        raise UserError(f"--workdir={workdir}: drives by --frames={run.config.frames}, which gymnasium does not draw")
-    controller = mean_controller(run)
-    path, protocol = workdir / "gymnasium.json", _protocol(run, controller, values)
-    results = read_json(path)
-    if results.get("protocol") != protocol:
-        if results:
-            changed = "; ".join(config_flags.changed(results.get("protocol", {}), protocol, ignore=()))
-            command.warn(f"{path}: what it holds was measured otherwise ({changed}) and will be replaced")
-        unfinished = workdir / "gymnasium_unfinished.json"
-        results = _measure(run, controller, values, protocol, unfinished) | {"protocol": protocol}
-        write_json(path, results)
-        unfinished.unlink(missing_ok=True)
-    sys.stdout.write(shown({name: value for name, value in results.items() if name != "protocol"}))
-    sys.stderr.write(f"report: {report.write_report(workdir)}\n")
-
-
-def _played(unfinished: Path, protocol: dict[str, Any]) -> dict[str, Any]:
-    """What an evaluation by this protocol has left there, or the beginning of a new one."""
+def _played(unfinished: Path, protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what an evaluation by this protocol has left there, or the beginning of a new one."""
     try:
         played = read_json(unfinished)
     except UserError:
@@ -121,31 +118,53 @@ def _played(unfinished: Path, protocol: dict[str, Any]) -> dict[str, Any]:
     return {"protocol": protocol, "returns": [], "lengths": []}
 
 
-def _measure(run, controller, values, protocol: dict[str, Any], unfinished: Path) -> dict[str, Any]:
-    """Both games' returns; the episodes of an evaluation that was stopped are those that `unfinished` has."""
+def measure(run: Run, controller: Any, asked: Asked, protocol: Mapping[str, Any], unfinished: Path) -> Results:
+    """Returns both games' returns; goes on from the episodes of an evaluation that was stopped, in `unfinished`."""
     played = _played(unfinished, protocol)
-    if len(played["returns"]) < values.episodes:
-        _in_gymnasium(run, controller, values, played, lambda: write_json(unfinished, played))
+    if len(played["returns"]) < asked.episodes:
+        _in_gymnasium(run, controller, asked, played, lambda: write_json(unfinished, played))
 
     @jax.jit
     def ours(controller):
         one = jax.tree.map(lambda leaf: leaf[None], controller)
-        keys = jax.random.split(jax.random.key(values.seed), values.episodes)
-        return drive(run.data.agent, run.data.knowledge, one, keys, run.config.frames, values.max_steps).returns[0]
+        keys = jax.random.split(jax.random.key(asked.seed), asked.episodes)
+        return drive(run.data.agent, run.data.params, one, keys, run.config.frames, asked.max_steps).returns[0]
 
     sys.stderr.write("on as many tracks of our own game\n")
-    return {
-        "gymnasium": _summary(np.array(played["returns"])),
-        "gdl_jax": _summary(np.asarray(ours(controller))),
-        "mean steps in gymnasium": float(np.mean(played["lengths"])),
-    }
+    gymnasium, steps = np.array(played["returns"]), float(np.mean(played["lengths"]))
+    numbers = _summary(gymnasium), steps, _summary(np.asarray(ours(controller)))
+    return {**dict(zip(RESULTS, numbers, strict=True)), "protocol": {"gymnasium": protocol}}
 
 
-def main(argv=None) -> None:
-    """What `python -m experiments.worlds.evaluate` does."""
+def _main(values: flags.FlagValues) -> None:
+    asked = Asked(values.episodes, values.games, values.max_steps, values.seed)
+    if importlib.util.find_spec("Box2D") is None:
+        raise UserError("needs gymnasium with Box2D: pip install 'gymnasium[box2d]'")
+    workdir = command.workdir(values)
+    run = restore(workdir, warn=command.warn, expected="world_controller").run
+    if run.config.frames != "gymnasium":
+        reason = f"drives by frames={run.config.frames}, which gymnasium does not draw"
+        raise ConfigError("workdir", workdir, reason)
+    controller = mean_controller(run)
+    path, protocol = workdir / "results.json", _protocol(run, controller, asked)
+    before = read_json(path).get("protocol", {}).get("gymnasium")
+    if before != protocol:
+        if before is not None:
+            changed = "; ".join(config_flags.changed(before, protocol))
+            command.warn(f"{path}: was measured in gymnasium otherwise ({changed}), which will be replaced")
+        unfinished = workdir / "gymnasium_unfinished.json"
+        add_results(workdir, measure(run, controller, asked, protocol, unfinished))
+        unfinished.unlink(missing_ok=True)
+    results = read_json(path)
+    sys.stdout.write(format_results({name: results[name] for name in RESULTS}))
+    sys.stderr.write(f"report: {report.write_report(workdir)}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs `python -m experiments.worlds.evaluate`."""
     values = command.new_flags()
     flags.DEFINE_string("workdir", None, "of world_controller", flag_values=values)
-    flags.DEFINE_integer("episodes", 100, "how many", flag_values=values)
+    flags.DEFINE_integer("episodes", 100, "how many", lower_bound=2, flag_values=values)
     flags.DEFINE_integer("games", 10, "at a time, each in a process of its own", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("max_steps", 1000, "where an episode is cut off", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("seed", 0, "of the first episode's track", lower_bound=0, flag_values=values)

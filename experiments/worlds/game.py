@@ -18,6 +18,6 @@ FRAMES: Mapping[str, tuple[EnvParams, Callable[[Scene, Dynamic], jax.Array]]] = 
 
 
 def make_worlds(keys: jax.Array, playfield: float) -> tuple[Track, Scene]:
-    """A random track for each key (N,), and their scenes, each array with a leading axis of N."""
+    """Returns a random track for each key (N,), and their scenes, each array with a leading axis of N."""
     tracks = jax.vmap(make_track)(keys)
     return tracks, jax.lax.map(lambda track: rasterise(track, default_colours(), playfield), tracks)

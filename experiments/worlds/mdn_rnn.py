@@ -1,4 +1,4 @@
-"""World models, stage 4 (book chapter 8): the memory, a recurrent network that tells what comes next.
+"""World models, stage 4 (book chapter 8): the memory, a recurrent network that predicts what comes next.
 
     python -m experiments.worlds.mdn_rnn --dataset=latents:runs/world/latents
     python -m experiments.worlds.mdn_rnn --dataset=latents:runs/world/latents --done_head
@@ -9,22 +9,28 @@ cost 1.42, what is left of them where the next frame is known for certain is the
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.config_flags import AtLeast, IsPathAfter
+from gdl_jax.core.errors import ConfigError
+from gdl_jax.core.learner import Learner
 from gdl_jax.data import catalogue
 from gdl_jax.data.dataset import ArraySource, DataSet
-from gdl_jax.data.worlds.latents import transitions
+from gdl_jax.data.worlds.latents import LatentData, transitions
 from gdl_jax.evaluation.latents import distance_between
+from gdl_jax.learners.averaging import moving_average
 from gdl_jax.learners.mdn_rnn import world_memory
-from gdl_jax.learners.optimizers import make_optimizer
+from gdl_jax.learners.optimizers import OptimizerConfig, make_optimizer
 from gdl_jax.learners.variational import reparameterise
-from gdl_jax.models import mdn_rnn as networks
+from gdl_jax.models import mdn_rnn
 from gdl_jax.plots import latent
-from gdl_jax.runs.experiment import DTYPES, Experiment, Part, RunConfig
+from gdl_jax.runs.config import DTYPES, RunConfig
+from gdl_jax.runs.experiment import Experiment, Network, Results, Run, Sampler, SampleRequest
 from gdl_jax.runs.main import main
 
 DREAMS, DREAM_STEPS = 64, 300  # at most, and of those that are sampled
@@ -32,39 +38,51 @@ DREAMT = "Codes of dreams"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunConfig, networks.Config):
-    dataset: str = "latents:runs/world/latents"  # latents:PATH of `world_encode`
-    optimizer: str = "adam"  # by name or package.module:function
-    learning_rate: float = 1e-3  # constant, as in the book
-    reward_weight: float = 1.0  # of the reward's cross-entropy
-    done_weight: float = 1.0  # of the end's cross-entropy
+class Config(RunConfig, OptimizerConfig, mdn_rnn.Config):
+    # latents:PATH of `experiments.worlds.encode`
+    dataset: Annotated[str, IsPathAfter(*catalogue.PATH_KINDS)] = "latents:runs/world/latents"
+    learning_rate: float = 1e-3  # the highest, where it has a schedule; the book's is constant
+    reward_weight: Annotated[float, AtLeast(0)] = 1.0  # of the reward's cross-entropy
+    done_weight: Annotated[float, AtLeast(0)] = 1.0  # of the end's cross-entropy
     batch_size: int = 100  # whole episodes an update, over all devices
-    steps: int = 4000  # updates in all
-    eval_every: int = 500  # steps between two passes over the held-out split; 0: at the end only
-
-    LEAST = RunConfig.LEAST | {"z_dim": 1, "hidden_units": 1, "mixtures": 1, "reward_weight": 0, "done_weight": 0}
+    steps: int = 4000
 
 
 PRESETS = {
     "small": Config(steps=1000),
     "book": Config(recurrent_activation="hard_sigmoid"),
     "paper": Config(reward_input=False, reward_head=False, steps=20_000),
+    "tiny": Config(
+        z_dim=4,
+        hidden_units=8,
+        mixtures=2,
+        learning_rate=1e-2,
+        batch_size=4,
+        steps=20,
+        log_every=5,
+        eval_every=10,
+        checkpoint_every=10,
+    ),
 }
 
 
-def load(config):
-    """The latents, whose codes must be of the network's size."""
+def load(config: Config) -> LatentData:
+    """Returns the latents, whose codes and actions must be of the network's sizes.
+
+    Raises:
+      UserError: they aren't, or as `catalogue.load`.
+    """
     data = catalogue.load(config.dataset, train_examples=config.train_examples)
     rows = data.train.take(np.zeros(1, np.int64))
-    for flag, array in (("z_dim", "mean"), ("action_dim", "action")):
-        if array not in rows or rows[array].shape[-1] != getattr(config, flag):
+    for field, array in (("z_dim", "mean"), ("action_dim", "action")):
+        if array not in rows or rows[array].shape[-1] != getattr(config, field):
             size = rows[array].shape[-1] if array in rows else "no"
-            raise UserError(f"--{flag}={getattr(config, flag)}: {data.name} has {size}")
+            raise ConfigError(field, getattr(config, field), f"{data.name} has {size}")
     return data
 
 
-def blank(config):
-    """One episode of a few steps."""
+def spec(config: Config) -> DataSet:
+    """Returns one episode of a few steps."""
     steps = 4
     codes, numbers = np.zeros((1, steps, config.z_dim), np.float32), np.zeros((1, steps), np.float32)
     action, length = np.zeros((1, steps, config.action_dim), np.float32), np.full(1, steps, np.int32)
@@ -72,70 +90,84 @@ def blank(config):
     return DataSet(config.dataset, ArraySource(rows), ArraySource(rows), transform=transitions)
 
 
-def parts(config, data):
-    """The network."""
+def networks(config: Config, data: DataSet) -> dict[str, Network]:
+    """Returns the network, as "memory"."""
     del data
     z, action = (jax.ShapeDtypeStruct((1, 1, size), jnp.float32) for size in (config.z_dim, config.action_dim))
     carry = (jax.ShapeDtypeStruct((1, config.hidden_units), jnp.float32),) * 2
     inputs = z, action, jax.ShapeDtypeStruct((1, 1), jnp.float32), carry
-    return {"memory": Part(networks.MDNRNN(config, DTYPES[config.precision]), inputs)}
+    return {"memory": Network(mdn_rnn.MDNRNN(config, DTYPES[config.precision]), inputs)}
 
 
-def build(config, data, axis_name):
-    """The learner."""
-    return world_memory(
-        parts(config, data)["memory"].module,
-        make_optimizer(config.optimizer, config.learning_rate),
+def build(config: Config, data: DataSet, axis_name: str | None) -> Learner:
+    """Returns the learner."""
+    learner = world_memory(
+        networks(config, data)["memory"].module,
+        make_optimizer(config),
         reward_weight=config.reward_weight,
         done_weight=config.done_weight,
+        accumulate=config.accumulate,
         axis_name=axis_name,
     )
+    return moving_average(learner, config.ema_decay)
 
 
 @partial(jax.jit, static_argnums=0)
-def _dream_along(network, params, key, first, actions):
-    """(N, T, z), dreams from first codes (N, z) by actions (N, T, A)."""
-    dream = partial(networks.dream_along, network, {"params": params})
+def _dream_along(network: mdn_rnn.MDNRNN, params: Any, key: jax.Array, first: jax.Array, actions: jax.Array):
+    """Returns dreams (N, T, z) from first codes (N, z) by actions (N, T, A)."""
+    dream = partial(mdn_rnn.dream_along, network, {"params": params})
     return jax.vmap(dream)(jax.random.split(key, len(first)), first, actions)
 
 
-def _dreamt_and_real(run) -> list[np.ndarray]:
-    """Codes (N, z) of held-out episodes, and of dreams that begin as these do and in which the same is done."""
+def _dreamt_and_real(run: Run) -> list[np.ndarray]:
+    """Returns codes (N, z) of dreams that begin as held-out episodes do, with the same actions, and of these."""
     rows = run.data.test.take(np.arange(min(DREAMS, len(run.data.test))))
     noise_key, key = jax.random.split(run.key)
     real = reparameterise(rows["mean"], rows["log_var"], jax.random.normal(noise_key, rows["mean"].shape))
-    network = parts(run.config, run.data)["memory"].module
+    network = networks(run.config, run.data)["memory"].module
     dreamt = _dream_along(network, run.state.params["memory"], key, real[:, 0], jnp.asarray(rows["action"]))
     inside = np.arange(real.shape[1]) < rows["length"][:, None]
     return [np.asarray(codes)[inside] for codes in (dreamt, real)]
 
 
-def preview(run):
-    """What single dimensions are in dreams."""
+def preview(run: Run) -> None:
+    """Draws what values single dimensions have in dreams."""
     dreamt, _ = _dreamt_and_real(run)
     latent.histograms(dreamt, run.figures / f"samples_at_{run.step:07d}.png", DREAMT)
 
 
-def analyse(run):
-    """How far dreams are from what is real: the spread of each latent dimension, the same done in both."""
+def analyse(run: Run) -> Results:
+    """Returns how far dreams are from what is real, the same done in both: the spread of each latent dimension."""
     dreamt, real = _dreamt_and_real(run)
     latent.histograms(dreamt, run.figures / "dreamt_latents.png", DREAMT)
     latent.histograms(real, run.figures / "real_latents.png", "Codes of frames")
     return {
-        "latent std, dreamt": float(dreamt.std(axis=0).mean()),
-        "latent std, real": float(real.std(axis=0).mean()),
-        "KS distance of dreamt from real latents, mean": float(distance_between(dreamt, real).mean()),
+        "dreamt/latent_std_mean": float(dreamt.std(axis=0).mean()),
+        "real/latent_std_mean": float(real.std(axis=0).mean()),
+        "dreamt/latent_ks_distance_mean": float(distance_between(dreamt, real).mean()),
+        "protocol": {"dreamt": "over latent dimensions; Kolmogorov-Smirnov distance from real codes"},
     }
 
 
-def sample(run, request):
-    """Dreams, as codes: an array (num, steps, z)."""
+def sample(run: Run, request: SampleRequest) -> list[Path]:
+    """Writes dreams, as codes: an array (num, steps, z)."""
     path = request.out / "dreams.npy"
     np.save(path, np.asarray(run.learner.sample(run.state, run.key, request.num, DREAM_STEPS)))
     return [path]
 
 
-EXPERIMENT = Experiment("world_memory", Config, PRESETS, build, parts, analyse, preview, sample, load, blank=blank)
+EXPERIMENT = Experiment(
+    name="world_memory",
+    module=__name__,
+    presets=PRESETS,
+    load=load,
+    spec=spec,
+    networks=networks,
+    build=build,
+    preview=preview,
+    analyse=analyse,
+    sampler=Sampler(sample=sample),
+)
 
 if __name__ == "__main__":
     main(EXPERIMENT, __doc__)

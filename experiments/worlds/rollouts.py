@@ -18,28 +18,31 @@ like to follow one at speed, no random driver knows: `--driver`, a controller of
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from absl import flags
 
-from experiments.worlds.agent import digest_of_params
-from experiments.worlds.controller import mean_controller
+from experiments.worlds.agent import digest_of_params, mean_controller
 from experiments.worlds.driving import driver
 from experiments.worlds.game import FRAMES, make_worlds
 from gdl_jax.core import config_flags
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.config_flags import AtLeast, OneOf
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.core.loop import Stop
 from gdl_jax.core.progress import progress_bar
 from gdl_jax.data.shards import check_shard, has_shard, read_notes, write_shard
 from gdl_jax.envs.car_racing import policies
-from gdl_jax.envs.car_racing.scene import choose
+from gdl_jax.envs.car_racing.scene import Scene, choose
 from gdl_jax.envs.car_racing.simulation import reset, step
+from gdl_jax.envs.car_racing.track import Track
 from gdl_jax.envs.rollouts import open_loop, rollout
-from gdl_jax.models.agent import Agent, Knowledge, empty_mind
+from gdl_jax.models.agent import Agent, AgentParams, initial_state
 from gdl_jax.runs import command
 from gdl_jax.runs.restore import restore
 
@@ -52,31 +55,30 @@ POLICIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    episodes: int = 200  # in all
-    steps: int = 300  # of each episode
-    policy: str = "held_uniform"  # held_uniform (the book's of 2019), book_2020, brownian
-    hold: int = 5  # steps that an action is held for; brownian has a new one at each
+    episodes: Annotated[int, AtLeast(1)] = 200  # in all
+    steps: Annotated[int, AtLeast(1)] = 300  # of each episode
+    # held_uniform (the book's of 2019), book_2020, brownian
+    policy: Annotated[str, OneOf(*POLICIES)] = "held_uniform"
+    hold: Annotated[int, AtLeast(1)] = 5  # steps that an action is held for; brownian has a new one at each
     driver: str = ""  # workdir of a controller, which drives but for a random share (0 to 1) of each episode
     start_anywhere: bool = False  # on any tile of the track, not always on the first
-    frames: str = "gymnasium"  # gymnasium (opening zoom) or book (constant zoom), both 64x64
-    shard_episodes: int = 50  # in a shard, which has to fit into memory; divides the episodes
+    # gymnasium (opening zoom) or book (constant zoom), both 64x64
+    frames: Annotated[str, OneOf(*FRAMES)] = "gymnasium"
+    # in a shard, which has to fit into memory; divides the episodes
+    shard_episodes: Annotated[int, AtLeast(1)] = 50
     seed: int = 0  # decides tracks and actions
 
     def __post_init__(self):
-        for name in ("episodes", "steps", "hold", "shard_episodes"):
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name}={getattr(self, name)}: must be at least 1")
+        config_flags.check(self)
         if self.episodes % self.shard_episodes:
-            raise UserError(f"--episodes={self.episodes}: must be a multiple of --shard_episodes={self.shard_episodes}")
-        for name, known in (("policy", POLICIES), ("frames", FRAMES)):
-            if getattr(self, name) not in known:
-                raise UserError(f"--{name}={getattr(self, name)}: unknown; choose one of {', '.join(known)}")
+            raise ConfigError("episodes", self.episodes, f"must be a multiple of shard_episodes={self.shard_episodes}")
 
 
 PRESETS = {
     "small": Config(episodes=1000, steps=200, policy="book_2020", start_anywhere=True),
     "book": Config(episodes=1000),
     "paper": Config(episodes=10_000, steps=1000, shard_episodes=20),
+    "tiny": Config(episodes=20, steps=8, shard_episodes=10),
 }
 
 
@@ -85,12 +87,12 @@ class Driver(NamedTuple):
 
     Attributes:
       agent: its networks.
-      learnt: what vision and memory know, and the controller's parameters.
+      learnt: the parameters of vision and memory, and the controller's.
       digest: tells it from others.
     """
 
     agent: Agent
-    learnt: tuple[Knowledge, Any]
+    learnt: tuple[AgentParams, Any]
     digest: str
 
 
@@ -98,17 +100,73 @@ def _load_driver(config: Config) -> Driver:
     try:
         run = restore(Path(config.driver), warn=command.warn, expected="world_controller").run
         if run.config.frames != config.frames:
-            raise UserError(f"drives by --frames={run.config.frames}, not {config.frames}")
+            raise UserError(f"drives by frames={run.config.frames}, not {config.frames}")
     except UserError as error:
-        raise UserError(f"--driver={config.driver}: {error}") from error
+        raise ConfigError("driver", config.driver, str(error)) from error
     controller = mean_controller(run)
-    return Driver(run.data.agent, (run.data.knowledge, controller), f"{run.data.digest} {digest_of_params(controller)}")
+    return Driver(run.data.agent, (run.data.params, controller), f"{run.data.digest} {digest_of_params(controller)}")
+
+
+def _by_chance(config: Config, key: jax.Array) -> jax.Array:
+    """Returns which actions (T,) are random: a share of them that is itself drawn from U(0, 1)."""
+    share_key, which_key = jax.random.split(key)
+    drawn = jax.random.uniform(which_key, (-(-config.steps // config.hold),)) < jax.random.uniform(share_key)
+    return policies.held(drawn, config.steps, config.hold)
+
+
+def _episode(
+    config: Config,
+    driven_by: tuple[Agent | None, tuple[AgentParams, Any] | tuple[()]],
+    scenes: Scene,
+    number: jax.Array,
+    track: Track,
+    start: jax.Array,
+    actions: jax.Array,
+    share_key: jax.Array,
+    drive_key: jax.Array,
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Returns the frames (T, H, W, 3) of one episode, and its other rows; see `collect`.
+
+    Args:
+      config: the rollouts'.
+      driven_by: agent and parameters of the driver; None and () where there is none.
+      scenes: all episodes'.
+      number: which of them is this one's.
+      track: of this episode.
+      start: the tile that the car starts on.
+      actions: (T, 3), random ones.
+      share_key: decides which of them are done where there is a driver.
+      drive_key: of what is random in driving.
+    """
+    params, draw = FRAMES[config.frames]
+    agent, learnt = driven_by
+
+    def see(now):
+        return draw(choose(scenes, number), now)
+
+    def advance(state, action, key):
+        after, reward, *rest = step(track, state[0], action, params)
+        return (after, reward), reward, *rest
+
+    def record(state, action, reward, after):
+        return see(state[0]), action, reward
+
+    if agent is None:
+        policy, memory = open_loop(actions), 0
+    else:
+        policy = driver(agent, *learnt, see, actions, _by_chance(config, share_key))
+        memory = 0, initial_state(agent, 1)
+    first = reset(track, params, start), jnp.float32(0)
+    found = rollout(advance, policy, first, memory, drive_key, config.steps, record)
+    frames, action, reward = found.records
+    done = found.terminated & (jnp.arange(config.steps) == found.length - 1)
+    return frames, {"action": action, "reward": reward, "done": done, "length": found.length}
 
 
 def collect(
-    config: Config, key: jax.Array, episodes: int, agent: Agent | None = None, learnt: tuple[Knowledge, Any] = ()
+    config: Config, key: jax.Array, episodes: int, agent: Agent | None = None, learnt: tuple[AgentParams, Any] = ()
 ) -> dict[str, jax.Array]:
-    """Episodes as shards have them, but for the frames' first two axes, which are (T, E). Compiled; one shard.
+    """Returns episodes as shards have them, but for the frames' first two axes, which are (T, E); to be compiled.
 
     Args:
       config: the rollouts'.
@@ -116,60 +174,32 @@ def collect(
       episodes: E.
       agent, learnt: of the driver, if there is one.
     """
-    params, draw = FRAMES[config.frames]
     world_key, policy_key, start_key, share_key, drive_key = jax.random.split(key, 5)
-    tracks, scenes = make_worlds(jax.random.split(world_key, episodes), params.playfield)
+    tracks, scenes = make_worlds(jax.random.split(world_key, episodes), FRAMES[config.frames][0].playfield)
     keys = jax.random.split(policy_key, episodes)
     actions = jax.vmap(lambda key: POLICIES[config.policy](key, config.steps, config.hold))(keys)  # (E, T, 3)
     starts = jnp.zeros(episodes, jnp.int32)
     if config.start_anywhere:
         starts = jax.random.randint(start_key, (episodes,), 0, tracks.count)
-
-    def by_chance(key):
-        """(T,), which actions are random: a share of them that is itself drawn from U(0, 1)."""
-        share_key, which_key = jax.random.split(key)
-        drawn = jax.random.uniform(which_key, (-(-config.steps // config.hold),)) < jax.random.uniform(share_key)
-        return policies.held(drawn, config.steps, config.hold)
-
-    def episode(number, track, start, actions, share_key, drive_key):
-        def see(now):
-            return draw(choose(scenes, number), now)
-
-        def advance(state, action, key):
-            after, reward, *rest = step(track, state[0], action, params)
-            return (after, reward), reward, *rest
-
-        def record(state, action, reward, after):
-            return see(state[0]), action, reward
-
-        if agent is None:
-            policy, memory = open_loop(actions), 0
-        else:
-            policy = driver(agent, *learnt, see, actions, by_chance(share_key))
-            memory = 0, empty_mind(agent, 1)
-        first = reset(track, params, start), jnp.float32(0)
-        found = rollout(advance, policy, first, memory, drive_key, config.steps, record)
-        frames, action, reward = found.records
-        done = found.terminated & (jnp.arange(config.steps) == found.length - 1)
-        return frames, {"action": action, "reward": reward, "done": done, "length": found.length}
-
     share_keys, drive_keys = (jax.random.split(key, episodes) for key in (share_key, drive_key))
     each = jnp.arange(episodes), tracks, starts, actions, share_keys, drive_keys
+    episode = partial(_episode, config, (agent, learnt), scenes)
     frames, rows = jax.vmap(episode, out_axes=(1, 0))(*each)
     return rows | {"frames": frames}
 
 
 def _check_same(root: Path, now: dict[str, Any]) -> None:
-    """All shards that are there must have these notes.
+    """Checks that all shards that are there have these notes.
 
     Raises:
-      UserError: they have others; names the flags that changed.
+      ConfigError: they have others; names the fields that changed.
     """
     for path in sorted(root.glob("[0-9]*.json")):
         before = dataclasses.asdict(Config()) | read_notes(root, int(path.stem))  # older ones know fewer flags
         changed = config_flags.changed(before, now, ignore=("episodes",))
         if changed:
-            raise UserError(f"--out={root} holds rollouts of another config: {'; '.join(changed)} (give another --out)")
+            reason = f"holds rollouts of another config: {'; '.join(changed)} (give another folder)"
+            raise ConfigError("out", root, reason)
 
 
 def _main(values: flags.FlagValues) -> None:
@@ -196,8 +226,8 @@ def _main(values: flags.FlagValues) -> None:
     sys.stderr.write(f"{config.episodes} episodes of {config.steps} steps: {root}\n")
 
 
-def main(argv=None) -> None:
-    """What `python -m experiments.worlds.rollouts` does."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs `python -m experiments.worlds.rollouts`."""
     argv = sys.argv if argv is None else argv
     values = command.new_flags()
     flags.DEFINE_string("out", "runs/world/rollouts", "folder for the shards", flag_values=values)

@@ -10,19 +10,28 @@ half a nat a dimension (together). `--reconstruction_weight=10000 --free_bits=0`
 """
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.autoencoding.encoding import coders, encode_rows
+from experiments.autoencoding.encoding import Coders, encode_rows, images_at, make_coders
+from gdl_jax.core.config_flags import AtLeast
+from gdl_jax.core.learner import Learner
+from gdl_jax.data.dataset import DataSet
 from gdl_jax.evaluation.latents import latent_statistics
 from gdl_jax.learners.autoencoder import make_reconstruction_loss
-from gdl_jax.learners.optimizers import make_optimizer
+from gdl_jax.learners.averaging import moving_average
+from gdl_jax.learners.optimizers import OptimizerConfig, make_optimizer
 from gdl_jax.learners.variational import reparameterise, vae
-from gdl_jax.models import world_vae as networks
+from gdl_jax.models import world_vae
+from gdl_jax.nn.layers import with_axis_name
 from gdl_jax.plots import images, latent
-from gdl_jax.runs.experiment import DTYPES, Experiment, ImageConfig, Part, image_spec, load_data
+from gdl_jax.runs.config import DTYPES, ImageConfig
+from gdl_jax.runs.experiment import Experiment, Network, Results, Run, Sampler, SampleRequest
+from gdl_jax.runs.images import data_spec, image_spec, load_data
 from gdl_jax.runs.main import main
 
 PIXELS = 64 * 64 * 3
@@ -31,85 +40,97 @@ TRAVERSED, SPAN, STEPS = 12, 3.0, 9  # dimensions shown, and from -3 to 3 in so 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ImageConfig, networks.Config):
-    dataset: str = "rollouts:runs/world/rollouts"  # rollouts:PATH of `world_rollouts`, or folder:PATH of frames
+class Config(ImageConfig, OptimizerConfig, world_vae.Config):
+    # rollouts:PATH of `experiments.worlds.rollouts`, or folder:PATH of frames
+    dataset: str = "rollouts:runs/world/rollouts"
     image_size: int = 64  # pixels a side; the networks' kernels and strides make just these
-    optimizer: str = "adam"  # by name or package.module:function
-    learning_rate: float = 1e-4  # constant, as in the book
+    learning_rate: float = 1e-4  # the highest, where it has a schedule; the book's is constant
     reconstruction_loss: str = "mse"  # mse, bce, rmse or package.module:function
-    reconstruction_weight: float = PIXELS  # of the loss, a mean over pixels; this many make it a sum
-    kl_weight: float = 1.0  # of the divergence
-    free_bits: float = 0.5  # nats per latent dimension that cost nothing
+    # of the loss, a mean over pixels; as many as these make it a sum
+    reconstruction_weight: Annotated[float, AtLeast(0)] = PIXELS
+    kl_weight: Annotated[float, AtLeast(0)] = 1.0  # of the divergence
+    free_bits: Annotated[float, AtLeast(0)] = 0.5  # nats per latent dimension that cost nothing
     shared_free_bits: bool = True  # the dimensions share them, as in paper and book
-    batch_size: int = 100  # examples an update, over all devices
-    steps: int = 4000  # updates in all
-    eval_every: int = 1000  # steps between two passes over the held-out split; 0: at the end only
-
-    LEAST = ImageConfig.LEAST | {"z_dim": 1, "reconstruction_weight": 0, "kl_weight": 0, "free_bits": 0}
+    batch_size: int = 100
+    steps: int = 4000
+    eval_every: int = 1000
 
 
 PRESETS = {
     "small": Config(steps=2200),
     "book": Config(steps=27_000),  # 10 epochs of 1,000 episodes of 300 frames, of which nine tenths are trained on
     "paper": Config(
-        encoder_filters=networks.PAPER.encoder_filters,
-        decoder_filters=networks.PAPER.decoder_filters,
+        encoder_filters=world_vae.PAPER.encoder_filters,
+        decoder_filters=world_vae.PAPER.decoder_filters,
         steps=900_000,  # 10 epochs of 10,000 episodes of 1,000 frames
+    ),
+    "tiny": Config(
+        encoder_filters=(4, 4, 4, 8),
+        decoder_units=16,
+        decoder_filters=(4, 4, 4, 3),
+        z_dim=4,
+        learning_rate=3e-3,
+        batch_size=8,
+        steps=20,
+        log_every=5,
+        eval_every=10,
+        checkpoint_every=10,
     ),
 }
 
 
-def parts(config, data):
-    """Encoder and decoder."""
+def networks(config: Config, data: DataSet) -> dict[str, Network]:
+    """Returns encoder and decoder."""
     image = image_spec(data)
     codes = jax.ShapeDtypeStruct((1, config.z_dim), jnp.float32)
     dtype = DTYPES[config.precision]
     return {
-        "encoder": Part(networks.WorldEncoder(config, dtype), (image,)),
-        "decoder": Part(networks.WorldDecoder(config, image.shape[1:], dtype), (codes,)),
+        "encoder": Network(world_vae.WorldEncoder(config, dtype), (image,)),
+        "decoder": Network(world_vae.WorldDecoder(config, image.shape[1:], dtype), (codes,)),
     }
 
 
-def build(config, data, axis_name):
-    """The learner."""
-    modules = {name: part.module.clone(axis_name=axis_name) for name, part in parts(config, data).items()}
-    return vae(
-        **modules,
-        optimizer=make_optimizer(config.optimizer, config.learning_rate),
+def build(config: Config, data: DataSet, axis_name: str | None) -> Learner:
+    """Returns the learner."""
+    coders = networks(config, data)
+    learner = vae(
+        **{name: with_axis_name(network.module, axis_name) for name, network in coders.items()},
+        optimizer=make_optimizer(config),
         reconstruction_loss=make_reconstruction_loss(config.reconstruction_loss),
         z_dim=config.z_dim,
         reconstruction_weight=config.reconstruction_weight,
         kl_weight=config.kl_weight,
         free_bits=config.free_bits,
         shared_free_bits=config.shared_free_bits,
+        accumulate=config.accumulate,
         axis_name=axis_name,
     )
+    return moving_average(learner, config.ema_decay)
 
 
-def preview(run):
-    """Held-out frames above what becomes of them, the same at every step."""
-    code = coders(run, parts(run.config, run.data))
-    rows = np.linspace(0, len(run.data.test) - 1, 10).astype(np.int64)
-    shown = np.asarray(run.data.transform(run.data.test.take(rows))["image"])
+def preview(run: Run) -> None:
+    """Draws held-out frames above what becomes of them, the same at every step."""
+    coders = make_coders(run, networks(run.config, run.data))
+    shown = images_at(run, run.data.test, np.linspace(0, len(run.data.test) - 1, 10).astype(np.int64))
     path = run.figures / f"samples_at_{run.step:07d}.png"
-    images.rows([shown, code.decode(code.encode(shown)[0])], ["frame", "decoded"], path)
+    images.rows([shown, coders.decode(coders.encode(shown)[0])], ["frame", "decoded"], path)
 
 
-def analyse(run):
-    """Reconstructions, draws from the prior, what single dimensions change, and how much each of them is used."""
-    code = coders(run, parts(run.config, run.data))
-    _, (mean, log_var) = encode_rows(run, code, run.data.test, ENCODED)
+def analyse(run: Run) -> Results:
+    """Draws samples from the prior and what single dimensions change; returns how much the dimensions are used."""
+    coders = make_coders(run, networks(run.config, run.data))
+    _, (mean, log_var) = encode_rows(run, coders, run.data.test, ENCODED)
     noise = np.asarray(jax.random.normal(run.key, mean.shape))
     codes = np.asarray(reparameterise(mean, log_var, noise))
     images.image_grid(np.asarray(run.learner.sample(run.state, run.key, 40)), run.figures / "samples.png", columns=10)
     latent.histograms(codes, run.figures / "latent_histograms.png")
     latent.dimensions(mean, log_var, run.figures / "latent_dimensions.png")
-    _traversals(code, mean, log_var, run.figures / "traversals.png")
+    _traversals(coders, mean, log_var, run.figures / "traversals.png")
     return latent_statistics(mean, log_var, codes)
 
 
-def _traversals(code, mean, log_var, path):
-    """One frame's code, with one of its dimensions at a time moved through the prior; those that tell the most."""
+def _traversals(coders: Coders, mean: np.ndarray, log_var: np.ndarray, path: Path) -> None:
+    """Draws one frame's code, with one of its dimensions at a time moved through the prior: those used most."""
     start = mean[np.linalg.norm(mean - mean.mean(axis=0), axis=1).argmin()]
     used = np.argsort(np.exp(log_var).mean(axis=0))[:TRAVERSED]
     values = np.linspace(-SPAN, SPAN, STEPS)
@@ -117,19 +138,30 @@ def _traversals(code, mean, log_var, path):
     for dimension in used:
         moved = np.repeat(start[None], STEPS, axis=0)
         moved[:, dimension] = values
-        rows.append(code.decode(moved.astype(np.float32)))
+        rows.append(coders.decode(moved.astype(np.float32)))
     labels = [f"z {dimension}" for dimension in used]
     images.rows(rows, labels, path, headings=[f"{value:+.1f}" for value in values])
 
 
-def sample(run, request):
+def sample(run: Run, request: SampleRequest) -> list[Path]:
     """Draws from the prior."""
     path = request.out / "samples.png"
     images.image_grid(np.asarray(run.learner.sample(run.state, run.key, request.num)), path, columns=10)
     return [path]
 
 
-EXPERIMENT = Experiment("world_vae", Config, PRESETS, build, parts, analyse, preview, sample, load_data)
+EXPERIMENT = Experiment(
+    name="world_vae",
+    module=__name__,
+    presets=PRESETS,
+    load=load_data,
+    spec=data_spec,
+    networks=networks,
+    build=build,
+    preview=preview,
+    analyse=analyse,
+    sampler=Sampler(sample=sample),
+)
 
 if __name__ == "__main__":
     main(EXPERIMENT, __doc__)

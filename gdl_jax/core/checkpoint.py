@@ -4,8 +4,10 @@ A checkpoint that can't be read, or whose arrays are not the ones that were writ
 is used. Nothing is deleted for that: a training moves what it could not read out of the way.
 """
 
+import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from gdl_jax.core.errors import UserError, first_line
+from gdl_jax.core.parallel import to_host
 
 KEEP = 3
 DAMAGED = "damaged_checkpoints"  # beside checkpoints/: what could not be read when a training resumed
@@ -31,6 +34,28 @@ class Restored(NamedTuple):
 def _checksums(state: Any) -> list[int]:
     """CRC-32 of the bytes of each leaf."""
     return [zlib.crc32(np.ascontiguousarray(leaf)) for leaf in jax.tree.leaves(state)]
+
+
+@contextmanager
+def _one_report() -> Iterator[None]:
+    """Keeps one error that is none from being reported, as long as the block lasts.
+
+    When one of a checkpoint's arrays can't be written or read, orbax raises at once and closes its event loop;
+    TensorStore's threads then find it closed as they finish the other arrays. What was raised says what there is to
+    say.
+    """
+    before = sys.unraisablehook
+
+    def report(unraisable: "sys.UnraisableHookArgs") -> None:
+        error = unraisable.exc_value
+        if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
+            before(unraisable)
+
+    sys.unraisablehook = report
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 class Checkpoints:
@@ -55,13 +80,14 @@ class Checkpoints:
         """
         if step in self._manager.all_steps():
             return
+        state = to_host(state)  # copies: the loop donates its own, and writing goes on behind its back
         meta = {"checksums": _checksums(state), "notes": notes}
-        state = jax.tree.map(np.array, state)  # copies: the loop donates its own, and writing goes on behind its back
         try:
-            self._manager.wait_until_finished()
-            self._manager.save(
-                step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
-            )
+            with _one_report():
+                self._manager.wait_until_finished()
+                self._manager.save(
+                    step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
+                )
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
 
@@ -84,10 +110,11 @@ class Checkpoints:
         self._unreadable = []
         for candidate in steps:
             try:
-                items = self._manager.restore(
-                    candidate,
-                    args=ocp.args.Composite(state=ocp.args.StandardRestore(like), meta=ocp.args.JsonRestore()),
-                )
+                with _one_report():
+                    items = self._manager.restore(
+                        candidate,
+                        args=ocp.args.Composite(state=ocp.args.StandardRestore(like), meta=ocp.args.JsonRestore()),
+                    )
                 if _checksums(items["state"]) != items["meta"]["checksums"]:
                     raise ValueError("an array differs from what was saved")
             except Exception as error:
@@ -128,9 +155,10 @@ class Checkpoints:
         Raises:
           UserError: something could not be.
         """
-        try:
-            self._manager.wait_until_finished()
-        except (OSError, ValueError) as error:
-            raise self._failed(error) from error
-        finally:
-            self._manager.close()
+        with _one_report():
+            try:
+                self._manager.wait_until_finished()
+            except (OSError, ValueError) as error:
+                raise self._failed(error) from error
+            finally:
+                self._manager.close()

@@ -1,6 +1,6 @@
 """Early stopping: a run ends when its held-out loss has not fallen for so long, and what is used is its best state.
 
-With several replicas each has its own best, and its own waiting. One that has waited long enough keeps its best for
+With several seeds each has its own best, and its own waiting. One that has waited long enough keeps its best for
 good: the run goes on until all have, and each ends as it would have alone.
 """
 
@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.learner import State
+from gdl_jax.core.parallel import to_host
 
 METRIC = "validation/loss"  # what must fall
 
@@ -36,7 +37,7 @@ def none_yet(state: State, seeds: int) -> Best:
     """Before the first evaluation of a run that begins with `state`."""
     shape = () if seeds == 1 else (seeds,)
     zero = np.zeros(shape, np.int32)
-    return Best(jax.tree.map(np.array, state), loss=np.full(shape, np.inf), waited=zero, step=zero)
+    return Best(to_host(state), loss=np.full(shape, np.inf), waited=zero, step=zero)
 
 
 def after_evaluation(
@@ -53,10 +54,10 @@ def after_evaluation(
         evaluation was its best.
 
     Raises:
-      UserError: there is no METRIC among them.
+      ConfigError: there is no METRIC among them.
     """
     if not values or METRIC not in values:
-        raise UserError(f"--patience={patience}: needs a validation split with a loss; this run has none")
+        raise ConfigError("patience", patience, "needs a validation split with a loss; this run has none")
     loss, waiting = np.asarray(values[METRIC], np.float64), best.waited < patience
     better = waiting & (loss < best.loss)
 
@@ -64,7 +65,7 @@ def after_evaluation(
         return np.where(better.reshape(better.shape + (1,) * (np.ndim(new) - better.ndim)), new, old)
 
     return Best(
-        state=jax.tree.map(pick, state, best.state) if better.any() else best.state,
+        state=jax.tree.map(pick, to_host(state), best.state) if better.any() else best.state,
         loss=np.where(better, loss, best.loss),
         waited=np.where(better, 0, best.waited + (waiting & regular)).astype(np.int32),
         step=np.where(better, step, best.step).astype(np.int32),
@@ -72,7 +73,7 @@ def after_evaluation(
 
 
 def is_over(best: Best | None, patience: int) -> bool:
-    """Whether all replicas have waited long enough."""
+    """Whether all seeds have waited long enough."""
     return best is not None and bool((best.waited >= patience).all())
 
 

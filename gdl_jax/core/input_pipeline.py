@@ -22,7 +22,7 @@ MAX_STEPS_PER_CALL = 1000
 READERS = 4
 
 
-class Rows(Protocol):
+class Source(Protocol):
     """A split of a data set, as `data.dataset.Source` describes it."""
 
     nbytes: int
@@ -62,13 +62,13 @@ def batch_indices(
     return rows
 
 
-class Resident:
+class DeviceDataset:
     """A split that lives on the device; a batch is its row indices."""
 
-    def __init__(self, rows: Rows, devices: Devices, steps_per_call: int = MAX_STEPS_PER_CALL):
+    def __init__(self, rows: Source, devices: Devices, steps_per_call: int = MAX_STEPS_PER_CALL):
         self.steps_per_call = steps_per_call
         self.arrays = devices.replicate(rows.take(np.arange(len(rows))))
-        self._split = devices.split
+        self._shard = devices.shard
 
     def load(self, indices: Callable[[int], np.ndarray], first: int, count: int, end: int) -> Any:
         """Batches first ... first + count - 1 in batch layout (steps_per_call, B, ...).
@@ -82,7 +82,7 @@ class Resident:
         del end
         index = np.stack([indices(first + k) for k in range(count)])
         padding = np.zeros((self.steps_per_call - count, *index.shape[1:]), index.dtype)
-        return self._split(np.concatenate([index, padding]))
+        return self._shard(np.concatenate([index, padding]))
 
     @staticmethod
     def pick(arrays: Batch, loaded: jax.Array, k: jax.Array) -> Batch:
@@ -93,16 +93,16 @@ class Resident:
         """Nothing to stop."""
 
 
-class Streamed:
+class HostStream:
     """A split that is read while the device computes."""
 
-    def __init__(self, rows: Rows, devices: Devices, examples: int, steps_per_call: int = MAX_STEPS_PER_CALL):
+    def __init__(self, rows: Source, devices: Devices, examples: int, steps_per_call: int = MAX_STEPS_PER_CALL):
         """`examples`: how many this process reads for one step, which decides how many steps one call gets."""
         self.arrays: dict[str, Any] = {}  # nothing stays on the device
         step_bytes = max(1, rows.nbytes // len(rows) * examples)
         self.steps_per_call = int(np.clip(STREAMED_CALL_BYTES // step_bytes, 1, steps_per_call))
         self._rows = rows
-        self._split = devices.split
+        self._shard = devices.shard
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._ahead: collections.OrderedDict[int, Future] = collections.OrderedDict()
 
@@ -111,14 +111,14 @@ class Streamed:
         return {name: array.reshape(*index.shape, *array.shape[1:]) for name, array in taken.items()}
 
     def load(self, indices: Callable[[int], np.ndarray], first: int, count: int, end: int) -> Any:
-        """As `Resident.load`; starts reading the batches that come after these."""
+        """As `DeviceDataset.load`; starts reading the batches that come after these."""
         for step in range(first, min(first + count + self.steps_per_call, end)):
             if step not in self._ahead:
                 self._ahead[step] = self._threads.submit(self._read, indices(step))
         batches = [self._ahead.pop(step).result() for step in range(first, first + count)]
         blank = {name: np.zeros_like(array) for name, array in batches[0].items()}
         batches += [blank] * (self.steps_per_call - count)
-        return self._split({name: np.stack([batch[name] for batch in batches]) for name in blank})
+        return self._shard({name: np.stack([batch[name] for batch in batches]) for name in blank})
 
     @staticmethod
     def pick(arrays: Batch, loaded: Batch, k: jax.Array) -> Batch:
@@ -131,8 +131,8 @@ class Streamed:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
-def make_feed(rows: Rows, devices: Devices, examples: int, steps_per_call: int = MAX_STEPS_PER_CALL):
+def make_pipeline(rows: Source, devices: Devices, examples: int, steps_per_call: int = MAX_STEPS_PER_CALL):
     """On the device if it fits there, else streamed."""
     if rows.nbytes <= RESIDENT_BYTES:
-        return Resident(rows, devices, steps_per_call)
-    return Streamed(rows, devices, examples, steps_per_call)
+        return DeviceDataset(rows, devices, steps_per_call)
+    return HostStream(rows, devices, examples, steps_per_call)

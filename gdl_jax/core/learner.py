@@ -23,8 +23,8 @@ class Learner(NamedTuple):
         data set are exact whatever the batches. A metric with weights (say, tokens per text) is a pair
         (sums, weights), both (B,); its mean over the data set is sum(sums) / sum(weights).
       sample: (state, key, num, ...) -> arrays, `num` (static) of them.
-      batches: how many batches one step uses up (a GAN: one for each critic update); `step` gets them as one of so many
-        times the examples.
+      batches_per_step: how many batches one step uses up (a GAN: one for each critic update); `step` gets them as one
+        of so many times the examples.
 
     Random numbers: `key` is the same on every device. A learner draws one key per example with
     `core.prng.example_keys`, which makes the numbers independent of how the batch is laid over devices.
@@ -34,4 +34,4 @@ class Learner(NamedTuple):
     step: Callable[[State, Batch, jax.Array], tuple[State, Metrics]]
     evaluate: Callable[[State, Batch, jax.Array], Metrics]
     sample: Callable[..., Any]
-    batches: int = 1
+    batches_per_step: int = 1

@@ -8,7 +8,8 @@ import math
 import signal
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,10 +17,9 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from gdl_jax.core import early_stopping
-from gdl_jax.core import input_pipeline as feeds
+from gdl_jax.core import early_stopping, input_pipeline
 from gdl_jax.core.checkpoint import Checkpoints
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.core.learner import Learner, State
 from gdl_jax.core.metrics_log import MetricsLog, NoMetricsLog
 from gdl_jax.core.parallel import Devices
@@ -34,7 +34,7 @@ class NonFiniteError(UserError):
 
 
 def summarise(values: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """{name: mean over replicas, name_std: standard deviation}, the latter for replicas only."""
+    """Returns {name: mean over seeds, name_std: standard deviation}, the latter where there are several seeds."""
     summary = {}
     for name, value in values.items():
         summary[name] = float(np.mean(value))
@@ -70,7 +70,7 @@ class Stop:
         return bool(np.any(multihost_utils.process_allgather(np.asarray(self.asked))))
 
 
-class Outcome(NamedTuple):
+class TrainResult(NamedTuple):
     """What training ended with.
 
     Attributes:
@@ -79,8 +79,8 @@ class Outcome(NamedTuple):
       began: updates made before, by a run that goes on; 0 of a new one.
       finished: whether that is all: as many as were asked for, or until patience ended, and nobody asked to stop.
       best_step: updates that this state had, () or (seeds,), with patience; else None.
-      evaluated: what `evaluate` said of this state; None if it was not asked: a finished run does no step, and a best
-        state may have been met long ago.
+      evaluated: what `evaluate` returned for this state; None if it was not asked: a finished run does no step, and a
+        best state may have been met long ago.
     """
 
     state: State
@@ -121,7 +121,7 @@ class Window(NamedTuple):
         return cls(**dict(notes) | {"metrics": {n: np.asarray(v, np.float32) for n, v in notes["metrics"].items()}})
 
 
-def _check_finite(metrics: Mapping[str, np.ndarray], first: int, saved: int) -> None:
+def _check_finite(metrics: Mapping[str, np.ndarray], first: int, saved: int | None) -> None:
     for name, values in metrics.items():
         bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
         if bad.size:
@@ -129,6 +129,145 @@ def _check_finite(metrics: Mapping[str, np.ndarray], first: int, saved: int) -> 
             value = value[~np.isfinite(value)][0]
             kept = f"the last good checkpoint is that of step {saved}" if saved else "there is no checkpoint yet"
             raise NonFiniteError(f"{name} became {value} at step {first + bad[0] + 1}; {kept}")
+
+
+class Schedule(NamedTuple):
+    """When something is due, in steps; see `train`."""
+
+    steps: int
+    log_every: int
+    eval_every: int
+    checkpoint_every: int
+    patience: int
+
+    def is_due(self, every: int, step: int) -> bool:
+        """Whether what happens every so many steps, and at the end, happens after `step` updates."""
+        return step == self.steps or bool(every and step % every == 0)
+
+    def until_next(self, step: int) -> int:
+        """Returns how many updates there are to the next thing that is due."""
+        every = (self.log_every, self.eval_every, self.checkpoint_every)
+        return min([self.steps - step, *(n - step % n for n in every if n)])
+
+
+@dataclass
+class Position:
+    """Where a training is; changes from call to call.
+
+    Attributes:
+      step: updates made.
+      state: after them.
+      best: with patience, the best state so far.
+      window: metrics since the last row of the log.
+      saved: updates made when the last checkpoint was written; None before the first.
+      evaluated: what the last evaluation returned, if it was of this state.
+    """
+
+    step: int
+    state: State
+    best: early_stopping.Best | None
+    window: Window
+    saved: int | None = None
+    evaluated: Mapping[str, np.ndarray] | None = None
+
+    def is_over(self, schedule: Schedule) -> bool:
+        """Whether there is nothing left to do."""
+        return self.step == schedule.steps or early_stopping.is_over(self.best, schedule.patience)
+
+
+class Reporter(NamedTuple):
+    """Where the numbers of a training go: a row of the log, and the progress bar."""
+
+    log: MetricsLog | NoMetricsLog
+    progress: Progress
+
+    def report(self, step: int, values: Mapping[str, np.ndarray], more: Mapping[str, float]) -> None:
+        """Writes and shows values, () or (seeds,) each, as means over seeds; `more` is written only."""
+        summary = summarise(values)
+        self.log.write(step, dict(more) | summary, {name: value for name, value in values.items() if np.ndim(value)})
+        self.progress.show(step, summary)
+
+
+class Batches(NamedTuple):
+    """The training batches of one process.
+
+    Attributes:
+      pipeline: brings them to the devices.
+      indices: step -> rows of this process's share of that step's batch, (B,) or with several seeds (B, seeds).
+      examples: of one step, over all processes.
+    """
+
+    pipeline: Any
+    indices: Callable[[int], np.ndarray]
+    examples: int
+
+
+def _make_batches(learner: Learner, data, devices: Devices, batch_size: int, seed: int, seeds: int) -> Batches:
+    examples = batch_size * learner.batches_per_step
+    mine = devices.local_slice(batch_size)
+    mine = slice(mine.start * learner.batches_per_step, mine.stop * learner.batches_per_step)
+    pipeline = input_pipeline.make_pipeline(data.train, devices, (mine.stop - mine.start) * seeds)
+    permutation = input_pipeline.cached_permutations(2 * seeds)  # of each seed: a batch may straddle two epochs
+    rows = len(data.train)
+
+    def indices(step):
+        orders = [input_pipeline.batch_indices(seed + i, step, examples, rows, permutation)[mine] for i in range(seeds)]
+        return orders[0] if seeds == 1 else np.stack(orders, axis=1)
+
+    return Batches(pipeline, indices, examples)
+
+
+def _begin(checkpoints: Checkpoints, state: State, devices: Devices, patience: int, seeds: int) -> Position:
+    """The position at the newest checkpoint, or before the first update."""
+    best = early_stopping.none_yet(state, seeds) if patience else None
+    resumed = checkpoints.restore(early_stopping.to_save(state, best))
+    if resumed is None:
+        return Position(0, state, best, Window({}))
+    checkpoints.set_aside_unreadable()
+    state, best = (resumed.state["state"], resumed.state["best"]) if patience else (resumed.state, None)
+    window = Window.from_json(resumed.notes)
+    return Position(resumed.step, devices.place_state(state), best, window, saved=resumed.step)
+
+
+def _save(position: Position, checkpoints: Checkpoints) -> None:
+    saved = early_stopping.to_save(position.state, position.best)
+    checkpoints.save(position.step, saved, position.window.to_json())
+    position.saved = position.step
+
+
+def _evaluate(position: Position, schedule: Schedule, evaluate, preview, reporter: Reporter) -> None:
+    """An evaluation and a preview of the state as it is."""
+    values = None if evaluate is None else evaluate(position.state)
+    if values:
+        reporter.report(position.step, values, {})
+    if schedule.patience:
+        regular = position.step % schedule.eval_every == 0
+        position.best = early_stopping.after_evaluation(
+            position.best, position.state, values, position.step, schedule.patience, regular
+        )
+    if preview is not None:
+        preview(position.state, position.step)
+    position.evaluated = values
+
+
+class _Pace:
+    """How many updates go into one call: as many as take SECONDS_PER_CALL, once a call has been timed."""
+
+    def __init__(self):
+        self.calls = 0
+        self._steps = 1
+
+    def limit(self, count: int) -> int:
+        """Returns at most `count`; all processes must make calls of the same length, so several take it as it is."""
+        return min(count, self._steps) if jax.process_count() == 1 else count
+
+    def timed(self, count: int, seconds: float) -> float:
+        """Takes note of a call's time; NaN for the first, which compiled."""
+        self.calls += 1
+        if self.calls == 1:
+            return math.nan
+        self._steps = int(np.clip(SECONDS_PER_CALL / seconds * count, 1, 2 * self._steps + 1))
+        return seconds
 
 
 def train(
@@ -148,7 +287,7 @@ def train(
     evaluate: Callable[[State], Mapping[str, np.ndarray]] | None = None,
     preview: Callable[[State, int], None] | None = None,
     profile: bool = False,
-) -> Outcome:
+) -> TrainResult:
     """Trains to `steps` updates in all, from the newest checkpoint in `workdir` if there is one.
 
     Args:
@@ -160,7 +299,7 @@ def train(
       patience: evaluations without a lower "validation/loss" after which training ends before `steps`; 0: never.
       evaluate: called every `eval_every` steps, before the first too, and at the end; its values, named "split/metric",
         are logged; {} where there is nothing to evaluate on.
-      preview: called with (state, step) at the same moments, by the first process only.
+      preview: called with (state, step) at the same moments, by every process.
       profile: traces one compiled call, after the one that compiles where there are more.
 
     Raises:
@@ -168,98 +307,64 @@ def train(
       UserError: something could not be read or written; patience, and no evaluations, or no such loss.
     """
     if patience and not eval_every:
-        raise UserError(f"--patience={patience}: needs --eval_every of at least 1")
+        raise ConfigError("patience", patience, "needs eval_every of at least 1")
+    schedule = Schedule(steps, log_every, eval_every, checkpoint_every, patience)
     writes = jax.process_index() == 0
-    examples = batch_size * learner.batches
-    columns = slice(*(column * learner.batches for column in devices.columns(batch_size)))
     progress = Progress(steps, quiet=not writes)
-    feed = feeds.make_feed(data.train, devices, (columns.stop - columns.start) * seeds)
-    permutation = feeds.cached_permutations(2 * seeds)  # of each replica: a batch may straddle two epochs
+    batches = _make_batches(learner, data, devices, batch_size, seed, seeds)
     checkpoints = Checkpoints(workdir / "checkpoints", warn=progress.say)
-    state = initial_state(learner, data, devices, seed, seeds)
-    best = early_stopping.none_yet(state, seeds) if patience else None
-    step, window = 0, Window({})
-    if (resumed := checkpoints.restore(early_stopping.to_save(state, best))) is not None:
-        checkpoints.set_aside_unreadable()
-        state, best = (resumed.state["state"], resumed.state["best"]) if patience else (resumed.state, None)
-        step, state, window = resumed.step, devices.replicate(state), Window.from_json(resumed.notes)
-        progress.say(f"resuming from step {step}")
-    saved = began = step
-    log = MetricsLog(workdir, None if resumed is None else step) if writes else NoMetricsLog()
-    run_steps = compile_train(learner, data, feed, devices, seed, seeds)
+    position = _begin(checkpoints, initial_state(learner, data, devices, seed, seeds), devices, patience, seeds)
+    began, is_new = position.step, position.saved is None
+    if not is_new:
+        progress.say(f"resuming from step {began}")
+    log = MetricsLog(workdir, position.saved) if writes else NoMetricsLog()
+    reporter = Reporter(log, progress)
+    run_steps = compile_train(learner, data, batches.pipeline, devices, seed, seeds)
+    with Stop() as stop, ExitStack() as at_exit:  # stops are heeded until the last checkpoint is written, too
+        for close in (checkpoints.close, batches.pipeline.close, log.close, progress.close):
+            at_exit.callback(close)
+        progress.begin(began)
+        if is_new and eval_every:
+            _evaluate(position, schedule, evaluate, preview, reporter)
+        position.evaluated = None
+        pace = _Pace()
+        while not position.is_over(schedule) and not stop.agreed():
+            traced = workdir / "profile" if profile else None
+            _advance(position, schedule, pace, run_steps, batches, traced)
+            progress.advance(position.step)
+            if schedule.is_due(log_every, position.step):
+                epoch = position.step * batches.examples / len(data.train)
+                reporter.report(position.step, position.window.means(), {"epoch": epoch} | position.window.rate())
+                position.window = Window({})
+            if schedule.is_due(eval_every, position.step):
+                _evaluate(position, schedule, evaluate, preview, reporter)
+            if schedule.is_due(checkpoint_every, position.step):
+                _save(position, checkpoints)
+        if position.step < steps:
+            _save(position, checkpoints)
+            if position.is_over(schedule):
+                progress.say(f"stopped at step {position.step}: no lower held-out loss in {patience} evaluations")
+        finished = position.is_over(schedule) and not stop.agreed()
+    if position.best is None:
+        return TrainResult(position.state, position.step, began, finished, None, position.evaluated)
+    best = position.best
+    return TrainResult(devices.place_state(best.state), position.step, began, finished, best.step, None)
 
-    def indices(t):
-        rows = len(data.train)
-        orders = [feeds.batch_indices(seed + r, t, examples, rows, permutation)[columns] for r in range(seeds)]
-        return orders[0] if seeds == 1 else np.stack(orders, axis=1)
 
-    def to_next(every):
-        return every - step % every if every else steps
-
-    def is_time(every):
-        return step == steps or (every and step % every == 0)
-
-    def save():
-        checkpoints.save(step, early_stopping.to_save(state, best), window.to_json())
-
-    def report(values, more):
-        summary = summarise(values)
-        log.write(step, more | summary, {name: value for name, value in values.items() if np.ndim(value)})
-        progress.show(step, summary)
-
-    def held_out():
-        nonlocal best
-        values = None if evaluate is None else evaluate(state)
-        if values:
-            report(values, {})
-        if patience:
-            regular = step % eval_every == 0
-            best = early_stopping.after_evaluation(best, state, values, step, patience, regular)
-        if preview is not None and writes:
-            preview(state, step)
-        return values
-
-    per_call, calls, evaluated = 1, 0, None
-    with Stop() as stop:  # until the last checkpoint is written, too
-        try:
-            progress.begin(step)
-            if resumed is None and eval_every:
-                held_out()
-            while step < steps and not early_stopping.is_over(best, patience) and not stop.agreed():
-                count = min(steps - step, *map(to_next, (log_every, eval_every, checkpoint_every)), feed.steps_per_call)
-                if jax.process_count() == 1:
-                    count = min(count, per_call)
-                traced = profile and (calls == 1 or (calls == 0 and step + count == steps))
-                trace = jax.profiler.trace(str(workdir / "profile")) if traced else nullcontext()
-                with trace:
-                    clock = time.monotonic()
-                    loaded = feed.load(indices, step, count, steps)
-                    state, history = run_steps(state, feed.arrays, loaded, step, count)
-                    metrics = {name: np.asarray(values)[:count] for name, values in jax.device_get(history).items()}
-                    elapsed = time.monotonic() - clock
-                _check_finite(metrics, step, saved)
-                step, calls = step + count, calls + 1
-                window = window.extended(metrics, elapsed if calls > 1 else math.nan)
-                if calls > 1:
-                    per_call = int(np.clip(SECONDS_PER_CALL / elapsed * count, 1, 2 * per_call + 1))
-                progress.advance(step)
-                if is_time(log_every):
-                    report(window.means(), {"epoch": step * examples / len(data.train)} | window.rate())
-                    window = Window({})
-                evaluated = held_out() if is_time(eval_every) else None
-                if is_time(checkpoint_every):
-                    save()
-                    saved = step
-            if step < steps:
-                save()
-            if step < steps and early_stopping.is_over(best, patience):
-                progress.say(f"stopped at step {step}: no lower held-out loss in {patience} evaluations")
-            finished = (step == steps or early_stopping.is_over(best, patience)) and not stop.agreed()
-        finally:
-            progress.close()
-            log.close()
-            feed.close()
-            checkpoints.close()
-    if best is None:
-        return Outcome(state, step, began, finished, None, evaluated)
-    return Outcome(devices.replicate(best.state), step, began, finished, best.step, None)
+def _advance(
+    position: Position, schedule: Schedule, pace: _Pace, run_steps: Callable, batches: Batches, traced: Path | None
+) -> None:
+    """One compiled call: as many updates as the pace allows, but none beyond the next thing that is due."""
+    count = pace.limit(min(schedule.until_next(position.step), batches.pipeline.steps_per_call))
+    is_last = position.step + count == schedule.steps
+    trace_now = traced is not None and (pace.calls == 1 or (pace.calls == 0 and is_last))
+    with jax.profiler.trace(str(traced)) if trace_now else nullcontext():
+        clock = time.monotonic()
+        loaded = batches.pipeline.load(batches.indices, position.step, count, schedule.steps)
+        state, history = run_steps(position.state, batches.pipeline.arrays, loaded, position.step, count)
+        position.state = state
+        metrics = {name: np.asarray(values)[:count] for name, values in jax.device_get(history).items()}
+        seconds = time.monotonic() - clock
+    _check_finite(metrics, position.step, position.saved)
+    position.step, position.evaluated = position.step + count, None
+    position.window = position.window.extended(metrics, pace.timed(count, seconds))

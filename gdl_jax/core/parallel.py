@@ -1,67 +1,96 @@
 """One body on one device, on many, or on many hosts: the whole adapter.
 
-`jit` shards the batch over a mesh and replicates everything else; the compiler sees the global batch. `pmap` runs the
-body once per device on its part of the batch, and the body averages over `AXIS`. Both give the same numbers.
+`jit` shards the batch over a mesh and replicates everything else; the compiler sees the global batch. `fsdp` shards
+the state as well: parameters, optimiser state and averages, each large array along one axis (fully sharded data
+parallelism; Rajbhandari et al. 2020, ZeRO stage 3), and leaves it to the compiler when to gather them. `pmap` runs the
+body once per device on its part of the batch, and the body averages over `AXIS`. All give the same numbers.
 
 Arrays of batches have the layout (calls, batch, ...): axis 1 is the one that is split.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError
 
 AXIS = "data"
 UNOPTIMISED = {"xla_backend_optimization_level": 0}  # on CPU, compiling initialisers (threefry) takes seconds otherwise
+LEAST_SHARDED = 1024  # numbers; smaller arrays of a state are replicated, since gathering them costs more than it saves
 
 
 class Devices(NamedTuple):
     """How a program meets the devices.
 
     Attributes:
-      axis_name: what the body averages over: AXIS under pmap, None under jit.
-      compile: (function, is_batch, donate, once) -> compiled function; `is_batch` says of each argument whether it is
-        in batch layout; the others and the results are the same on every device. `once`: it runs once, so that
-        compiling fast matters more than running fast.
+      axis_name: what the body averages over: AXIS under pmap, None otherwise.
+      compile: (function, is_batch, is_state, donate, once) -> compiled function. `is_batch` says of each argument
+        whether it is in batch layout, `is_state` of each result (a tuple), or of the one there is (a bool), whether it
+        is a learner's state. What is neither is the same on every device. `once`: it runs once, so that compiling fast
+        matters more than running fast.
       replicate: host pytree -> the same values on every device.
-      columns: batch size -> (first, last), the examples of the global batch that this process must supply.
-      split: pytree of host arrays (calls, columns, ...), this process's columns -> device arrays in batch layout.
+      place_state: host pytree -> a learner's state, laid out as `compile` lays it out.
+      local_slice: batch size -> the examples of the global batch that this process must supply.
+      shard: pytree of host arrays (calls, examples, ...), this process's examples -> device arrays in batch layout.
+      state_bytes: a state, or its shapes -> bytes of it on each device.
     """
 
     axis_name: str | None
     compile: Callable[..., Any]
     replicate: Callable[[Any], Any]
-    columns: Callable[[int], tuple[int, int]]
-    split: Callable[[Any], Any]
+    place_state: Callable[[Any], Any]
+    local_slice: Callable[[int], slice]
+    shard: Callable[[Any], Any]
+    state_bytes: Callable[[Any], int]
 
 
 def _check_divides(batch_size: int) -> None:
     if batch_size % jax.device_count():
-        raise UserError(f"--batch_size={batch_size} is not a multiple of the {jax.device_count()} devices")
+        raise ConfigError("batch_size", batch_size, f"is not a multiple of the {jax.device_count()} devices")
 
 
 def _mesh() -> jax.sharding.Mesh:
     return jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
 
 
-def _jit_devices() -> Devices:
-    mesh = _mesh()
-    everywhere = NamedSharding(mesh, PartitionSpec())
+def _bytes(tree: Any) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _on_device(array: Any, sharding: NamedSharding) -> jax.Array:
+    array = np.asarray(array)
+    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+
+def state_axis(shape: tuple[int, ...], devices: int) -> int | None:
+    """Returns the axis along which `fsdp` divides an array of a state: the longest that the devices can share evenly.
+
+    None where it is small or has no such axis: then every device has all of it.
+    """
+    if math.prod(shape) < LEAST_SHARDED:
+        return None
+    axes = [axis for axis, length in enumerate(shape) if length % devices == 0]
+    return max(axes, key=lambda axis: shape[axis], default=None)
+
+
+def _batches_over(mesh: jax.sharding.Mesh) -> tuple[Callable[[int], slice], Callable[[Any], Any]]:
+    """`local_slice` and `shard` of batches over a mesh."""
     by_example = NamedSharding(mesh, PartitionSpec(None, AXIS))
 
-    def columns(batch_size):
+    def local_slice(batch_size):
         _check_divides(batch_size)
         pieces = by_example.addressable_devices_indices_map((1, batch_size)).values()
         bounds = [piece[1].indices(batch_size)[:2] for piece in pieces]
-        return min(first for first, _ in bounds), max(last for _, last in bounds)
+        return slice(min(first for first, _ in bounds), max(last for _, last in bounds))
 
-    def split_one(array):
+    def shard_one(array):
         batch_size = array.shape[1] * jax.process_count()
-        first, _ = columns(batch_size)
+        first = local_slice(batch_size).start
 
         def read(index):
             start, stop, _ = index[1].indices(batch_size)
@@ -69,31 +98,75 @@ def _jit_devices() -> Devices:
 
         return jax.make_array_from_callback((array.shape[0], batch_size, *array.shape[2:]), by_example, read)
 
-    def replicate_one(array):
-        array = np.asarray(array)
-        return jax.make_array_from_callback(array.shape, everywhere, lambda index: array[index])
+    return local_slice, lambda tree: jax.tree.map(shard_one, tree)
 
-    def compile_(function, is_batch, donate=(), once=False):
-        del is_batch  # the arguments' own sharding says it
-        options = UNOPTIMISED if once and jax.default_backend() == "cpu" else None
+
+def _compiler_options(once: bool) -> dict[str, int] | None:
+    return UNOPTIMISED if once and jax.default_backend() == "cpu" else None
+
+
+def _jit_devices() -> Devices:
+    mesh = _mesh()
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    local_slice, shard = _batches_over(mesh)
+
+    def compile_(function, is_batch, is_state=False, donate=(), once=False):
+        del is_batch, is_state  # the arguments' own sharding says it; all results are everywhere
+        options = _compiler_options(once)
         return jax.jit(function, donate_argnums=donate, out_shardings=everywhere, compiler_options=options)
+
+    def replicate(tree):
+        return jax.tree.map(lambda array: _on_device(array, everywhere), tree)
+
+    return Devices(None, compile_, replicate, replicate, local_slice, shard, _bytes)
+
+
+def _fsdp_devices() -> Devices:
+    mesh = _mesh()
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    local_slice, shard = _batches_over(mesh)
+
+    def sharding_of(array):
+        axis = state_axis(array.shape, mesh.size)
+        return everywhere if axis is None else NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS))
+
+    def compile_(function, is_batch, is_state=False, donate=(), once=False):
+        del is_batch
+
+        def laid_out(of_state, result):
+            if not of_state:
+                return result
+            return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, sharding_of(leaf)), result)
+
+        def call(*arguments):
+            return jax.tree.map(laid_out, is_state, function(*arguments))
+
+        out = jax.tree.map(lambda of_state: None if of_state else everywhere, is_state)
+        return jax.jit(call, donate_argnums=donate, out_shardings=out, compiler_options=_compiler_options(once))
+
+    def state_bytes(tree):
+        leaves = jax.tree.leaves(tree)
+        pieces = [1 if state_axis(leaf.shape, mesh.size) is None else mesh.size for leaf in leaves]
+        return sum(_bytes(leaf) // count for leaf, count in zip(leaves, pieces, strict=True))
 
     return Devices(
         axis_name=None,
         compile=compile_,
-        replicate=lambda tree: jax.tree.map(replicate_one, tree),
-        columns=columns,
-        split=lambda tree: jax.tree.map(split_one, tree),
+        replicate=lambda tree: jax.tree.map(lambda array: _on_device(array, everywhere), tree),
+        place_state=lambda tree: jax.tree.map(lambda array: _on_device(array, sharding_of(array)), tree),
+        local_slice=local_slice,
+        shard=shard,
+        state_bytes=state_bytes,
     )
 
 
 def _pmap_devices() -> Devices:
-    def columns(batch_size):
+    def local_slice(batch_size):
         _check_divides(batch_size)
         share = batch_size // jax.process_count()
-        return jax.process_index() * share, (jax.process_index() + 1) * share
+        return slice(jax.process_index() * share, (jax.process_index() + 1) * share)
 
-    def split_one(array):
+    def shard_one(array):
         devices = jax.local_device_count()
         return array.reshape(array.shape[0], devices, array.shape[1] // devices, *array.shape[2:])
 
@@ -102,8 +175,8 @@ def _pmap_devices() -> Devices:
         places = np.zeros(jax.local_device_count())
         return jax.pmap(lambda tree, _: tree, axis_name=AXIS, in_axes=(None, 0), out_axes=None)(tree, places)
 
-    def compile_(function, is_batch, donate=(), once=False):
-        del once  # pmap takes no compiler options
+    def compile_(function, is_batch, is_state=False, donate=(), once=False):
+        del is_state, once  # all results are everywhere; pmap takes no compiler options
         in_axes = tuple(1 if split else None for split in is_batch)
         return jax.pmap(function, axis_name=AXIS, in_axes=in_axes, out_axes=None, donate_argnums=donate)
 
@@ -111,34 +184,53 @@ def _pmap_devices() -> Devices:
         axis_name=AXIS,
         compile=compile_,
         replicate=replicate,
-        columns=columns,
-        split=lambda tree: jax.tree.map(split_one, tree),
+        place_state=replicate,
+        local_slice=local_slice,
+        shard=lambda tree: jax.tree.map(shard_one, tree),
+        state_bytes=_bytes,
     )
 
 
+_MAKERS = {"jit": _jit_devices, "fsdp": _fsdp_devices, "pmap": _pmap_devices}
+PARALLEL = tuple(_MAKERS)
+
+
 def make_devices(kind: str) -> Devices:
-    """All devices of all processes, driven by `jit` or by `pmap`.
+    """Returns all devices of all processes, driven as one of PARALLEL says.
 
     Raises:
-      UserError: another kind.
+      ConfigError: another kind.
     """
-    makers = {"jit": _jit_devices, "pmap": _pmap_devices}
-    if kind not in makers:
-        raise UserError(f"--parallel={kind}: unknown; choose one of {', '.join(makers)}")
-    return makers[kind]()
+    if kind not in _MAKERS:
+        raise ConfigError("parallel", kind, f"unknown; choose one of {', '.join(PARALLEL)}")
+    return _MAKERS[kind]()
 
 
-def replicas(function: Callable, seeds: int, batch_axis: int | None) -> Callable:
-    """`function(state, batch, key)` for `seeds` replicas at once: states and keys have a leading replica axis.
+def to_host(tree: Any) -> Any:
+    """Returns NumPy copies of arrays that may lie in pieces on several devices.
 
-    On accelerators the replicas are batched (vmap). On CPU they run one after the other in the same program
-    (lax.map): batching over parameters turns every convolution into a grouped one, which CPUs run slowly;
+    Where several processes have the pieces, all of them must call this, and all get the whole.
+    """
+
+    def one(leaf):
+        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable and not leaf.is_fully_replicated:
+            return np.asarray(multihost_utils.process_allgather(leaf, tiled=True))
+        return np.array(leaf)
+
+    return jax.tree.map(one, tree)
+
+
+def over_seeds(function: Callable, seeds: int, batch_axis: int | None) -> Callable:
+    """Returns `function(state, batch, key)` for several seeds at once: states and keys have a leading axis of seeds.
+
+    On accelerators the seeds are batched (vmap). On CPU they run one after the other in the same program (lax.map):
+    batching over parameters turns every convolution into a grouped one, which CPUs run slowly;
     `experiments.benchmarks` measures both.
 
     Args:
-      function: what to run for each replica.
-      seeds: how many replicas; 1 means no replica axis at all.
-      batch_axis: the replica axis of the batch's arrays, or None if all replicas get the same batch.
+      function: what to run for each seed.
+      seeds: how many; 1 means no axis of seeds at all.
+      batch_axis: the axis of seeds of the batch's arrays, or None if all seeds get the same batch.
     """
     if seeds == 1:
         return function
@@ -155,7 +247,7 @@ def replicas(function: Callable, seeds: int, batch_axis: int | None) -> Callable
 
 
 def over_devices(tree: Any, axis: PartitionSpec) -> Any:
-    """Under jit: lays arrays over all devices, as batches are laid."""
+    """Under jit and fsdp: lays arrays over all devices, as batches are laid."""
     if jax.device_count() == 1:
         return tree
     return jax.lax.with_sharding_constraint(tree, NamedSharding(_mesh(), axis))

@@ -9,16 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gdl_jax.core import input_pipeline as feeds
+from gdl_jax.core import input_pipeline
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.learner import Learner, State
-from gdl_jax.core.parallel import Devices, replicas
+from gdl_jax.core.parallel import Devices, over_seeds
 
 EVALUATION_STEPS_PER_CALL = 64
 
 
 class Keys(NamedTuple):
-    """One run's random streams; with several replicas, each is an array of keys."""
+    """One run's random streams; with several seeds, each is an array of keys."""
 
     init: jax.Array
     step: jax.Array
@@ -58,16 +58,17 @@ def initial_state(learner: Learner, data, devices: Devices, seed: int, seeds: in
             return learner.init(keys, batch)
         return lax.map(lambda key: learner.init(key, batch), keys)
 
-    first, last = devices.columns(jax.device_count())
-    rows = data.train.take(np.zeros((last - first), np.int64))
-    return devices.compile(init, (True,), once=True)(devices.split({name: array[None] for name, array in rows.items()}))
+    mine = devices.local_slice(jax.device_count())
+    rows = data.train.take(np.zeros(mine.stop - mine.start, np.int64))
+    init = devices.compile(init, (True,), is_state=True, once=True)
+    return init(devices.shard({name: array[None] for name, array in rows.items()}))
 
 
 def compile_train(learner: Learner, data, feed, devices: Devices, seed: int, seeds: int) -> Callable:
     """(state, arrays, loaded, first, count) -> (state, metrics): `count` updates in one call.
 
-    The state is donated. Metrics are arrays of steps_per_call values each (with a replica axis after it), of which the
-    first `count` are filled.
+    The state is donated. Metrics are arrays of steps_per_call values each (with an axis of seeds after it), of
+    which the first `count` are filled.
     """
 
     def call(state, arrays, loaded, first, count):
@@ -86,16 +87,16 @@ def compile_train(learner: Learner, data, feed, devices: Devices, seed: int, see
             history = jax.tree.map(lambda s: jnp.zeros((feed.steps_per_call, *s.shape), s.dtype), dict(shapes))
             return lax.fori_loop(0, count, body, (state, history))
 
-        # Outside the loop over steps: on CPU, where replicas take turns, each one's state is copied once a call only.
-        state, history = replicas(run, seeds, batch_axis=2)(state, loaded, make_keys(seed, seeds).step)
+        # Outside the loop over steps: on CPU, where seeds take turns, each one's state is copied once a call only.
+        state, history = over_seeds(run, seeds, batch_axis=2)(state, loaded, make_keys(seed, seeds).step)
         return state, history if seeds == 1 else jax.tree.map(lambda past: past.swapaxes(0, 1), history)
 
-    return devices.compile(call, (False, False, True, False, False), donate=(0,))
+    return devices.compile(call, (False, False, True, False, False), is_state=(True, False), donate=(0,))
 
 
 def compile_evaluate(learner: Learner, data, feed, devices: Devices, seed: int, seeds: int) -> Callable:
     """(state, arrays, loaded, mask, first, count) -> {name: (sum, weight)} over the examples whose mask is 1."""
-    one_batch = replicas(learner.evaluate, seeds, batch_axis=None)
+    one_batch = over_seeds(learner.evaluate, seeds, batch_axis=None)
 
     def call(state, arrays, loaded, mask, first, count):
         keys = make_keys(seed, seeds).evaluate
@@ -125,14 +126,16 @@ def compile_evaluate(learner: Learner, data, feed, devices: Devices, seed: int, 
 
 
 def make_evaluate(learner: Learner, data, rows, batch_size: int, devices: Devices, seed: int = 0, seeds: int = 1):
-    """state -> {name: mean over all of `rows`}, float64 arrays: () or, with replicas, (seeds,).
+    """state -> {name: mean over all of `rows`}, float64 arrays: () or, with several seeds, (seeds,).
 
     Means are exact: the last batch is padded and its padding masked. The noise is the same at every call.
     """
     batch_size = max(jax.device_count(), min(batch_size, len(rows)) // jax.device_count() * jax.device_count())
     batches = math.ceil(len(rows) / batch_size)
-    columns = slice(*devices.columns(batch_size))
-    feed = feeds.make_feed(rows, devices, columns.stop - columns.start, min(batches, EVALUATION_STEPS_PER_CALL))
+    columns = devices.local_slice(batch_size)
+    feed = input_pipeline.make_pipeline(
+        rows, devices, columns.stop - columns.start, min(batches, EVALUATION_STEPS_PER_CALL)
+    )
     run = compile_evaluate(learner, data, feed, devices, seed, seeds)
 
     def indices(step):
@@ -144,7 +147,7 @@ def make_evaluate(learner: Learner, data, rows, batch_size: int, devices: Device
         for first in range(0, batches, feed.steps_per_call):
             count = min(feed.steps_per_call, batches - first)
             position = (first + np.arange(feed.steps_per_call))[:, None] * batch_size + np.arange(batch_size)
-            mask = devices.split((position < len(rows))[:, columns].astype(np.float32))
+            mask = devices.shard((position < len(rows))[:, columns].astype(np.float32))
             loaded = feed.load(indices, first, count, batches)
             for name, total in jax.device_get(run(state, feed.arrays, loaded, mask, first, count)).items():
                 sums[name] = sums.get(name, 0.0) + np.asarray(total, np.float64)

@@ -6,41 +6,52 @@ from pathlib import Path
 
 import numpy as np
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.data.dataset import DataSet, Subset, first_examples
 
 DATASETS = {
     "digits": "5,000 of MNIST's digits, 28 x 28 (bundled)",
     "avatars": "cartoon faces with exact attributes, any number and size (bundled)",
-    "mnist": "mnist/mnist.npz or TFDS in --data_dir",
-    "cifar10": "cifar-10-batches-bin/, cifar10/cifar10.npz or TFDS in --data_dir",
-    "celeba": "img_align_celeba/ and list_attr_celeba.txt or .csv, or TFDS, in --data_dir",
-    "quickdraw:NAME": "drawings of Quick, Draw!, quickdraw/NAME.npy or camel/NAME.npz in --data_dir",
+    "mnist": "mnist/mnist.npz or TFDS in data_dir",
+    "cifar10": "cifar-10-batches-bin/, cifar10/cifar10.npz or TFDS in data_dir",
+    "celeba": "img_align_celeba/ and list_attr_celeba.txt or .csv, or TFDS, in data_dir",
+    "quickdraw:NAME": "drawings of Quick, Draw!, quickdraw/NAME.npy or camel/NAME.npz in data_dir",
     "folder:PATH": "a folder of images; subfolders are classes",
     "npz:PATH": "arrays x_train, x_test (y_train, y_test), or images (labels)",
-    "rollouts:PATH": "frames that `experiments.worlds.rollouts` collected",
-    "latents:PATH": "codes that `experiments.worlds.encode` made of them",
+    "rollouts:PATH": "frames of recorded episodes, a folder of shards",
+    "latents:PATH": "codes of such frames, a folder of shards",
     "tfds:NAME": "a prepared set of TensorFlow Datasets",
 }
-READ_FROM_PATH = ("folder", "latents", "npz", "quickdraw", "rollouts", "tfds")  # what stands before a colon
+PATH_KINDS = ("folder", "latents", "npz", "rollouts")  # of DATASETS, the kinds KIND:PATH
+NAME_KINDS = ("quickdraw", "tfds")  # those KIND:NAME
+READERS = {  # kind -> the module of gdl_jax.data that has its `load`
+    "digits": "images.digits",
+    "avatars": "images.avatars",
+    "mnist": "images.mnist",
+    "cifar10": "images.cifar10",
+    "celeba": "images.celeba",
+    "quickdraw": "images.quickdraw",
+    "folder": "images.folder",
+    "npz": "images.npz",
+    "rollouts": "worlds.rollouts",
+    "latents": "worlds.latents",
+    "tfds": "images.tfds",
+}
 AVATAR_SIZE = 128
-ROOMS = {"latents": "worlds", "rollouts": "worlds"}  # of readers that are not in gdl_jax/data/images
 
 
 def _load_whole(name: str, data_dir: str | None, image_size: int | None, avatars: int, seed: int) -> DataSet:
     kind, colon, rest = name.partition(":")
-    if not (rest and kind in READ_FROM_PATH if colon else name in DATASETS):
-        raise UserError(f"--dataset={name}: unknown; choose one of {', '.join(DATASETS)}")
-    load_kind = import_module(
-        f"gdl_jax.data.{ROOMS.get(kind, 'images')}.{kind}"
-    ).load  # only now: some readers are slow to import
+    if not (rest and kind in (*PATH_KINDS, *NAME_KINDS) if colon else name in DATASETS):
+        raise ConfigError("dataset", name, f"unknown; choose one of {', '.join(DATASETS)}")
+    load_kind = import_module(f"gdl_jax.data.{READERS[kind]}").load  # only now: some readers are slow to import
     if kind == "digits":
         return load_kind(image_size)
     if kind == "avatars":
         return load_kind(avatars, image_size or AVATAR_SIZE, seed)
-    if kind in ("tfds", "quickdraw"):
+    if kind in NAME_KINDS:
         return load_kind(rest, data_dir, image_size)
-    if kind in ("folder", "latents", "npz", "rollouts"):
+    if kind in PATH_KINDS:
         return load_kind(Path(rest).expanduser(), image_size)
     return load_kind(data_dir, image_size)
 
@@ -55,7 +66,7 @@ def load(
     avatars: int = 10_000,
     seed: int = 0,
 ) -> DataSet:
-    """The data set `name`.
+    """Returns the data set `name`.
 
     Args:
       name: one of DATASETS.
@@ -79,9 +90,11 @@ def load(
 def _hold_out(data: DataSet, count: int, seed: int) -> DataSet:
     """`count` training examples, drawn at random, become the validation split; the others keep their order."""
     if data.validation is not None:
-        raise UserError(f"--validation_examples={count}: {data.name} has its own {len(data.validation)}; leave it at 0")
+        raise ConfigError(
+            "validation_examples", count, f"{data.name} has its own {len(data.validation)}; leave it at 0"
+        )
     if not 0 < count < len(data.train):
-        raise UserError(f"--validation_examples={count}: {data.name} has {len(data.train)} to train on")
+        raise ConfigError("validation_examples", count, f"{data.name} has {len(data.train)} to train on")
     order = np.random.default_rng(seed).permutation(len(data.train))
     held_out, kept = np.sort(order[:count]), np.sort(order[count:])
     return dataclasses.replace(data, train=Subset(data.train, kept), validation=Subset(data.train, held_out))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError
 
 Rows = Mapping[str, np.ndarray]  # e.g. {"image": uint8 (N, H, W, C), "label": int32 (N,)}
 
@@ -102,7 +102,7 @@ class DataSet:
     """A named data set.
 
     Attributes:
-      name: as given to --dataset.
+      name: as `load` of its kind takes it.
       train, validation, test: sources with no row in common; `validation` is None where a set has no such split and
         none was asked for, and both are None where all rows are trained on.
       transform: pure JAX function, rows -> batch, run inside the compiled step (for images: uint8 0..255 -> float32
@@ -150,10 +150,10 @@ def first_examples(data: DataSet, count: int, first: Callable[[Any, int], Source
       first: (training split, count) -> its first rows.
 
     Raises:
-      UserError: it has fewer; names --train_examples.
+      ConfigError: it has fewer; names train_examples.
     """
     if not 0 <= count <= len(data.train):
-        raise UserError(f"--train_examples={count}: {data.name} has {len(data.train)} to train on")
+        raise ConfigError("train_examples", count, f"{data.name} has {len(data.train)} to train on")
     return dataclasses.replace(data, train=first(data.train, count)) if count else data
 
 
@@ -161,16 +161,16 @@ def only_class(data: DataSet, name: str) -> DataSet:
     """The rows of one class, in all splits.
 
     Raises:
-      UserError: the set has no such class, or one of its splits none of its rows.
+      ConfigError: the set has no such class, or one of its splits none of its rows; names only_class.
     """
     if name not in data.classes:
-        raise UserError(f"--only_class={name}: {data.name} has {', '.join(data.classes) or 'no classes'}")
+        raise ConfigError("only_class", name, f"{data.name} has {', '.join(data.classes) or 'no classes'}")
     kept = {}
     for split in ("train", "validation", "test"):
         if (source := getattr(data, split)) is not None:
             index = np.flatnonzero(source.labels() == data.classes.index(name))
             if not len(index):
-                raise UserError(f"--only_class={name}: none in the {split} split of {data.name}")
+                raise ConfigError("only_class", name, f"none in the {split} split of {data.name}")
             kept[split] = Subset(source, index)
     return dataclasses.replace(data, **kept)
 

@@ -94,9 +94,9 @@ def _read_description(root: Path, number: int) -> dict[str, Any]:
             raise ValueError
         return contents
     except FileNotFoundError as error:
-        raise UserError(f"{path}: missing; the stage that writes it makes it") from error
+        raise UserError(f"{path}: missing; run again what writes it") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: damaged; delete it, and the stage that wrote it makes it again") from error
+        raise UserError(f"{path}: damaged; delete it and run again what wrote it") from error
 
 
 def _mapped(path: Path) -> np.memmap:
@@ -118,7 +118,7 @@ def _mapped(path: Path) -> np.memmap:
 
 def _lost(path: Path, how: str) -> UserError:
     description = path.with_name(f"{path.name.partition('.')[0]}.json")
-    return UserError(f"{path}: {how}; delete {description}, and the stage that wrote it makes it again")
+    return UserError(f"{path}: {how}; delete {description} and run again what wrote it")
 
 
 @dataclass(frozen=True)
@@ -208,11 +208,11 @@ def count_shards(root: Path) -> int:
     """
     numbers = sorted(int(path.stem) for path in root.glob("[0-9][0-9][0-9][0-9][0-9].json"))
     if not numbers:
-        raise UserError(f"{root}: no shards there; the stage before this one writes them")
+        raise UserError(f"{root}: no shards there; first run what writes them")
     if numbers != list(range(len(numbers))):
         missing = next(i for i, number in enumerate(numbers) if i != number)
-        raise UserError(f"{_description(root, missing)}: missing; the stage that writes it makes it")
+        raise UserError(f"{_description(root, missing)}: missing; run again what writes it")
     whole = max(_read_description(root, number).get("of", 0) for number in numbers)
     if len(numbers) < whole:
-        raise UserError(f"{root}: has {len(numbers)} of {whole} shards; the stage that writes them makes the others")
+        raise UserError(f"{root}: has {len(numbers)} of {whole} shards; run again what writes them")
     return len(numbers)

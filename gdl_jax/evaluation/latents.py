@@ -35,20 +35,20 @@ def latent_statistics(mean: np.ndarray, log_var: np.ndarray, codes: np.ndarray) 
       codes: (N, z), one draw from each.
 
     Returns:
-      "latent mean, largest": the largest |mean over examples| of a dimension of the codes; 0 is ideal.
-      "latent std, smallest" and "latent std, largest": over dimensions; 1 is ideal.
-      "latent KS distance, mean" and "... largest": the Kolmogorov-Smirnov distance between a dimension's codes and
-        N(0, 1), in [0, 1], over dimensions. Draws from N(0, 1) itself have about 0.87 / sqrt(N).
-      "active latent dimensions": those whose posterior mean has a variance over examples above 0.01
+      "latent_mean_max": the largest |mean over examples| of a dimension of the codes; 0 is ideal.
+      "latent_std_min" and "latent_std_max": over dimensions; 1 is ideal.
+      "latent_ks_distance_mean" and "latent_ks_distance_max": the Kolmogorov-Smirnov distance between a dimension's
+        codes and N(0, 1), in [0, 1], over dimensions. Draws from N(0, 1) itself have about 0.87 / sqrt(N).
+      "active_latent_dimensions": how many dimensions have a posterior mean whose variance over examples is above 0.01
         (Burda et al. 2016, section 5.2).
     """
     distances = distance_from_normal(codes)
     spread = codes.std(axis=0)
     return {
-        "latent mean, largest": float(np.abs(codes.mean(axis=0)).max()),
-        "latent std, smallest": float(spread.min()),
-        "latent std, largest": float(spread.max()),
-        "latent KS distance, mean": float(distances.mean()),
-        "latent KS distance, largest": float(distances.max()),
-        "active latent dimensions": float((mean.var(axis=0) > ACTIVE_VARIANCE).sum()),
+        "latent_mean_max": float(np.abs(codes.mean(axis=0)).max()),
+        "latent_std_min": float(spread.min()),
+        "latent_std_max": float(spread.max()),
+        "latent_ks_distance_mean": float(distances.mean()),
+        "latent_ks_distance_max": float(distances.max()),
+        "active_latent_dimensions": float((mean.var(axis=0) > ACTIVE_VARIANCE).sum()),
     }

@@ -125,15 +125,15 @@ def describe(roll: jax.Array) -> dict[str, jax.Array]:
     together = jnp.maximum(flat, 0)
     lengths = jax.vmap(note_lengths)(flat).sum(axis=0)
     numbers = {
-        "pitch range": jnp.nanmean(jax.vmap(pitch_range)(flat)),
-        "pitch classes a bar": jax.vmap(pitch_classes_per_bar)(by_track).mean(),
-        "share in one scale": scale_consistency(pitch_class_counts(together.sum(axis=0)))[0],
-        "steps a note": (lengths * jnp.arange(1, bars * steps + 1)).sum() / lengths.sum(),
+        "pitch_range": jnp.nanmean(jax.vmap(pitch_range)(flat)),
+        "pitch_classes_a_bar": jax.vmap(pitch_classes_per_bar)(by_track).mean(),
+        "share_in_one_scale": scale_consistency(pitch_class_counts(together.sum(axis=0)))[0],
+        "steps_a_note": (lengths * jnp.arange(1, bars * steps + 1)).sum() / lengths.sum(),
         "polyphony": polyphony(together.max(axis=0)),
     }
     if tracks > 1:
         first, second = np.triu_indices(tracks, 1)
-        numbers["tonal distance"] = jnp.nanmean(jax.vmap(tonal_distance)(flat[first], flat[second]))
+        numbers["tonal_distance"] = jnp.nanmean(jax.vmap(tonal_distance)(flat[first], flat[second]))
     return numbers
 
 

@@ -35,7 +35,7 @@ def answer_scores(predicted: np.ndarray, actual: np.ndarray, mask: np.ndarray) -
       mask: (N, D), where passages have words.
 
     Returns:
-      "precision", "recall" and "F1" over all words together (0 where nothing was tagged), and "exact match", the share
+      "precision", "recall" and "f1" over all words together (0 where nothing was tagged), and "exact_match", the share
       of passages whose tags are all right.
     """
     mask = np.asarray(mask, bool)
@@ -46,8 +46,8 @@ def answer_scores(predicted: np.ndarray, actual: np.ndarray, mask: np.ndarray) -
     return {
         "precision": float(precision),
         "recall": float(recall),
-        "F1": float(2 * right / max(predicted.sum() + actual.sum(), 1)),
-        "exact match": float((predicted == actual).all(axis=1).mean()),
+        "f1": float(2 * right / max(predicted.sum() + actual.sum(), 1)),
+        "exact_match": float((predicted == actual).all(axis=1).mean()),
     }
 
 
@@ -78,7 +78,7 @@ def question_scores(predicted: Sequence[Words], references: Sequence[Sequence[Wo
       references: for each, one or more questions in words, in lower case.
 
     Returns:
-      "BLEU-4" of the corpus in [0, 100], without smoothing (Papineni et al. 2002), and "ROUGE-L" in [0, 1], the mean
+      "bleu_4" of the corpus in [0, 100], without smoothing (Papineni et al. 2002), and "rouge_l" in [0, 1], the mean
       over questions of the F-measure of the longest common subsequence with the best reference (Lin 2004).
     """
     from rouge_score.rouge_scorer import RougeScorer  # late: brings nltk, which is slow to import
@@ -91,7 +91,7 @@ def question_scores(predicted: Sequence[Words], references: Sequence[Sequence[Wo
     bleu = BLEU(tokenize="none", smooth_method="none", force=True).corpus_score(lines, columns)
     scorer = RougeScorer(["rougeL"], tokenizer=_Spaces())
     rouge = [scorer.score_multi(known, line)["rougeL"].fmeasure for known, line in zip(targets, lines, strict=True)]
-    return {"BLEU-4": float(bleu.score), "ROUGE-L": float(np.mean(rouge))}
+    return {"bleu_4": float(bleu.score), "rouge_l": float(np.mean(rouge))}
 
 
 class _Spaces:

@@ -10,7 +10,7 @@ from flax import linen as nn
 from gdl_jax.core.learner import Learner
 from gdl_jax.core.lookup import resolve_function
 from gdl_jax.core.prng import example_normal
-from gdl_jax.learners.gradient import TrainState, apply_eval, apply_train, init_variables, update
+from gdl_jax.learners.gradient import Loss, TrainState, apply_eval, apply_train, init_variables, update
 from gdl_jax.losses.reconstruction import RECONSTRUCTION_LOSSES
 
 ReconstructionLoss = Callable[[jax.Array, jax.Array], jax.Array]
@@ -33,6 +33,7 @@ def autoencoder(
     reconstruction_loss: ReconstructionLoss,
     *,
     noise: float = 0.0,
+    accumulate: int = 1,
     axis_name: str | None = None,
 ) -> Learner:
     """Minimises the mean of reconstruction_loss(image, decoder(encoder(image))).
@@ -44,6 +45,7 @@ def autoencoder(
       reconstruction_loss: (target, prediction) -> (B,).
       noise: standard deviation of Gaussian noise that is added to what the encoder sees, in training and evaluation;
         the target stays clean (denoising autoencoder; Vincent et al. 2008, with Gaussian corruption).
+      accumulate: parts of a batch whose gradients are added up; see `gradient.update`.
       axis_name: the pmapped axis, or None.
 
     `sample(state, key, num, low, high)` decodes codes drawn uniformly from the box [low, high]; both are (z,).
@@ -60,18 +62,16 @@ def autoencoder(
         params = {"encoder": encoder_params, "decoder": decoder_params}
         return TrainState(params, {"encoder": encoder_stats, "decoder": decoder_stats}, optimizer.init(params))
 
-    def step(state, batch, key):
+    def loss_function(params, stats, batch, key):
         noise_key, encoder_key, decoder_key = jax.random.split(key, 3)
         inputs = corrupt(batch["image"], noise_key)
+        codes, encoder_stats = apply_train(encoder, params["encoder"], stats["encoder"], encoder_key, inputs)
+        images, decoder_stats = apply_train(decoder, params["decoder"], stats["decoder"], decoder_key, codes)
+        loss = reconstruction_loss(batch["image"], images).mean()
+        return Loss(loss, {"encoder": encoder_stats, "decoder": decoder_stats}, {})
 
-        def loss_function(params):
-            stats = state.batch_stats
-            codes, encoder_stats = apply_train(encoder, params["encoder"], stats["encoder"], encoder_key, inputs)
-            images, decoder_stats = apply_train(decoder, params["decoder"], stats["decoder"], decoder_key, codes)
-            loss = reconstruction_loss(batch["image"], images).mean()
-            return loss, ({"encoder": encoder_stats, "decoder": decoder_stats}, {})
-
-        return update(state, loss_function, optimizer, axis_name)
+    def step(state, batch, key):
+        return update(state, loss_function, batch, key, optimizer, axis_name, accumulate)
 
     def evaluate(state, batch, key):
         codes = encode(encoder, state, corrupt(batch["image"], key))

@@ -23,7 +23,7 @@ from evosax.types import Fitness, Population, Solution
 from flax import struct
 from jax import lax
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError
 
 TWO_POINT_DIMENSIONS = 300  # as pycma's TPA_dimension
 TWO_POINT_DECAY = 0.3  # pycma's: how fast rank differences are forgotten
@@ -154,7 +154,7 @@ class CMA_ES(DistributionBasedAlgorithm):
       two_point: whether the step size is adapted by two points; None: as pycma decides.
 
     Raises:
-      UserError: a smaller population.
+      ConfigError: a smaller population.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class CMA_ES(DistributionBasedAlgorithm):
         two_point: bool | None = None,
     ):
         if population_size < 2:
-            raise UserError(f"--batch_size={population_size} (the population): CMA-ES needs at least 2")
+            raise ConfigError("batch_size", population_size, "(the population) must be at least 2")
         super().__init__(population_size, solution, fitness_shaping_fn, metrics_fn)
         n = self.num_dims
         self.two_point = n >= TWO_POINT_DIMENSIONS if two_point is None else two_point

@@ -9,7 +9,7 @@ import optax
 from flax import linen as nn
 
 from gdl_jax.core.learner import Learner
-from gdl_jax.learners.gradient import TrainState, apply_eval, apply_train, init_variables, update
+from gdl_jax.learners.gradient import Loss, TrainState, apply_eval, apply_train, init_variables, update
 from gdl_jax.losses.classification import cross_entropy
 from gdl_jax.models.events import Events, Passage, Temperatures
 
@@ -17,7 +17,12 @@ Write = Callable[[nn.Module, Any, jax.Array, Events, int, Temperatures], Passage
 
 
 def composer(
-    module: nn.Module, write: Write, optimizer: optax.GradientTransformation, *, axis_name: str | None = None
+    module: nn.Module,
+    write: Write,
+    optimizer: optax.GradientTransformation,
+    *,
+    accumulate: int = 1,
+    axis_name: str | None = None,
 ) -> Learner:
     """Minimises the cross-entropies of note and duration, added up, as means over the events that are predicted.
 
@@ -28,6 +33,7 @@ def composer(
       module: (note, duration, each (B, S - 1), train) -> `models.events.Prediction`.
       write: (module, variables, key, context, steps, temperatures) -> `models.events.Passage`.
       optimizer: from `optimizers.make_optimizer`.
+      accumulate: parts of a batch whose gradients are added up; see `gradient.update`.
       axis_name: the pmapped axis, or None.
 
     Metrics: loss, note_loss, duration_loss, in nats an event.
@@ -52,13 +58,13 @@ def composer(
         params = {"network": params}
         return TrainState(params, {}, optimizer.init(params))
 
-    def step(state, batch, key):
-        def loss_function(params):
-            predicted, _ = apply_train(module, params["network"], {}, key, *given(batch))
-            metrics = {name: values.mean() for name, values in terms(predicted, batch).items()}
-            return metrics.pop("loss"), ({}, metrics)
+    def loss_function(params, batch_stats, batch, key):
+        predicted, _ = apply_train(module, params["network"], batch_stats, key, *given(batch))
+        metrics = {name: values.mean() for name, values in terms(predicted, batch).items()}
+        return Loss(metrics.pop("loss"), {}, metrics)
 
-        return update(state, loss_function, optimizer, axis_name)
+    def step(state, batch, key):
+        return update(state, loss_function, batch, key, optimizer, axis_name, accumulate)
 
     def evaluate(state, batch, key):
         del key

@@ -4,7 +4,7 @@ Any algorithm with evosax's interface will do; `learners.strategies` knows some 
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,8 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jax.sharding import PartitionSpec
 
-from gdl_jax.core.errors import UserError
-from gdl_jax.core.learner import Learner
+from gdl_jax.core.errors import ConfigError, UserError
+from gdl_jax.core.learner import Learner, Metrics
 from gdl_jax.core.parallel import AXIS, over_devices
 from gdl_jax.core.prng import example_keys
 
@@ -62,6 +62,82 @@ def _checked(fitness: Fitness, population: Population, keys: jax.Array) -> jax.A
     return returns.astype(jnp.float32)
 
 
+class _Evaluation(NamedTuple):
+    """How individuals are evaluated on the devices.
+
+    Every device has the whole distribution and evaluates its share of each population: under pmap the share is cut out
+    by hand, under jit by a sharding constraint. Which random numbers an individual meets doesn't depend on the layout.
+    """
+
+    fitness: Fitness
+    common_random_numbers: bool
+    axis_name: str | None
+
+    def keys(self, key: jax.Array, count: int) -> jax.Array:
+        """(count,), one for each of this device's individuals."""
+        if self.common_random_numbers:
+            return jnp.broadcast_to(key, (count,))
+        return example_keys(key, count, self.axis_name)
+
+    def share(self, population: Population, keys: jax.Array) -> jax.Array:
+        """Returns (P,) of what this device has to evaluate; under jit, of all."""
+        if self.axis_name is None:
+            population, keys = over_devices((population, keys), PartitionSpec(AXIS))
+        return _checked(self.fitness, population, keys)
+
+    def all(self, population: Population, key: jax.Array) -> jax.Array:
+        """Returns (P,) of a whole population, which every device has."""
+        size = jax.tree.leaves(population)[0].shape[0]
+        devices = jax.device_count() if self.axis_name is None else lax.axis_size(self.axis_name)
+        if size % devices:
+            raise ConfigError("batch_size", size, f"(the population) is not a multiple of the {devices} devices")
+        if self.axis_name is None:
+            return over_devices(self.share(population, self.keys(key, size)), PartitionSpec())
+        count = size // devices
+        first = lax.axis_index(self.axis_name) * count
+        mine = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, first, count), population)
+        return lax.all_gather(self.share(mine, self.keys(key, count)), self.axis_name, tiled=True)
+
+
+def _first_state(algorithm: Any, params: Any, mean: Parameters, key: jax.Array) -> EvolutionState:
+    if hasattr(algorithm, "get_mean"):
+        search = algorithm.init(key, mean, params)
+    else:  # a genetic algorithm, whose first parents are all the same and have no fitness yet
+        size = algorithm.population_size
+        search = algorithm.init(key, _copies(mean, size), jnp.full(size, jnp.inf), params)
+    state = EvolutionState(search, mean, -jnp.inf)
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x)), state)  # no weak types: one compilation
+
+
+def _penalised_cost(returns: jax.Array, population: Population, weight_decay: float) -> jax.Array:
+    """What an algorithm minimises: (P,), NaN (evosax's sign of failure) where a return is not finite."""
+    penalised = returns - weight_decay * jnp.square(_flat(population)).mean(axis=-1)
+    return jnp.where(jnp.isfinite(returns), -penalised, jnp.nan)
+
+
+def _with_best(
+    state: EvolutionState, search: Any, population: Population, returns: jax.Array
+) -> tuple[EvolutionState, jax.Array]:
+    """The next state, and the highest return of the generation."""
+    highest = jnp.where(jnp.isfinite(returns), returns, -jnp.inf)
+    winner = jnp.argmax(highest)
+    improved = highest[winner] > state.best_return
+    best = jax.tree.map(lambda new, old: jnp.where(improved, new[winner], old), population, state.best_parameters)
+    return EvolutionState(search, best, jnp.maximum(highest[winner], state.best_return)), highest[winner]
+
+
+def _generation_metrics(returns: jax.Array, highest: jax.Array, flat: jax.Array, centre: jax.Array) -> Metrics:
+    finite = jnp.isfinite(returns)
+    return {
+        "mean_return": jnp.mean(returns, where=finite),
+        "min_return": jnp.min(returns, where=finite, initial=jnp.inf),
+        "max_return": highest,
+        "std_return": jnp.std(returns, where=finite),
+        "sigma": jnp.sqrt(jnp.square(flat - centre).mean()),
+        "failed": (~finite).sum().astype(jnp.float32),
+    }
+
+
 def evolution(
     algorithm: Any,
     params: Any,
@@ -74,11 +150,9 @@ def evolution(
 ) -> Learner:
     """Maximises the expected return over parameters.
 
-    Every device has the whole distribution and evaluates its share of each population: under pmap the share is cut out
-    by hand, under jit by a sharding constraint. Which random numbers an individual meets doesn't depend on the layout.
-
     Args:
-      algorithm: with evosax's interface (`init`, `ask`, `tell`; it minimises), e.g. from `strategies.make_strategy`.
+      algorithm: with evosax's interface (`init`, `ask`, `tell`; it minimises), e.g. from
+        `evolution_strategies.make_strategy`.
       params: the algorithm's.
       fitness: (population, keys) -> returns (P,), higher is better. `population` is `mean`'s pytree with an axis of P
         individuals in front, and `keys` (P,) has one key for each; P is a share of the population, or whatever
@@ -101,39 +175,11 @@ def evolution(
     Raises:
       UserError: at the first trace: returns of the wrong shape, or a population that the devices can't share evenly.
     """
-    size = algorithm.population_size
-
-    def individual_keys(key, count):
-        if common_random_numbers:
-            return jnp.broadcast_to(key, (count,))
-        return example_keys(key, count, axis_name)
-
-    def laid_out(population, keys):
-        """Returns (P,) of what this device has to evaluate; under jit, of all."""
-        if axis_name is not None:
-            return _checked(fitness, population, keys)
-        population, keys = over_devices((population, keys), PartitionSpec(AXIS))
-        return _checked(fitness, population, keys)
-
-    def generation_returns(population, key):
-        devices = jax.device_count() if axis_name is None else lax.axis_size(axis_name)
-        if size % devices:
-            raise UserError(f"--batch_size={size} (the population) is not a multiple of the {devices} devices")
-        if axis_name is None:
-            return over_devices(laid_out(population, individual_keys(key, size)), PartitionSpec())
-        share = size // devices
-        first = lax.axis_index(axis_name) * share
-        mine = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, first, share), population)
-        return lax.all_gather(laid_out(mine, individual_keys(key, share)), axis_name, tiled=True)
+    evaluation = _Evaluation(fitness, common_random_numbers, axis_name)
 
     def init(key, batch):
         del batch
-        if hasattr(algorithm, "get_mean"):
-            search = algorithm.init(key, mean, params)
-        else:  # a genetic algorithm, whose first parents are all the same and have no fitness yet
-            search = algorithm.init(key, _copies(mean, size), jnp.full(size, jnp.inf), params)
-        state = EvolutionState(search, mean, -jnp.inf)
-        return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x)), state)  # no weak types: one compilation
+        return _first_state(algorithm, params, mean, key)
 
     def step(state, batch, key):
         del batch
@@ -141,38 +187,24 @@ def evolution(
         population, search = algorithm.ask(ask_key, state.search, params)
         if axis_name is None:
             population = over_devices(population, PartitionSpec())
-        returns = generation_returns(population, fitness_key)
-        finite = jnp.isfinite(returns)
-        flat = _flat(population)  # (P, n)
-        penalised = returns - weight_decay * jnp.square(flat).mean(axis=-1)
-        cost = jnp.where(finite, -penalised, jnp.nan)  # evosax's sign of failure
+        returns = evaluation.all(population, fitness_key)
+        cost = _penalised_cost(returns, population, weight_decay)
         search, _ = algorithm.tell(tell_key, population, cost, search, params)
-        highest = jnp.where(finite, returns, -jnp.inf)
-        winner = jnp.argmax(highest)
-        improved = highest[winner] > state.best_return
         centre, _ = ravel_pytree(mean_parameters(algorithm, state))
-        metrics = {
-            "mean_return": jnp.mean(returns, where=finite),
-            "min_return": jnp.min(returns, where=finite, initial=jnp.inf),
-            "max_return": highest[winner],
-            "std_return": jnp.std(returns, where=finite),
-            "best_return": jnp.maximum(highest[winner], state.best_return),
-            "sigma": jnp.sqrt(jnp.square(flat - centre).mean()),
-            "failed": (~finite).sum().astype(jnp.float32),
-        }
-        best = jax.tree.map(lambda new, old: jnp.where(improved, new[winner], old), population, state.best_parameters)
-        return EvolutionState(search, best, metrics["best_return"]), metrics
+        state, highest = _with_best(state, search, population, returns)
+        metrics = _generation_metrics(returns, highest, _flat(population), centre)
+        return state, metrics | {"best_return": state.best_return}
 
     def evaluate(state, batch, key):
         count = jax.tree.leaves(batch)[0].shape[0]
         keys = example_keys(key, count, axis_name)[jnp.arange(2 * count) // 2]  # each example's for both
         pair = jax.tree.map(lambda *x: jnp.stack(x), mean_parameters(algorithm, state), state.best_parameters)
         population = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), _copies(pair, count))  # (2 B, ...)
-        returns = laid_out(population, keys).reshape(count, 2)
+        returns = evaluation.share(population, keys).reshape(count, 2)
         return {"return": returns[:, 0], "best_return": returns[:, 1]}
 
     def sample(state, key, num):
-        keys = jax.random.split(key, -(-num // size))
+        keys = jax.random.split(key, -(-num // algorithm.population_size))
         populations = jax.vmap(lambda k: algorithm.ask(k, state.search, params)[0])(keys)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:num], populations)
 

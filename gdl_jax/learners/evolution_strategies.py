@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import optax
 
-from gdl_jax.core.errors import UserError, first_line
+from gdl_jax.core.errors import ConfigError, UserError, first_line
 from gdl_jax.core.lookup import resolve
 
 SIGMA_DECAY, SIGMA_LIMIT = 0.999, 0.02  # of those whose sigma follows a schedule, per generation
@@ -113,7 +113,7 @@ MIRRORED = ("open_es", "pgpe")
 
 
 def make_strategy(name: str, population_size: int, solution: Any, sigma_init: float = 0.1) -> Strategy:
-    """The strategy that --strategy names, or package.module:function of the same arguments.
+    """Returns the strategy of that name, or package.module:function of the same arguments.
 
     Args:
       name: a key of STRATEGIES, or a path.
@@ -122,14 +122,14 @@ def make_strategy(name: str, population_size: int, solution: Any, sigma_init: fl
       sigma_init: standard deviation of every parameter in the first generation.
 
     Raises:
-      UserError: no such strategy, something else of that name, or numbers that can't be.
+      ConfigError: no such strategy, something else of that name, or numbers that can't be.
     """
     if population_size < 2:
-        raise UserError(f"--batch_size={population_size} (the population): must be at least 2")
+        raise ConfigError("batch_size", population_size, "(the population) must be at least 2")
     if name in MIRRORED and population_size % 2:
-        raise UserError(f"--batch_size={population_size} (the population): {name} needs an even number")
+        raise ConfigError("batch_size", population_size, f"(the population) must be even for {name}")
     if not sigma_init > 0:
-        raise UserError(f"--sigma_init={sigma_init}: must be positive")
+        raise ConfigError("sigma_init", sigma_init, "must be positive")
     make = resolve("strategy", name, STRATEGIES)
     if name in STRATEGIES:
         return make(population_size, solution, sigma_init)
@@ -138,7 +138,7 @@ def make_strategy(name: str, population_size: int, solution: Any, sigma_init: fl
     except UserError:
         raise
     except Exception as error:  # it is the user's, and may raise anything
-        raise UserError(f"--strategy={name}: fails: {first_line(error)}") from error
+        raise ConfigError("strategy", name, f"fails: {first_line(error)}") from error
     if not isinstance(strategy, Strategy):
-        raise UserError(f"--strategy={name}: must return a strategies.Strategy, not {type(strategy).__name__}")
+        raise ConfigError("strategy", name, f"must return a Strategy, not {type(strategy).__name__}")
     return strategy

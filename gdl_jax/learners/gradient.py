@@ -1,7 +1,7 @@
 """What every learner that follows one gradient shares: its state, and one update."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,8 @@ from flax import linen as nn
 from flax import struct
 from jax import lax
 
-from gdl_jax.core.learner import Metrics
+from gdl_jax.core.errors import ConfigError
+from gdl_jax.core.learner import Batch, Metrics
 
 Variables = dict[str, Any]
 
@@ -24,46 +25,154 @@ class TrainState:
     opt_state: optax.OptState
 
 
+class Loss(NamedTuple):
+    """What a loss function returns.
+
+    Attributes:
+      value: (), the mean that is minimised.
+      batch_stats: running statistics after this batch.
+      metrics: {name: ()}, means like `value`.
+      weight: (), of how much `value` is the mean: the number of tokens, say, where examples have more and fewer of
+        them. None: of examples, all alike, so that batches of one size weigh the same.
+    """
+
+    value: jax.Array
+    batch_stats: Any
+    metrics: Metrics
+    weight: jax.Array | None = None
+
+
+# (params, batch_stats, batch, key) -> Loss; `key` is whatever the caller of `update` gave.
+LossFunction = Callable[[Any, Any, Batch, jax.Array], Loss]
+
+
 def init_variables(module: nn.Module, key: jax.Array, *inputs: Any) -> tuple[Any, Any]:
-    """(params, batch_stats) of a module; the second is {} where it has no batch normalisation."""
-    variables = module.init({"params": key, "dropout": key}, *inputs, False)
+    """Returns (params, batch_stats) of a module; the second is {} where it has no batch normalisation."""
+    variables = module.init({"params": key, "dropout": key}, *inputs, train=False)
     return variables["params"], variables.get("batch_stats", {})
 
 
 def apply_train(module: nn.Module, params: Any, batch_stats: Any, key: jax.Array, *inputs: Any) -> tuple[Any, Any]:
-    """(outputs, new batch_stats) in training mode: batch statistics are used and averaged, dropout is on."""
+    """Returns (outputs, new batch_stats) in training mode: batch statistics are used and averaged, dropout is on."""
     variables = {"params": params, "batch_stats": batch_stats}
-    out, updated = module.apply(variables, *inputs, True, rngs={"dropout": key}, mutable=["batch_stats"])
+    out, updated = module.apply(variables, *inputs, train=True, rngs={"dropout": key}, mutable=["batch_stats"])
     return out, updated.get("batch_stats", {})
 
 
 def apply_eval(module: nn.Module, params: Any, batch_stats: Any, *inputs: Any) -> Any:
-    """Outputs in evaluation mode: running statistics, no dropout."""
-    return module.apply({"params": params, "batch_stats": batch_stats}, *inputs, False)
+    """Returns outputs in evaluation mode: running statistics, no dropout."""
+    return module.apply({"params": params, "batch_stats": batch_stats}, *inputs, train=False)
+
+
+class _Gradient(NamedTuple):
+    """Gradient and metrics of a batch, the loss included, as means of weight `weight`."""
+
+    gradient: Any
+    metrics: Metrics
+    batch_stats: Any
+    weight: jax.Array | None
+
+
+def _gradient(loss_function: LossFunction, params: Any, batch_stats: Any, batch: Batch, key: jax.Array) -> _Gradient:
+    def value_and_rest(params):
+        loss = loss_function(params, batch_stats, batch, key)
+        return loss.value, loss
+
+    (value, loss), gradient = jax.value_and_grad(value_and_rest, has_aux=True)(params)
+    return _Gradient(gradient, {"loss": value, **loss.metrics}, loss.batch_stats, loss.weight)
+
+
+def _is_per_example(leaf: jax.Array, count: int) -> bool:
+    return leaf.ndim > 0 and leaf.shape[0] == count
+
+
+def _parts_of(batch: Batch, count: int, parts: int) -> Batch:
+    """Batch (B, ...) -> (parts, B / parts, ...): example e is in part e mod `parts`, so that devices keep their own."""
+
+    def split(leaf):
+        if not _is_per_example(leaf, count):
+            return jnp.broadcast_to(leaf, (parts, *leaf.shape))
+        return leaf.reshape(-1, parts, *leaf.shape[1:]).swapaxes(0, 1)
+
+    return jax.tree.map(split, dict(batch))
+
+
+def _accumulated(
+    loss_function: LossFunction, params: Any, batch_stats: Any, batch: Batch, key: jax.Array, parts: int
+) -> _Gradient:
+    """The gradient of a batch, a part at a time: the mean over all that the parts' losses are means of."""
+    count = max(leaf.shape[0] for leaf in jax.tree.leaves(dict(batch)) if leaf.ndim)
+    if count % parts:
+        raise ConfigError("accumulate", parts, f"does not divide the {count} examples of a batch on each device")
+
+    def weighted(found):
+        weight = jnp.float32(1.0) if found.weight is None else found.weight.astype(jnp.float32)
+        sums = jax.tree.map(lambda mean: weight * mean, (found.gradient, dict(found.metrics)))
+        return sums, weight
+
+    def one_part(carry, part):
+        batch_stats, sums, total = carry
+        number, part = part
+        fold = jax.random.fold_in if key.ndim == 0 else jax.vmap(jax.random.fold_in, (0, None))
+        found = _gradient(loss_function, params, batch_stats, part, fold(key, number))
+        more, weight = weighted(found)
+        return (found.batch_stats, jax.tree.map(jnp.add, sums, more), total + weight), None
+
+    parts_of_batch = _parts_of(batch, count, parts)
+    first = jax.tree.map(lambda leaf: leaf[0], parts_of_batch)
+    shapes = jax.eval_shape(lambda: weighted(_gradient(loss_function, params, batch_stats, first, key)))
+    zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+    start = (batch_stats, *zeros)
+    (batch_stats, sums, total), _ = lax.scan(one_part, start, (jnp.arange(parts), parts_of_batch))
+    gradient, metrics = jax.tree.map(lambda x: x / total, sums)
+    return _Gradient(gradient, metrics, batch_stats, total)
+
+
+def _over_devices(found: _Gradient, axis_name: str) -> _Gradient:
+    """The means over all devices, whose parts weigh as their losses say."""
+    means = found.gradient, dict(found.metrics)
+    if found.weight is not None:
+        share = found.weight / lax.pmean(found.weight, axis_name)
+        means = jax.tree.map(lambda mean: share * mean, means)
+    gradient, metrics, batch_stats = lax.pmean((*means, found.batch_stats), axis_name)
+    return _Gradient(gradient, metrics, batch_stats, found.weight)
 
 
 def update(
     state: TrainState,
-    loss_function: Callable[[Any], tuple[jax.Array, tuple[Any, Metrics]]],
+    loss_function: LossFunction,
+    batch: Batch,
+    key: jax.Array,
     optimizer: optax.GradientTransformation,
     axis_name: str | None,
+    accumulate: int = 1,
 ) -> tuple[TrainState, Metrics]:
-    """One step down the gradient.
+    """Takes one step down the gradient.
 
     Args:
       state: before it.
-      loss_function: params -> (mean loss over the batch, (new batch_stats, metrics)).
+      loss_function: (params, batch_stats, batch, key) -> Loss.
+      batch: what it is the loss of; arrays without an axis of examples are the same for all of them.
+      key: for the randomness of the loss; a key, or an array of keys (N,).
       optimizer: what turns gradients into updates.
       axis_name: the pmapped axis over which gradients, metrics and statistics are averaged, or None.
+      accumulate: parts of the batch whose gradients are added up, each weighed by the examples or tokens that its loss
+        is a mean of: the same gradient as that of the whole batch, in less memory. Batch normalisation sees parts.
 
     Returns:
       The new state, and the metrics with "loss" and "gradient_norm" (the global L2 norm) added.
+
+    Raises:
+      ConfigError: at the first trace: `accumulate` does not divide the batch.
     """
-    (loss, (batch_stats, metrics)), gradients = jax.value_and_grad(loss_function, has_aux=True)(state.params)
-    metrics = {"loss": loss, **metrics}
+    if accumulate == 1:
+        found = _gradient(loss_function, state.params, state.batch_stats, batch, key)
+    else:
+        found = _accumulated(loss_function, state.params, state.batch_stats, batch, key, accumulate)
     if axis_name is not None:
-        gradients, batch_stats, metrics = lax.pmean((gradients, batch_stats, metrics), axis_name)
-    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        found = _over_devices(found, axis_name)
+    updates, opt_state = optimizer.update(found.gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    metrics = {name: value.astype(jnp.float32) for name, value in metrics.items()}
-    return TrainState(params, batch_stats, opt_state), metrics | {"gradient_norm": optax.tree.norm(gradients)}
+    metrics = {name: value.astype(jnp.float32) for name, value in found.metrics.items()}
+    norm = {"gradient_norm": optax.tree.norm(found.gradient)}
+    return TrainState(params, found.batch_stats, opt_state), metrics | norm

@@ -5,11 +5,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
 
 from gdl_jax.core.learner import Learner
 from gdl_jax.core.prng import example_normal
-from gdl_jax.learners.gradient import TrainState, apply_eval, update
+from gdl_jax.learners.gradient import Loss, TrainState, update
 from gdl_jax.learners.variational import reparameterise
 from gdl_jax.losses.mixture import mixture_negative_log_likelihood
 from gdl_jax.models.mdn_rnn import MDNRNN, dream_along
@@ -21,6 +20,7 @@ def world_memory(
     *,
     reward_weight: float = 1.0,
     done_weight: float = 1.0,
+    accumulate: int = 1,
     axis_name: str | None = None,
 ) -> Learner:
     """Minimises the mixtures' loss and the binary cross-entropies of reward and end, each a mean over transitions.
@@ -35,6 +35,7 @@ def world_memory(
       memory: the network.
       optimizer: from `optimizers.make_optimizer`.
       reward_weight, done_weight: of the cross-entropies; of heads that there are.
+      accumulate: parts of a batch whose gradients are added up; see `gradient.update`.
       axis_name: the pmapped axis, or None.
 
     Metrics: loss; mixture_loss, in nats per dimension; reward_loss, reward_accuracy and done_loss, of heads that there
@@ -51,7 +52,7 @@ def world_memory(
         rewarded = (batch["reward"] > 0).astype(jnp.float32)
         came_with_z = jnp.pad(rewarded[:, :-1], ((0, 0), (1, 0)))
         carry = memory.zero_carry(z.shape[0])
-        predicted, _, _ = apply_eval(memory, params, {}, z[:, :-1], batch["action"], came_with_z, carry)
+        predicted, _, _ = memory.apply({"params": params}, z[:, :-1], batch["action"], came_with_z, carry)
         mask = batch["mask"]
         weights = mask.sum(axis=1)
 
@@ -81,16 +82,13 @@ def world_memory(
         params = {"memory": params}
         return TrainState(params, {}, optimizer.init(params))
 
+    def loss_function(params, batch_stats, batch, key):
+        count = batch["mask"].sum()  # of transitions: long episodes weigh more than short ones
+        means = {n: sums.sum() / count for n, (sums, _) in terms(params["memory"], batch, key).items()}
+        return Loss(total(means), batch_stats, means, weight=count)
+
     def step(state, batch, key):
-        count = batch["mask"].sum()
-        if axis_name is not None:
-            count = lax.pmean(count, axis_name)
-
-        def loss_function(params):
-            means = {n: sums.sum() / count for n, (sums, _) in terms(params["memory"], batch, key).items()}
-            return total(means), ({}, means)
-
-        return update(state, loss_function, optimizer, axis_name)
+        return update(state, loss_function, batch, key, optimizer, axis_name, accumulate)
 
     def evaluate(state, batch, key):
         found = terms(state.params["memory"], batch, key)

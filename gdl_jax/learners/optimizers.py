@@ -1,39 +1,161 @@
-"""Optimisers with Keras's defaults, by name or as `package.module:function` (learning_rate -> transformation)."""
+"""Optimisers of every learner that follows gradients: one group of hyperparameters, and what it makes.
+
+Names stand for optax's algorithms with Keras's defaults; `package.module:function` is a user's own, a function from the
+learning rate (a number, or a schedule: step -> number) to an optax.GradientTransformation.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Annotated, Any
 
+import jax
+import jax.numpy as jnp
 import optax
 
-from gdl_jax.core.errors import UserError, first_line
+from gdl_jax.core.config_flags import Above, AtLeast, Below, Needs, OneOf
+from gdl_jax.core.errors import ConfigError, UserError, first_line
 from gdl_jax.core.lookup import resolve
 
 KERAS_EPSILON = 1e-7  # optax has 1e-8; it adds it after correcting the bias, Keras before: negligible
 
-OPTIMIZERS: dict[str, Callable[[float], optax.GradientTransformation]] = {
+OPTIMIZERS: dict[str, Callable[[optax.ScalarOrSchedule], optax.GradientTransformation]] = {
     "adam": partial(optax.adam, eps=KERAS_EPSILON),
     "adam_0.5": partial(optax.adam, b1=0.5, eps=KERAS_EPSILON),  # the usual first moment's decay of GANs
+    "adam_0.5_0.9": partial(optax.adam, b1=0.5, b2=0.9, eps=KERAS_EPSILON),  # MuseGAN's (book 07_04)
     "adam_0": partial(optax.adam, b1=0.0, b2=0.9, eps=KERAS_EPSILON),  # WGAN-GP's own (Gulrajani et al. 2017)
     "rmsprop": partial(optax.rmsprop, decay=0.9, eps=KERAS_EPSILON, eps_in_sqrt=False),
     "sgd": optax.sgd,
 }
+SCHEDULES = ("constant", "linear", "cosine", "inverse_sqrt", "piecewise")
 
 
-def make_optimizer(name: str, learning_rate: float, player: str = "") -> optax.GradientTransformation:
-    """The optimiser that --{player}optimizer names, with a constant learning rate (the book never lets it decay).
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """How gradients become updates, whatever the optimiser; the defaults add nothing to it."""
 
-    Raises:
-      UserError: no such optimiser, something else of that name, or a learning rate that isn't positive.
+    # of the learning rate: constant, linear, cosine, inverse_sqrt or piecewise
+    schedule: Annotated[str, OneOf(*SCHEDULES)] = "constant"
+    warmup_steps: Annotated[int, AtLeast(0)] = 0  # updates in which the learning rate rises from 0 in a line
+    # the learning rate at the end of a linear or cosine schedule, as a share of the highest
+    final_learning_rate: Annotated[float, AtLeast(0)] = 0.0
+    # updates after which a linear or cosine schedule is at its end; 0: as many as --steps
+    decay_steps: Annotated[int, AtLeast(0)] = 0
+    # updates after which a piecewise schedule multiplies the learning rate by --decay_factor
+    decay_at: Annotated[tuple[int, ...], AtLeast(1), Needs("schedule=piecewise")] = ()
+    decay_factor: Annotated[float, Above(0), Needs("schedule=piecewise")] = 0.1  # of a piecewise schedule
+    # share of the learning rate by which weights shrink at each update (decoupled; biases and norms are spared)
+    weight_decay: Annotated[float, AtLeast(0)] = 0.0
+    clip_norm: Annotated[float, AtLeast(0)] = 0.0  # largest norm of a gradient, over all parameters; 0: any
+    # parts of a batch whose gradients are added up before the update: more updates of memory for larger batches
+    accumulate: Annotated[int, AtLeast(1)] = 1
+    ema_decay: Annotated[float, AtLeast(0), Below(1)] = 0.0  # of a moving average of the parameters; 0: none
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig(ScheduleConfig):
+    """The group of a learner with one optimiser."""
+
+    optimizer: str = "adam"  # adam, adam_0.5, adam_0, rmsprop, sgd or package.module:function
+    learning_rate: Annotated[float, Above(0)] = 1e-3  # the highest, where it has a schedule
+
+
+def learning_rate_schedule(config: ScheduleConfig, peak: float, steps: int) -> optax.Schedule:
+    """Returns the learning rate as a function of the updates made.
+
+    With w warm-up steps, step t >= w has the rate f((t - w) / (decay_steps - w)) * peak: linear 1 - (1 - final) x,
+    cosine final + (1 - final) (1 + cos(pi x)) / 2; inverse_sqrt has sqrt(max(w, 1) / max(t, w, 1)) * peak (Vaswani et
+    al. 2017), piecewise decay_factor^n * peak after n of `decay_at`.
+
+    Args:
+      config: which schedule.
+      peak: the highest learning rate.
+      steps: updates in all.
     """
-    if not learning_rate > 0:
-        raise UserError(f"--{player}learning_rate={learning_rate}: must be positive")
+    warmup, final = config.warmup_steps, config.final_learning_rate
+
+    def schedule(step):
+        step = jnp.asarray(step, jnp.float32)
+        length = max((config.decay_steps or steps) - warmup, 1)
+        share = jnp.clip((step - warmup) / length, 0.0, 1.0)
+        factor = {
+            "constant": lambda: jnp.ones_like(step),
+            "linear": lambda: 1.0 - (1.0 - final) * share,
+            "cosine": lambda: final + (1.0 - final) * 0.5 * (1.0 + jnp.cos(jnp.pi * share)),
+            "inverse_sqrt": lambda: jnp.sqrt(max(warmup, 1) / jnp.maximum(step, max(warmup, 1))),
+            "piecewise": lambda: config.decay_factor ** sum((step >= at).astype(jnp.float32) for at in config.decay_at),
+        }[config.schedule]()
+        rising = jnp.minimum(1.0, (step + 1.0) / warmup) if warmup else 1.0
+        return peak * factor * rising
+
+    return schedule
+
+
+def is_weight(path: tuple[Any, ...], parameter: jax.Array) -> bool:
+    """Whether weight decay applies to a parameter: to kernels and embeddings, not to biases and norms' scales.
+
+    Args:
+      path: of the parameter in its tree, with its name last.
+      parameter: of a network for each track, biases have two axes: names decide first.
+    """
+    name = str(getattr(path[-1], "key", path[-1]))
+    return parameter.ndim > 1 and not name.endswith(("bias", "scale"))
+
+
+def decoupled_weight_decay(weight_decay: float, learning_rate: optax.Schedule) -> optax.GradientTransformation:
+    """Returns a transformation of updates that adds -learning_rate * weight_decay * parameter.
+
+    Loshchilov & Hutter 2019, AdamW's; where `is_weight`.
+    """
+
+    def init(params):
+        del params
+        return optax.ScaleByScheduleState(count=jnp.zeros((), jnp.int32))
+
+    def update(updates, state, params=None):
+        rate = weight_decay * learning_rate(state.count)
+
+        def decayed(path, change, parameter):
+            return change - (rate * parameter).astype(change.dtype) if is_weight(path, parameter) else change
+
+        updates = jax.tree_util.tree_map_with_path(decayed, updates, params)
+        return updates, optax.ScaleByScheduleState(count=optax.safe_increment(state.count))
+
+    return optax.GradientTransformation(init, update)
+
+
+def _named(name: str, learning_rate: optax.ScalarOrSchedule, field: str) -> optax.GradientTransformation:
     try:
-        optimizer = resolve(f"{player}optimizer", name, OPTIMIZERS)(learning_rate)
+        optimizer = resolve(field, name, OPTIMIZERS)(learning_rate)
     except UserError:
         raise
     except Exception as error:  # it is the user's, and may raise anything
-        raise UserError(f"--{player}optimizer={name}: {name}({learning_rate}) fails: {first_line(error)}") from error
+        raise ConfigError(field, name, f"{name}({learning_rate}) fails: {first_line(error)}") from error
     if not isinstance(optimizer, optax.GradientTransformation):
         kind = type(optimizer).__name__
-        raise UserError(f"--{player}optimizer={name}: must return an optax.GradientTransformation, not {kind}")
+        raise ConfigError(field, name, f"must return an optax.GradientTransformation, not {kind}")
     return optimizer
+
+
+def make_optimizer(config: Any, player: str = "") -> optax.GradientTransformation:
+    """Returns the optimiser of a config: clipping, then the algorithm with its schedule, then weight decay.
+
+    Args:
+      config: a RunConfig with a ScheduleConfig, and fields {player}optimizer and {player}learning_rate.
+      player: prefix of these two: "generator_", "critic_" or nothing.
+
+    Raises:
+      ConfigError: no such optimiser, or something else of that name; a schedule longer than it can be.
+    """
+    field, peak = f"{player}optimizer", getattr(config, f"{player}learning_rate")
+    if config.decay_steps and config.decay_steps <= config.warmup_steps:
+        raise ConfigError("decay_steps", config.decay_steps, f"must be above warmup_steps ({config.warmup_steps})")
+    schedule = learning_rate_schedule(config, peak, config.steps)
+    is_constant = config.schedule == "constant" and not config.warmup_steps
+    # A number, not a constant schedule, has no state: checkpoints of runs without schedules keep their form.
+    chain = [_named(getattr(config, field), peak if is_constant else schedule, field)]
+    if config.clip_norm:
+        chain.insert(0, optax.clip_by_global_norm(config.clip_norm))
+    if config.weight_decay:
+        chain.append(decoupled_weight_decay(config.weight_decay, schedule))
+    return chain[0] if len(chain) == 1 else optax.chain(*chain)

@@ -4,7 +4,7 @@ import jax
 import optax
 
 from gdl_jax.core.learner import Learner
-from gdl_jax.learners.gradient import TrainState, apply_eval, apply_train, init_variables, update
+from gdl_jax.learners.gradient import Loss, TrainState, apply_eval, apply_train, init_variables, update
 from gdl_jax.losses.sequences import masked_mean, masked_sum, token_cross_entropy
 from gdl_jax.models.qa import QuestionAnswerer, Special, ask
 from gdl_jax.nn import pointer
@@ -21,6 +21,7 @@ def question_answerer(
     *,
     special: Special,
     width: int = 1,
+    accumulate: int = 1,
     axis_name: str | None = None,
 ) -> Learner:
     """Minimises the cross-entropies of tags and of questions' words, of weight 1 each (book).
@@ -33,6 +34,7 @@ def question_answerer(
       optimizer: from `optimizers.make_optimizer`.
       special: the words that are none.
       width: beams of `sample`; 1: greedy.
+      accumulate: parts of a batch whose gradients are added up; see `gradient.update`.
       axis_name: the pmapped axis, or None.
 
     Batches are those of `data.questions.QuestionData`. Metrics: loss, answer_loss, question_loss. `evaluate` also has
@@ -65,14 +67,13 @@ def question_answerer(
         params = {"network": params}
         return TrainState(params, {}, optimizer.init(params))
 
-    def step(state, batch, key):
-        def loss_function(params):
-            predicted, _ = apply_train(module, params["network"], {}, key, *inputs(batch))
-            losses = terms(predicted, batch)
-            metrics = {name: values.mean() for name, values in losses.items()}
-            return metrics.pop("loss"), ({}, metrics)
+    def loss_function(params, batch_stats, batch, key):
+        predicted, _ = apply_train(module, params["network"], batch_stats, key, *inputs(batch))
+        metrics = {name: values.mean() for name, values in terms(predicted, batch).items()}
+        return Loss(metrics.pop("loss"), {}, metrics)
 
-        return update(state, loss_function, optimizer, axis_name)
+    def step(state, batch, key):
+        return update(state, loss_function, batch, key, optimizer, axis_name, accumulate)
 
     def evaluate(state, batch, key):
         del key

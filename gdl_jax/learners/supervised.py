@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.core.learner import Learner
 from gdl_jax.core.lookup import resolve_function
-from gdl_jax.learners.gradient import TrainState, apply_eval, apply_train, init_variables, update
+from gdl_jax.learners.gradient import Loss, TrainState, apply_eval, apply_train, init_variables, update
 from gdl_jax.losses.classification import (
     CLASSIFICATION_LOSSES,
     accuracy,
@@ -23,7 +23,7 @@ PerExample = Callable[[jax.Array, jax.Array], jax.Array]  # (outputs (B, K), tar
 
 
 def make_classification_loss(name: str) -> PerExample:
-    """The function (logits (B, K), labels (B,)) -> (B,) that --loss names.
+    """The function (logits (B, K), labels (B,)) -> (B,) of that name.
 
     Raises:
       UserError: there is none of that name, or it is not such a function.
@@ -39,6 +39,7 @@ def supervised(
     target: str,
     loss: PerExample,
     score: PerExample,
+    accumulate: int = 1,
     axis_name: str | None = None,
 ) -> Learner:
     """Minimises the mean of loss(module(image), batch[target]).
@@ -49,22 +50,23 @@ def supervised(
       target: the batch's key with what is to be predicted.
       loss: per example; what is minimised.
       score: per example; logged as "accuracy".
+      accumulate: parts of a batch whose gradients are added up; see `gradient.update`.
       axis_name: the pmapped axis, or None.
     """
 
     def init(key, batch):
         if target not in batch:
-            raise UserError(f"--dataset: a classifier needs {target!r} of each example, and this set has none")
+            raise ConfigError("dataset", None, f"a classifier needs {target!r} of each example, and this set has none")
         params, batch_stats = init_variables(module, key, batch["image"])
         return TrainState(params, batch_stats, optimizer.init(params))
 
-    def step(state, batch, key):
-        def loss_function(params):
-            outputs, batch_stats = apply_train(module, params, state.batch_stats, key, batch["image"])
-            scores = score(outputs, batch[target])
-            return loss(outputs, batch[target]).mean(), (batch_stats, {"accuracy": scores.mean()})
+    def loss_function(params, batch_stats, batch, key):
+        outputs, batch_stats = apply_train(module, params, batch_stats, key, batch["image"])
+        scores = score(outputs, batch[target])
+        return Loss(loss(outputs, batch[target]).mean(), batch_stats, {"accuracy": scores.mean()})
 
-        return update(state, loss_function, optimizer, axis_name)
+    def step(state, batch, key):
+        return update(state, loss_function, batch, key, optimizer, axis_name, accumulate)
 
     def evaluate(state, batch, key):
         del key
@@ -77,18 +79,14 @@ def supervised(
     return Learner(init, step, evaluate, sample)
 
 
-def classifier(module, optimizer, *, loss: PerExample = cross_entropy, axis_name: str | None = None) -> Learner:
-    """One of K classes: outputs are logits, "label" is the target."""
-    return supervised(module, optimizer, target="label", loss=loss, score=accuracy, axis_name=axis_name)
+def classifier(
+    module: nn.Module, optimizer: optax.GradientTransformation, *, loss: PerExample = cross_entropy, **options
+) -> Learner:
+    """Learns one of K classes: outputs are logits, "label" is the target; options are those of `supervised`."""
+    return supervised(module, optimizer, target="label", loss=loss, score=accuracy, **options)
 
 
-def attribute_classifier(module, optimizer, *, axis_name: str | None = None) -> Learner:
-    """Any of A attributes: outputs are logits, "attributes" (0 or 1) are the target."""
-    return supervised(
-        module,
-        optimizer,
-        target="attributes",
-        loss=binary_cross_entropy,
-        score=attribute_accuracy,
-        axis_name=axis_name,
-    )
+def attribute_classifier(module: nn.Module, optimizer: optax.GradientTransformation, **options) -> Learner:
+    """Learns any of A attributes: outputs are logits, "attributes" (0 or 1) the target; options as of `supervised`."""
+    losses = {"loss": binary_cross_entropy, "score": attribute_accuracy}
+    return supervised(module, optimizer, target="attributes", **losses, **options)

@@ -8,7 +8,7 @@ from flax import linen as nn
 from gdl_jax.core.learner import Learner
 from gdl_jax.core.prng import example_normal
 from gdl_jax.learners.autoencoder import ReconstructionLoss, decode, encode
-from gdl_jax.learners.gradient import TrainState, apply_train, init_variables, update
+from gdl_jax.learners.gradient import Loss, TrainState, apply_train, init_variables, update
 from gdl_jax.losses.gaussian import kl_to_standard_normal, with_free_bits
 
 
@@ -28,6 +28,7 @@ def vae(
     kl_weight: float = 1.0,
     free_bits: float = 0.0,
     shared_free_bits: bool = False,
+    accumulate: int = 1,
     axis_name: str | None = None,
 ) -> Learner:
     """Minimises reconstruction_weight * reconstruction_loss + kl_weight * KL(q(z | x) || N(0, 1)).
@@ -42,6 +43,7 @@ def vae(
       kl_weight: beta of Higgins et al. 2017.
       free_bits: nats per dimension below which the divergence is not pressed; it is logged as it is.
       shared_free_bits: whether the dimensions share them; see `losses.gaussian.with_free_bits`.
+      accumulate: parts of a batch whose gradients are added up; see `gradient.update`.
       axis_name: the pmapped axis, or None.
 
     The learner's `sample(state, key, num)` decodes draws from N(0, 1).
@@ -60,22 +62,18 @@ def vae(
         params = {"encoder": encoder_params, "decoder": decoder_params}
         return TrainState(params, {"encoder": encoder_stats, "decoder": decoder_stats}, optimizer.init(params))
 
-    def step(state, batch, key):
+    def loss_function(params, stats, batch, key):
         noise_key, encoder_key, decoder_key = jax.random.split(key, 3)
         images = batch["image"]
         noise = example_normal(noise_key, (images.shape[0], z_dim), axis_name)
+        (mean, log_var), encoder_stats = apply_train(encoder, params["encoder"], stats["encoder"], encoder_key, images)
+        codes = reparameterise(mean, log_var, noise)
+        decoded, decoder_stats = apply_train(decoder, params["decoder"], stats["decoder"], decoder_key, codes)
+        metrics = {name: value.mean() for name, value in losses(images, mean, log_var, decoded).items()}
+        return Loss(metrics.pop("loss"), {"encoder": encoder_stats, "decoder": decoder_stats}, metrics)
 
-        def loss_function(params):
-            stats = state.batch_stats
-            (mean, log_var), encoder_stats = apply_train(
-                encoder, params["encoder"], stats["encoder"], encoder_key, images
-            )
-            codes = reparameterise(mean, log_var, noise)
-            decoded, decoder_stats = apply_train(decoder, params["decoder"], stats["decoder"], decoder_key, codes)
-            metrics = {name: value.mean() for name, value in losses(images, mean, log_var, decoded).items()}
-            return metrics.pop("loss"), ({"encoder": encoder_stats, "decoder": decoder_stats}, metrics)
-
-        return update(state, loss_function, optimizer, axis_name)
+    def step(state, batch, key):
+        return update(state, loss_function, batch, key, optimizer, axis_name, accumulate)
 
     def evaluate(state, batch, key):
         mean, log_var = encode(encoder, state, batch["image"])

@@ -3,12 +3,13 @@
 A score is what the critic gives an image: a logit where the loss is the GAN's, an unbounded number otherwise. The
 book's first example calls the critic a discriminator; here it is a critic whatever the loss.
 
-An `AdversarialLoss` of one's own can stand in for these: `--adversarial_loss=my_package.my_module:MY_LOSS`.
+An `AdversarialLoss` of one's own can stand in for these: adversarial_loss=my_package.my_module:MY_LOSS.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -74,6 +75,9 @@ def interpolate(real: Any, fake: Any, alpha: jax.Array) -> Any:
     Returns:
       As real.
     """
+    chex.assert_trees_all_equal_shapes(real, fake)
+    chex.assert_shape(alpha, (len(jax.tree.leaves(real)[0]),))
+    chex.assert_type(alpha, float)
 
     def between(x, y):
         share = alpha.reshape(-1, *(1,) * (x.ndim - 1))
@@ -88,7 +92,10 @@ def example_norm(gradient: Any, epsilon: float = 1e-12) -> jax.Array:
     Args:
       gradient: (B, ...), or a tree of such arrays, all of which the sum is over.
     """
-    squares = [jnp.square(leaf).reshape(len(leaf), -1).sum(axis=1) for leaf in jax.tree.leaves(gradient)]
+    leaves = jax.tree.leaves(gradient)
+    chex.assert_equal_shape_prefix(leaves, 1)
+    chex.assert_type(leaves, float)
+    squares = [jnp.square(leaf).reshape(len(leaf), -1).sum(axis=1) for leaf in leaves]
     return jnp.sqrt(sum(squares) + epsilon)
 
 
@@ -98,4 +105,6 @@ def gradient_penalty(norm: jax.Array, center: float = 1.0) -> jax.Array:
     Center 1 is Gulrajani et al. 2017, equation 3, and the book's 04_03; 0 is the zero-centred penalty that Mescheder et
     al. 2018 prove to converge.
     """
+    chex.assert_rank(norm, 1)
+    chex.assert_type(norm, float)
     return jnp.square(norm - center)

@@ -1,7 +1,22 @@
 """Losses and scores of classifiers: one value per example."""
 
+import chex
 import jax
 import jax.numpy as jnp
+
+
+def _check_classes(logits: jax.Array, labels: jax.Array) -> None:
+    """Refuses other shapes than (B, K) and (B,), and labels that are no integers."""
+    chex.assert_rank(logits, 2)
+    chex.assert_shape(labels, (len(logits),))
+    chex.assert_type([logits, labels], [float, int])
+
+
+def _check_attributes(logits: jax.Array, targets: jax.Array) -> None:
+    """Refuses other shapes than (B, A) and the same."""
+    chex.assert_rank(logits, 2)
+    chex.assert_equal_shape([logits, targets])
+    chex.assert_type(logits, float)
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -14,11 +29,13 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     Returns:
       (B,).
     """
+    _check_classes(logits, labels)
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)[:, 0]
 
 
 def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """1.0 where the largest logit is the label's, else 0.0: (B, K), (B,) -> (B,)."""
+    _check_classes(logits, labels)
     return (logits.argmax(axis=-1) == labels).astype(jnp.float32)
 
 
@@ -32,11 +49,13 @@ def binary_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     Returns:
       (B,).
     """
+    _check_attributes(logits, targets)
     return (jax.nn.softplus(logits) - targets * logits).mean(axis=-1)
 
 
 def attribute_accuracy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     """Share of an example's attributes whose logit has the right sign: (B, A), (B, A) in {0, 1} -> (B,)."""
+    _check_attributes(logits, targets)
     return ((logits > 0) == (targets > 0.5)).astype(jnp.float32).mean(axis=-1)
 
 

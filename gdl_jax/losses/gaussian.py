@@ -1,5 +1,6 @@
 """Diagonal Gaussians: densities and divergences."""
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -15,11 +16,25 @@ def kl_to_standard_normal(mean: jax.Array, log_var: jax.Array) -> jax.Array:
     Returns:
       (B, z), not negative but for rounding.
     """
+    chex.assert_rank(mean, 2)
+    chex.assert_equal_shape([mean, log_var])
+    chex.assert_type([mean, log_var], float)
     return -0.5 * (1.0 + log_var - jnp.square(mean) - jnp.exp(log_var))
 
 
 def log_normal(x: jax.Array, mean: jax.Array | float, log_var: jax.Array | float) -> jax.Array:
-    """log N(x; mean, exp(log_var)) elementwise, in nats; arguments broadcast."""
+    """log N(x; mean, exp(log_var)) elementwise, in nats.
+
+    Args:
+      x: (...).
+      mean, log_var: arrays or numbers that broadcast to the shape of x.
+
+    Returns:
+      (...).
+    """
+    chex.assert_is_broadcastable(jnp.shape(mean), x.shape)
+    chex.assert_is_broadcastable(jnp.shape(log_var), x.shape)
+    chex.assert_type([x, mean, log_var], float)
     return -0.5 * (jnp.log(2.0 * jnp.pi) + log_var + jnp.square(x - mean) * jnp.exp(-log_var))
 
 
@@ -37,6 +52,8 @@ def with_free_bits(kl: jax.Array, nats: float, shared: bool = False) -> jax.Arra
     Returns:
       (B,).
     """
+    chex.assert_rank(kl, 2)
+    chex.assert_type(kl, float)
     if nats == 0:
         return kl.sum(axis=-1)
     if shared:

@@ -2,6 +2,7 @@
 
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -25,6 +26,9 @@ def mixture_negative_log_likelihood(
     Returns:
       (...), one value per dimension.
     """
+    chex.assert_equal_shape([log_weights, means, log_sigmas])
+    chex.assert_shape(x, log_weights.shape[:-1])
+    chex.assert_type([x, log_weights, means, log_sigmas], float)
     standardised = (x[..., None] - means) * jnp.exp(-log_sigmas)
     log_densities = -0.5 * jnp.square(standardised) - log_sigmas - 0.5 * math.log(2.0 * math.pi)
     return -jax.nn.logsumexp(jax.nn.log_softmax(log_weights, axis=-1) + log_densities, axis=-1)

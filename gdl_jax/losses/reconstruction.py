@@ -1,11 +1,18 @@
 """How far a reconstruction is from its target: one value per example, so that the caller takes the mean.
 
 Any function (target (B, ...), prediction (B, ...)) -> (B,) can stand in for these:
-`--reconstruction_loss=my_package.my_module:my_loss`.
+reconstruction_loss=my_package.my_module:my_loss.
 """
 
+import chex
 import jax
 import jax.numpy as jnp
+
+
+def _check_pair(target: jax.Array, prediction: jax.Array) -> None:
+    """Refuses arrays of two shapes, which might broadcast, and images that are still bytes."""
+    chex.assert_equal_shape([target, prediction])
+    chex.assert_type([target, prediction], float)
 
 
 def _mean_over_pixels(x: jax.Array) -> jax.Array:
@@ -21,6 +28,7 @@ def mse(target: jax.Array, prediction: jax.Array) -> jax.Array:
     Returns:
       (B,).
     """
+    _check_pair(target, prediction)
     return _mean_over_pixels(jnp.square(target - prediction))
 
 
@@ -34,6 +42,7 @@ def bce(target: jax.Array, prediction: jax.Array, epsilon: float = 1e-6) -> jax.
 
     Predictions are clipped to [epsilon, 1 - epsilon]: in float32, 1 - 1e-7 is still distinct from 1 but 1 - 1e-8 isn't.
     """
+    _check_pair(target, prediction)
     y = jnp.clip(prediction, epsilon, 1.0 - epsilon)
     return -_mean_over_pixels(target * jnp.log(y) + (1.0 - target) * jnp.log1p(-y))
 

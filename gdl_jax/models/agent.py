@@ -1,12 +1,13 @@
 """The world models' agent: vision, memory and controller as one policy (Ha & Schmidhuber 2018; book chapter 8).
 
-At each step it sees a frame, z_t; chooses a_t by z_t and the memory's state; and remembers (z_t, a_t, r_t), r_t being
-whether a reward came with the frame. So the memory sees at run time just what it saw in training (`models.mdn_rnn`).
+At each step it sees a frame, z_t; chooses a_t by z_t and the memory's state; and feeds (z_t, a_t, r_t) into the memory,
+r_t being whether a reward came with the frame. These are the memory's inputs in training, too (`models.mdn_rnn`).
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -21,12 +22,12 @@ Choice = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 class Agent(NamedTuple):
-    """Its parts.
+    """The networks of an agent.
 
     Attributes:
-      encoder: what sees.
-      memory: what remembers.
-      controller: what chooses.
+      encoder: frame -> z, the vision.
+      memory: the recurrent network.
+      controller: z and the memory's state -> action.
       sampled: whether z is drawn from q(z | frame), as in the paper and the book, rather than its mean.
     """
 
@@ -37,16 +38,16 @@ class Agent(NamedTuple):
 
 
 @struct.dataclass
-class Knowledge:
-    """What vision and memory have learnt: the parameters of their networks."""
+class AgentParams:
+    """Parameters of the vision's and the memory's networks."""
 
     encoder: Any
     memory: Any
 
 
 @struct.dataclass
-class Mind:
-    """What the agent has in mind before it sees a frame.
+class AgentState:
+    """State of B agents before they see a frame.
 
     Attributes:
       carry: of the memory.
@@ -57,35 +58,37 @@ class Mind:
     reward: jax.Array
 
 
-def empty_mind(agent: Agent, batch_size: int) -> Mind:
-    """At the beginning of an episode."""
-    return Mind(agent.memory.zero_carry(batch_size), jnp.zeros(batch_size))
+def initial_state(agent: Agent, batch_size: int) -> AgentState:
+    """Returns the state at the beginning of an episode."""
+    return AgentState(agent.memory.zero_carry(batch_size), jnp.zeros(batch_size))
 
 
 def act(
-    agent: Agent, knowledge: Knowledge, choose: Choice, frames: jax.Array, noise: jax.Array, mind: Mind
-) -> tuple[jax.Array, jax.Array, Mind]:
-    """One step of B agents.
+    agent: Agent, params: AgentParams, choose: Choice, frames: jax.Array, noise: jax.Array, state: AgentState
+) -> tuple[jax.Array, jax.Array, AgentState]:
+    """Takes one step of B agents.
 
     Args:
-      knowledge: shared by all of them.
-      choose: what their controllers do.
+      agent: the networks.
+      params: of vision and memory, shared by all agents.
+      choose: applies their controllers.
       frames: (B, H, W, C) uint8.
-      noise: (B, z_dim), N(0, 1); not looked at if z is the mean.
-      mind: before the step.
+      noise: (B, z_dim), N(0, 1); not used if z is the mean.
+      state: before the step.
 
     Returns:
-      Steering in [-1, 1], gas and brake in [0, 1], (B, 3); z (B, z_dim); and the mind, whose reward is still to be told
-      (`told`).
+      Steering in [-1, 1], gas and brake in [0, 1], (B, 3); z (B, z_dim); and the new state, which still has to get the
+      step's reward (`observe_reward`).
     """
-    mean, log_var = encode_frames(agent.encoder, knowledge.encoder, frames)
+    mean, log_var = encode_frames(agent.encoder, params.encoder, frames)
+    chex.assert_equal_shape([mean, noise])
     z = mean + jnp.exp(0.5 * log_var) * noise if agent.sampled else mean
-    action = driving_controls(choose(z, *mind.carry))
-    variables = {"params": knowledge.memory}
-    _, _, carry = agent.memory.apply(variables, z[:, None], action[:, None], mind.reward[:, None], mind.carry)
-    return action, z, mind.replace(carry=carry)
+    action = driving_controls(choose(z, *state.carry))
+    variables = {"params": params.memory}
+    _, _, carry = agent.memory.apply(variables, z[:, None], action[:, None], state.reward[:, None], state.carry)
+    return action, z, state.replace(carry=carry)
 
 
-def told(mind: Mind, reward: jax.Array) -> Mind:
-    """The mind that knows the step's reward (B,), as the game gives it."""
-    return mind.replace(reward=(reward > 0).astype(jnp.float32))
+def observe_reward(state: AgentState, reward: jax.Array) -> AgentState:
+    """Stores whether a step brought a reward (B,), as the game gives it: an input of the memory's next step."""
+    return state.replace(reward=(reward > 0).astype(jnp.float32))

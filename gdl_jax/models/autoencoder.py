@@ -7,38 +7,42 @@ autoencoder; the book's plain one, which leaves it out by default, would have it
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.config_flags import AtLeast, Below
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.models.checks import activation, convolutions, dropout_rate
 from gdl_jax.nn.layers import BatchNorm, Conv, ConvTranspose, Dense, Dropout
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    encoder_filters: tuple[int, ...] = (32, 64, 64, 64)  # channels of the encoder's convolutions
-    encoder_kernel_sizes: tuple[int, ...] = (3, 3, 3, 3)  # of each convolution
-    encoder_strides: tuple[int, ...] = (1, 2, 2, 1)  # of each convolution
-    decoder_filters: tuple[int, ...] = (64, 64, 32, 1)  # channels of the transposed convolutions; the last: the image's
-    decoder_kernel_sizes: tuple[int, ...] = (3, 3, 3, 3)  # of each transposed convolution
-    decoder_strides: tuple[int, ...] = (1, 2, 2, 1)  # of each transposed convolution
-    z_dim: int = 2  # dimensions of the latent space
+    encoder_filters: Annotated[tuple[int, ...], AtLeast(1)] = (32, 64, 64, 64)  # channels of the encoder's convolutions
+    encoder_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (3, 3, 3, 3)  # of each convolution
+    encoder_strides: Annotated[tuple[int, ...], AtLeast(1)] = (1, 2, 2, 1)  # of each convolution
+    # channels of the transposed convolutions; the last: the image's
+    decoder_filters: Annotated[tuple[int, ...], AtLeast(1)] = (64, 64, 32, 1)
+    decoder_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (3, 3, 3, 3)  # of each transposed convolution
+    decoder_strides: Annotated[tuple[int, ...], AtLeast(1)] = (1, 2, 2, 1)  # of each transposed convolution
+    z_dim: Annotated[int, AtLeast(1)] = 2  # dimensions of the latent space
     use_batch_norm: bool = False  # after each convolution but the decoder's last
-    dropout_rate: float = 0.0  # after each convolution but the decoder's last
+    dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0  # after each convolution but the decoder's last
     activation: str = "leaky_relu"  # by name or package.module:function; leaky_relu has slope 0.3
 
 
 class _Block(nn.Module):
-    """What follows a convolution: normalisation, activation, dropout."""
+    """Normalisation, activation and dropout, which follow a convolution."""
 
     config: Config
     axis_name: str | None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         if self.config.use_batch_norm:
             x = BatchNorm(axis_name=self.axis_name)(x, use_running_average=not train)
         x = activation(self.config)(x)
@@ -53,11 +57,12 @@ class Trunk(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        chex.assert_rank(x, 4)
         config = self.config
         for i, (features, size, stride) in enumerate(convolutions(config, "encoder_")):
             x = Conv(features, size, stride, dtype=self.dtype, name=f"conv_{i}")(x)
-            x = _Block(config, self.axis_name, name=f"block_{i}")(x, train)
+            x = _Block(config, self.axis_name, name=f"block_{i}")(x, train=train)
         return x.reshape(x.shape[0], -1)
 
 
@@ -69,8 +74,8 @@ class Encoder(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        x = Trunk(self.config, self.dtype, self.axis_name, name="trunk")(x, train)
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        x = Trunk(self.config, self.dtype, self.axis_name, name="trunk")(x, train=train)
         return Dense(self.config.z_dim, dtype=self.dtype, name="z")(x).astype(jnp.float32)
 
 
@@ -82,8 +87,8 @@ class GaussianEncoder(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
-        x = Trunk(self.config, self.dtype, self.axis_name, name="trunk")(x, train)
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
+        x = Trunk(self.config, self.dtype, self.axis_name, name="trunk")(x, train=train)
         mean = Dense(self.config.z_dim, dtype=self.dtype, name="mean")(x)
         log_var = Dense(self.config.z_dim, dtype=self.dtype, name="log_var")(x)
         return mean.astype(jnp.float32), log_var.astype(jnp.float32)
@@ -103,21 +108,21 @@ class Decoder(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
         config = self.config
+        chex.assert_shape(z, (None, config.z_dim))
         sizes = list(convolutions(config, "decoder_"))
         height, width, channels = self.image_shape
         scale = math.prod(config.decoder_strides)
         if height % scale or width % scale:
-            strides = ",".join(map(str, config.decoder_strides))
-            raise UserError(f"--decoder_strides={strides}: {height}x{width} is no multiple of {scale}")
+            raise ConfigError("decoder_strides", config.decoder_strides, f"{height}x{width} is no multiple of {scale}")
         if config.decoder_filters[-1] != channels:
-            filters = ",".join(map(str, config.decoder_filters))
-            raise UserError(f"--decoder_filters={filters}: must end in {channels}, the images' channels")
+            reason = f"must end in {channels}, the images' channels"
+            raise ConfigError("decoder_filters", config.decoder_filters, reason)
         start = (height // scale, width // scale, config.encoder_filters[-1])
         x = Dense(math.prod(start), dtype=self.dtype, name="dense")(z).reshape(-1, *start)  # (B, h, w, F)
         for i, (features, size, stride) in enumerate(sizes):
             x = ConvTranspose(features, size, stride, dtype=self.dtype, name=f"conv_{i}")(x)
             if i < len(sizes) - 1:
-                x = _Block(config, self.axis_name, name=f"block_{i}")(x, train)
+                x = _Block(config, self.axis_name, name=f"block_{i}")(x, train=train)
         return nn.sigmoid(x.astype(jnp.float32))

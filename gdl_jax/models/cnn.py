@@ -5,23 +5,27 @@ one logit a class. The small one has convolutions without activations and nothin
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gdl_jax.core.config_flags import AtLeast, Below
 from gdl_jax.models.checks import activation, convolutions, dropout_rate
 from gdl_jax.nn.layers import BatchNorm, Conv, Dense, Dropout
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    filters: tuple[int, ...] = (32, 32, 64, 64)  # channels of the CNN's convolutions (book 02_03)
-    kernel_sizes: tuple[int, ...] = (3, 3, 3, 3)  # of each convolution
-    strides: tuple[int, ...] = (1, 2, 1, 2)  # of each convolution
-    dense_units: int = 128  # of the layer between convolutions and logits; 0: no such layer
+    # channels of the CNN's convolutions (book 02_03)
+    filters: Annotated[tuple[int, ...], AtLeast(1)] = (32, 32, 64, 64)
+    kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (3, 3, 3, 3)  # of each convolution
+    strides: Annotated[tuple[int, ...], AtLeast(1)] = (1, 2, 1, 2)  # of each convolution
+    dense_units: Annotated[int, AtLeast(0)] = 128  # of the layer between convolutions and logits; 0: no such layer
     use_batch_norm: bool = True  # after each convolution and the dense layer
-    dropout_rate: float = 0.5  # after the dense layer
+    dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.5  # after the dense layer
     activation: str = "leaky_relu"  # by name or package.module:function; leaky_relu has slope 0.3
 
 
@@ -45,7 +49,8 @@ class CNN(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        chex.assert_rank(x, 4)
         config = self.config
         activate = activation(config)
 
@@ -60,5 +65,5 @@ class CNN(nn.Module):
         if config.dense_units:
             x = normalised(Dense(config.dense_units, dtype=self.dtype)(x))
             x = Dropout(dropout_rate(config), axis_name=self.axis_name)(x, deterministic=not train)
-        self.sow("intermediates", "features", x)  # (B, units): what evaluations of samples see with
+        self.sow("intermediates", "features", x)  # (B, units): for FID and the like
         return Dense(self.outputs, dtype=self.dtype)(x).astype(jnp.float32)

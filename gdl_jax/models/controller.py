@@ -5,12 +5,15 @@ the first mean of the search (Ha & Schmidhuber 2018).
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.config_flags import AtLeast, OneOf
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.nn.layers import Dense
 
 INPUTS = {"z": ("z",), "z_h": ("z", "hidden"), "z_h_c": ("z", "hidden", "cell")}
@@ -18,15 +21,16 @@ INPUTS = {"z": ("z",), "z_h": ("z", "hidden"), "z_h_c": ("z", "hidden", "cell")}
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    controller_inputs: str = "z_h"  # z: vision alone; z_h: and the LSTM's hidden state; z_h_c: and its cell (VizDoom's)
-    action_dim: int = 3  # numbers in an action
+    # z: vision alone; z_h: and the LSTM's hidden state; z_h_c: and its cell (VizDoom's)
+    controller_inputs: Annotated[str, OneOf(*INPUTS)] = "z_h"
+    action_dim: Annotated[int, AtLeast(1)] = 3  # numbers in an action
 
 
 class Controller(nn.Module):
     """tanh(W x + b), each in (-1, 1), with x what `controller_inputs` names.
 
     Raises:
-      UserError: on the first call: other inputs, or one that is needed and is None.
+      ConfigError: on the first call: other inputs, or one that is needed and is None.
     """
 
     config: Config
@@ -34,9 +38,9 @@ class Controller(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: jax.Array, hidden: jax.Array | None = None, cell: jax.Array | None = None, train: bool = False
+        self, z: jax.Array, hidden: jax.Array | None = None, cell: jax.Array | None = None, *, train: bool = False
     ) -> jax.Array:
-        """Actions (B, action_dim).
+        """Returns actions (B, action_dim).
 
         Args:
           z: (B, z_dim), the latent vector of the frame.
@@ -46,11 +50,12 @@ class Controller(nn.Module):
         del train
         name = self.config.controller_inputs
         if name not in INPUTS:
-            raise UserError(f"--controller_inputs={name}: unknown; choose one of {', '.join(INPUTS)}")
+            raise ConfigError("controller_inputs", name, f"unknown; choose one of {', '.join(INPUTS)}")
         known = {"z": z, "hidden": hidden, "cell": cell}
         seen = [known[part] for part in INPUTS[name]]
         if any(part is None for part in seen):
-            raise UserError(f"--controller_inputs={name}: needs {', '.join(INPUTS[name])} of each frame")
+            raise ConfigError("controller_inputs", name, f"needs {', '.join(INPUTS[name])} of each frame")
+        chex.assert_rank(seen, 2)
         x = jnp.concatenate(seen, axis=-1)  # (B, 288)
         zeros = nn.initializers.zeros
         x = Dense(self.config.action_dim, kernel_init=zeros, dtype=self.dtype, name="action")(x)  # (B, 3)
@@ -58,15 +63,17 @@ class Controller(nn.Module):
 
 
 def driving_controls(action: jax.Array) -> jax.Array:
-    """The car's steering in [-1, 1], gas and brake in [0, 1], from actions (..., 3) in [-1, 1].
+    """Returns the car's steering in [-1, 1], gas and brake in [0, 1], from actions (..., 3) in [-1, 1].
 
     Gas and brake are (action + 1) / 2: a controller of zeros drives straight on at half gas and half brake.
     """
+    chex.assert_axis_dimension(action, -1, 3)
     steering, pedals = action[..., :1], action[..., 1:]
     return jnp.concatenate([steering, (pedals + 1) / 2], axis=-1)
 
 
 def controller_actions(controls: jax.Array) -> jax.Array:
-    """The controller's actions (..., 3) in [-1, 1] that `driving_controls` makes these controls of."""
+    """Returns the actions (..., 3) in [-1, 1] of which `driving_controls` makes these controls (..., 3)."""
+    chex.assert_axis_dimension(controls, -1, 3)
     steering, pedals = controls[..., :1], controls[..., 1:]
     return jnp.concatenate([steering, 2 * pedals - 1], axis=-1)

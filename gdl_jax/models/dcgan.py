@@ -8,12 +8,15 @@ gets the label as a one-hot vector beside the noise, and the critic adds <embedd
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.config_flags import AtLeast, Below
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.lookup import resolve
 from gdl_jax.models.checks import activation, convolutions, dropout_rate
 from gdl_jax.nn.layers import ACTIVATIONS, BatchNorm, Conv, ConvTranspose, Dense, Dropout, UpsampleConv
@@ -24,20 +27,23 @@ UPSAMPLINGS = {"nearest": UpsampleConv, "transposed": ConvTranspose}
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    z_dim: int = 100  # dimensions of the generator's noise, N(0, 1)
-    first_filters: int = 64  # channels of the generator's first map, which a dense layer makes
-    generator_filters: tuple[int, ...] = (128, 64, 64, 1)  # channels of its convolutions; the last: the image's
-    generator_kernel_sizes: tuple[int, ...] = (5, 5, 5, 5)  # of each convolution
-    generator_strides: tuple[int, ...] = (2, 2, 1, 1)  # factor by which each convolution enlarges the image
+    z_dim: Annotated[int, AtLeast(1)] = 100  # dimensions of the generator's noise, N(0, 1)
+    first_filters: Annotated[int, AtLeast(1)] = 64  # channels of the generator's first map, which a dense layer makes
+    # channels of its convolutions; the last: the image's
+    generator_filters: Annotated[tuple[int, ...], AtLeast(1)] = (128, 64, 64, 1)
+    generator_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (5, 5, 5, 5)  # of each convolution
+    # factor by which each convolution enlarges the image
+    generator_strides: Annotated[tuple[int, ...], AtLeast(1)] = (2, 2, 1, 1)
     upsampling: str = "nearest"  # how: nearest (pixels repeated, then convolved), or transposed (convolution)
     generator_activation: str = "relu"  # by name or package.module:function
-    batch_norm_momentum: float = 0.9  # of the generator's batch normalisation; 0: no normalisation
-    generator_dropout_rate: float = 0.0  # after each of its convolutions but the last
-    critic_filters: tuple[int, ...] = (64, 64, 128, 128)  # channels of the critic's convolutions
-    critic_kernel_sizes: tuple[int, ...] = (5, 5, 5, 5)  # of each convolution
-    critic_strides: tuple[int, ...] = (2, 2, 2, 1)  # of each convolution
+    # of the generator's batch normalisation; 0: no normalisation
+    batch_norm_momentum: Annotated[float, AtLeast(0), Below(1)] = 0.9
+    generator_dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0  # after each of its convolutions but the last
+    critic_filters: Annotated[tuple[int, ...], AtLeast(1)] = (64, 64, 128, 128)  # channels of the critic's convolutions
+    critic_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (5, 5, 5, 5)  # of each convolution
+    critic_strides: Annotated[tuple[int, ...], AtLeast(1)] = (2, 2, 2, 1)  # of each convolution
     critic_activation: str = "relu"  # by name or package.module:function
-    critic_dropout_rate: float = 0.4  # after each of its convolutions
+    critic_dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.4  # after each of its convolutions
     spectral_norm: bool = False  # divide each of the critic's kernels by its largest singular value
 
 
@@ -50,7 +56,7 @@ GAN_ACTIVATIONS = {**ACTIVATIONS, "leaky_relu": leaky_relu}
 
 
 class Generator(nn.Module):
-    """Noise (B, z_dim), perhaps labels (B,) -> images (B, H, W, C) in (-1, 1).
+    """Noise (B, z_dim) and, where there are classes, labels (B,) -> images (B, H, W, C) in (-1, 1).
 
     Attributes:
       image_shape: (H, W, C); the first map is as large as the strides leave of it.
@@ -64,9 +70,9 @@ class Generator(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, z: jax.Array, *labels_and_train) -> jax.Array:
-        *labels, train = labels_and_train
+    def __call__(self, z: jax.Array, labels: jax.Array | None = None, *, train: bool) -> jax.Array:
         config = self.config
+        chex.assert_shape(z, (None, config.z_dim))
         sizes = list(convolutions(config, "generator_"))
         activate = activation(config, "generator_", GAN_ACTIVATIONS)
         upsample = resolve("upsampling", config.upsampling, UPSAMPLINGS)
@@ -78,7 +84,8 @@ class Generator(nn.Module):
             return activate(x)
 
         if self.classes:
-            z = jnp.concatenate([z, jax.nn.one_hot(labels[0], self.classes)], axis=1)
+            chex.assert_shape(labels, (len(z),))
+            z = jnp.concatenate([z, jax.nn.one_hot(labels, self.classes)], axis=1)  # (B, z_dim + classes)
         units = height * width * config.first_filters
         x = normalised(Dense(units, kernel_init=normal_init, dtype=self.dtype)(z))
         x = x.reshape(-1, height, width, config.first_filters)
@@ -98,16 +105,16 @@ def _first_size(config: Config, image_shape: tuple[int, int, int]) -> tuple[int,
     height, width, channels = image_shape
     scale = math.prod(config.generator_strides)
     if height % scale or width % scale:
-        strides = ",".join(map(str, config.generator_strides))
-        raise UserError(f"--generator_strides={strides}: images of {height}x{width} are no multiple of {scale}")
+        reason = f"images of {height}x{width} are no multiple of {scale}"
+        raise ConfigError("generator_strides", config.generator_strides, reason)
     if config.generator_filters[-1] != channels:
-        filters = ",".join(map(str, config.generator_filters))
-        raise UserError(f"--generator_filters={filters}: must end in {channels}, the images' channels")
+        reason = f"must end in {channels}, the images' channels"
+        raise ConfigError("generator_filters", config.generator_filters, reason)
     return height // scale, width // scale
 
 
 class Critic(nn.Module):
-    """Images (B, H, W, C) in [-1, 1], perhaps labels (B,) -> scores (B,).
+    """Images (B, H, W, C) in [-1, 1] and, where there are classes, labels (B,) -> scores (B,).
 
     Attributes:
       classes: of the labels; 0 where there are none.
@@ -119,8 +126,8 @@ class Critic(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, *labels_and_train) -> jax.Array:
-        *labels, train = labels_and_train
+    def __call__(self, x: jax.Array, labels: jax.Array | None = None, *, train: bool) -> jax.Array:
+        chex.assert_rank(x, 4)
         config = self.config
         activate = activation(config, "critic_", GAN_ACTIVATIONS)
         common = {"kernel_init": normal_init, "spectral_norm": config.spectral_norm, "dtype": self.dtype}
@@ -132,6 +139,7 @@ class Critic(nn.Module):
         x = x.reshape(len(x), -1).astype(jnp.float32)
         score = Dense(1, **common)(x)[:, 0]
         if self.classes:
-            embedding = Dense(x.shape[1], use_bias=False, **common)(jax.nn.one_hot(labels[0], self.classes))
+            chex.assert_shape(labels, (len(x),))
+            embedding = Dense(x.shape[1], use_bias=False, **common)(jax.nn.one_hot(labels, self.classes))
             score += (embedding * x).sum(axis=1)
         return score

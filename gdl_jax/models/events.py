@@ -5,6 +5,7 @@ Both kinds of token are embedded, both are predicted, and what is predicted next
 
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -14,7 +15,7 @@ from gdl_jax.nn.sampling import sample_logits
 
 
 class Vocabulary(NamedTuple):
-    """How many notes and durations there are."""
+    """Numbers of different notes and durations."""
 
     notes: int
     durations: int
@@ -28,19 +29,19 @@ class Events(NamedTuple):
 
 
 class Temperatures(NamedTuple):
-    """How boldly notes and durations are drawn, each (), at least 0: 0 is the most probable, 1 as was learnt."""
+    """Temperatures at which notes and durations are drawn, each (), at least 0: 0 is the most probable, 1 as learnt."""
 
     note: jax.Array | float
     duration: jax.Array | float
 
 
 class Prediction(NamedTuple):
-    """What a network makes of a row of events: logits of the last T of the events that come after each.
+    """Logits of the last T of the events that come after each of a row of events.
 
     Attributes:
       note: (B, T, notes), float32.
       duration: (B, T, durations), float32.
-      attention: (B, T, C), how each looked back at the events of the context; None where the network doesn't.
+      attention: (B, T, C), the weights of the context's events; None where the network has no attention.
     """
 
     note: jax.Array
@@ -49,11 +50,11 @@ class Prediction(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """Events that a network wrote.
+    """Events that a network generated.
 
     Attributes:
       events: (B, T).
-      probabilities: (B, T, notes), how probable it held each note (at temperature 1) before it wrote.
+      probabilities: (B, T, notes), the predicted probability of each note (at temperature 1).
       attention: (B, T, C), as in `Prediction`: of the C events before each or, of a phrase, before its first.
     """
 
@@ -71,6 +72,8 @@ class Embedding(nn.Module):
 
     @nn.compact
     def __call__(self, events: Events) -> jax.Array:
+        chex.assert_equal_shape(events)
+        chex.assert_type(list(events), int)
         vectors = [
             nn.Embed(count, self.size, dtype=self.dtype, embedding_init=embedding_uniform, name=name)(tokens)
             for name, count, tokens in zip(Events._fields, self.vocabulary, events, strict=True)
@@ -96,7 +99,7 @@ class Heads(nn.Module):
 def draw(
     key: jax.Array, note: jax.Array, duration: jax.Array, temperatures: Temperatures, last: jax.Array, begin: int
 ) -> Events:
-    """One event (B,) for each row of logits (B, notes) and (B, durations).
+    """Draws one event (B,) for each row of logits (B, notes) and (B, durations).
 
     Args:
       key: decides what is drawn.
@@ -105,6 +108,7 @@ def draw(
       last: (B,) the note before, of each row.
       begin: the note that stands before a piece. It never follows itself: what has not begun does not end.
     """
+    chex.assert_rank([note, duration], 2)
     note_key, duration_key = jax.random.split(key)
     silent = (last == begin)[:, None] & (jnp.arange(note.shape[-1]) == begin)
     note = jnp.where(silent, -jnp.inf, note)

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -100,6 +101,7 @@ class InceptionV3(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+        chex.assert_shape(images, (None, None, None, 3))
         numbers = iter(range(1000))
 
         def convolve(x, convolution):
@@ -127,7 +129,7 @@ class InceptionV3(nn.Module):
 
 
 def _keras_order() -> list[int]:
-    """The convolutions' numbers in the order in which Keras saves them: those with most layers after them first.
+    """Returns the convolutions' numbers in the order in which Keras saves them: most layers after them first.
 
     That goes block by block; Keras has three layers for a convolution with its normalisation and ReLU, and one for
     joining what was side by side.
@@ -152,7 +154,7 @@ def _keras_order() -> list[int]:
 
 
 def _read_layers(path: Path) -> list[tuple[str, list[np.ndarray]]]:
-    """Names and arrays of the layers that have any, in Keras's order."""
+    """Returns names and arrays of the layers that have any, in Keras's order."""
     import h5py  # 0.1 s, and few runs need it
 
     def arrays(group, names):
@@ -174,7 +176,7 @@ def _read_layers(path: Path) -> list[tuple[str, list[np.ndarray]]]:
 
 
 def load_weights(path: str | Path) -> dict[str, dict]:
-    """Variables for `InceptionV3` from a file that Keras wrote: .h5 (Keras 2 and 3) or .weights.h5 (Keras 3).
+    """Reads variables for `InceptionV3` from a file that Keras wrote: .h5 (Keras 2 and 3) or .weights.h5 (Keras 3).
 
     Layers are taken in the order in which Keras saves and loads them, whatever their names. Without the classifier in
     the file there is none in the variables.

@@ -1,7 +1,7 @@
 """The world models' memory: a recurrent network that ends in mixtures of Gaussians (Ha & Schmidhuber 2018; book 08).
 
 The conventions are the paper's. Step t sees the latent vector z_t, the action a_t chosen there, and the reward that
-came with z_t, and tells of what a_t leads to: z_{t+1}, its reward, and whether the episode ends. What it has seen until
+came with z_t, and predicts what a_t leads to: z_{t+1}, its reward, and whether the episode ends. What it has seen until
 then is in the carry; a controller that has to choose a_{t+1} reads z_{t+1} and the hidden state after step t. (The
 book's code is off by one: its network is trained so, but given a_{t-1} in place of a_t when it runs.)
 
@@ -11,14 +11,16 @@ Rewards are 0 or 1: whether there was one. Before the first action it is 0.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.config_flags import AtLeast
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.models.checks import activation
 from gdl_jax.nn.layers import Dense
 from gdl_jax.nn.mixture import mixture_sample
@@ -27,10 +29,10 @@ from gdl_jax.nn.recurrent import LSTM, RECURRENT_ACTIVATIONS, LSTMCarry
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    z_dim: int = 32  # dimensions of the latent space
-    action_dim: int = 3  # numbers in an action
-    hidden_units: int = 256  # of the LSTM
-    mixtures: int = 5  # Gaussians per latent dimension
+    z_dim: Annotated[int, AtLeast(1)] = 32  # dimensions of the latent space
+    action_dim: Annotated[int, AtLeast(1)] = 3  # numbers in an action
+    hidden_units: Annotated[int, AtLeast(1)] = 256  # of the LSTM
+    mixtures: Annotated[int, AtLeast(1)] = 5  # Gaussians per latent dimension
     reward_input: bool = True  # whether the network sees the reward that came with z (the paper's does not)
     reward_head: bool = True  # whether it predicts the next reward; the dream's score needs it
     done_head: bool = False  # whether it predicts the end of the episode
@@ -38,7 +40,7 @@ class Config:
 
 
 class Prediction(NamedTuple):
-    """What is to come: a mixture for each dimension of the next z, and logits of its reward and of the end.
+    """A mixture for each dimension of the next z, and logits of its reward and of the end.
 
     Attributes:
       log_weights: (B, T, z, K), not normalised.
@@ -61,9 +63,9 @@ class MDNRNN(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: jax.Array, action: jax.Array, reward: jax.Array, carry: LSTMCarry, train: bool = False
+        self, z: jax.Array, action: jax.Array, reward: jax.Array, carry: LSTMCarry, *, train: bool = False
     ) -> tuple[Prediction, jax.Array, LSTMCarry]:
-        """A whole sequence, or a single step as one of T = 1.
+        """Reads a whole sequence, or a single step as one of T = 1.
 
         Args:
           z: (B, T, z_dim).
@@ -77,6 +79,7 @@ class MDNRNN(nn.Module):
         """
         del train
         config = self.config
+        chex.assert_shape([z, action], [(None, None, config.z_dim), (*z.shape[:2], config.action_dim)])
         seen = [z, action, *([reward[..., None]] if config.reward_input else [])]
         hidden, carry = self._lstm(name="lstm")(jnp.concatenate(seen, axis=-1), carry)  # (B, T, 256)
         parameters = 3 * config.z_dim * config.mixtures
@@ -92,7 +95,7 @@ class MDNRNN(nn.Module):
 
     @nn.nowrap
     def zero_carry(self, batch_size: int) -> LSTMCarry:
-        """At the beginning of an episode."""
+        """Returns the carry at the beginning of an episode."""
         return self._lstm().zero_carry(batch_size)
 
     @nn.nowrap
@@ -112,7 +115,7 @@ def dream_step(
     temperature: jax.Array | float = 1.0,
     draw_rewards: bool = True,
 ) -> tuple[jax.Array, jax.Array, jax.Array, LSTMCarry]:
-    """What the network thinks happens next, in one dream; made to be vmapped.
+    """Draws what happens next in one dream, as the network predicts it; made to be vmapped.
 
     Args:
       module, variables: the network.
@@ -127,6 +130,7 @@ def dream_step(
       The next z (z_dim,), its reward (), 1.0 or 0.0, the logit () of the end, and the carry. A network without the
       heads gives no rewards, and minus infinity.
     """
+    chex.assert_shape([z, action], [(module.config.z_dim,), (module.config.action_dim,)])
     z_key, reward_key = jax.random.split(key)
     one = jax.tree.map(lambda x: x[None], carry)
     predicted, _, carry = module.apply(variables, z[None, None], action[None, None], reward[None, None], one)
@@ -148,7 +152,7 @@ def dream_along(
     temperature: jax.Array | float = 1.0,
     draw_rewards: bool = True,
 ) -> jax.Array:
-    """What the network thinks is seen if these actions are done, in one dream; made to be vmapped.
+    """Draws what is seen if these actions are done, in one dream; made to be vmapped.
 
     Args:
       module, variables: the network.
@@ -174,11 +178,11 @@ def dream_along(
 
 
 def transition(module: MDNRNN, draw_rewards: bool = True) -> Callable:
-    """`dream_step` of a network, as `gdl_jax.envs.dream.dynamics.Dream` takes it.
+    """Returns `dream_step` of a network, as `gdl_jax.envs.dream.dynamics.Dream` takes it.
 
     Raises:
-      UserError: the network does not predict rewards, of which a dream's score is made.
+      ConfigError: the network does not predict rewards, of which a dream's score is made.
     """
     if not module.config.reward_head:
-        raise UserError("--reward_head=false: a dream needs a network that predicts rewards")
+        raise ConfigError("reward_head", False, "a dream needs a network that predicts rewards")
     return partial(dream_step, module, draw_rewards=draw_rewards)

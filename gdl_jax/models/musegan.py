@@ -16,14 +16,16 @@ an encoder of its own makes of them, and the critic sees the piece from these ba
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.config_flags import AtLeast, Below, Needs
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.nn.axis_conv import AxisConv, AxisConvTranspose, AxisRepeat
 from gdl_jax.nn.layers import BatchNorm, Dense, Initializer, leaky_relu
 
@@ -33,22 +35,30 @@ BARS, STEPS, PITCHES = 1, 2, 3  # axes of a batch of pieces (B, bars, steps, pit
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    z_dim: int = 32  # dimensions of each noise vector, N(0, 1): chords, style, a melody and a groove for each track
-    temporal_filters: int = 1024  # channels between the two layers of a temporal network
-    bar_filters: tuple[int, ...] = (512, 512, 256, 256)  # channels of a bar as its steps double, up to all of them
-    octave_filters: int = 256  # channels of a bar's octaves, of which the last layer makes pitches
-    batch_norm_momentum: float = 0.9  # of the generator's batch normalisation
-    critic_filters: int = 128  # channels of the critic's convolutions along bars and along pitches
-    critic_step_filters: tuple[int, ...] = (128, 128, 256, 512)  # channels of those along steps, each of stride 2
-    critic_step_kernel_sizes: tuple[int, ...] = (2, 2, 4, 3)  # of those along steps
-    critic_units: int = 1024  # units of the critic's dense layer
-    initial_deviation: float = 0.02  # of kernels, N(0, s^2), but those of the generator's dense layers (Glorot)
-    condition_bars: int = 0  # bars before those that are generated which the players see; 0: none, as in the book
-    condition_filters: int = 16  # channels of the encoders of these bars
+    # dimensions of each noise vector, N(0, 1): chords, style, a melody and a groove for each track
+    z_dim: Annotated[int, AtLeast(1)] = 32
+    temporal_filters: Annotated[int, AtLeast(1)] = 1024  # channels between the two layers of a temporal network
+    # channels of a bar as its steps double, up to all of them
+    bar_filters: Annotated[tuple[int, ...], AtLeast(1)] = (512, 512, 256, 256)
+    # channels of a bar's octaves, of which the last layer makes pitches
+    octave_filters: Annotated[int, AtLeast(1)] = 256
+    batch_norm_momentum: Annotated[float, AtLeast(0), Below(1)] = 0.9  # of the generator's batch normalisation
+    # channels of the critic's convolutions along bars and along pitches
+    critic_filters: Annotated[int, AtLeast(1)] = 128
+    # channels of those along steps, each of stride 2
+    critic_step_filters: Annotated[tuple[int, ...], AtLeast(1)] = (128, 128, 256, 512)
+    critic_step_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (2, 2, 4, 3)  # of those along steps
+    critic_units: Annotated[int, AtLeast(1)] = 1024  # units of the critic's dense layer
+    # of kernels, N(0, s^2), but those of the generator's dense layers (Glorot)
+    initial_deviation: Annotated[float, AtLeast(0)] = 0.02
+    # bars before those that are generated which both networks see; 0: none, as in the book
+    condition_bars: Annotated[int, AtLeast(0)] = 0
+    # channels of the encoders of these bars
+    condition_filters: Annotated[int, AtLeast(1), Needs("condition_bars")] = 16
 
 
 class Shape(NamedTuple):
-    """Of the pieces that are generated."""
+    """Numbers of bars, steps a bar, pitches and tracks of the pieces that are generated."""
 
     bars: int
     steps: int
@@ -57,12 +67,12 @@ class Shape(NamedTuple):
 
 
 def _normal(config: Config) -> Initializer:
-    """Narrow networks need more than the book's 0.02: a gradient falls from layer to layer by the root of the width."""
+    # Narrow networks need more than the book's 0.02: a gradient falls from layer to layer by the root of the width.
     return nn.initializers.normal(config.initial_deviation)
 
 
 class Noise(NamedTuple):
-    """What a piece is made of: chords (B, z), style (B, z), melody (B, tracks, z), groove (B, tracks, z)."""
+    """Inputs of a generator: chords (B, z), style (B, z), melody (B, tracks, z), groove (B, tracks, z)."""
 
     chords: jax.Array
     style: jax.Array
@@ -71,7 +81,7 @@ class Noise(NamedTuple):
 
 
 def draw_noise(config: Config, tracks: int, keys: jax.Array) -> Noise:
-    """N(0, 1) for each of the keys (B,)."""
+    """Draws N(0, 1) for each of the keys (B,)."""
     shapes = Noise((config.z_dim,), (config.z_dim,), (tracks, config.z_dim), (tracks, config.z_dim))
 
     def draw(key):
@@ -80,15 +90,19 @@ def draw_noise(config: Config, tracks: int, keys: jax.Array) -> Noise:
     return jax.vmap(draw)(keys)
 
 
-def _for_each_track(module: type[nn.Module], tracks: int, in_axis: int | None, out_axis: int) -> type[nn.Module]:
-    """The module with parameters and statistics of its own for each track, along a first axis."""
+def _for_each_track(module: nn.Module, tracks: int, in_axis: int | None, out_axis: int, train: bool) -> Callable:
+    """Returns the module as a function of arrays, with parameters and statistics of its own for each track (axis 0)."""
+
+    def apply(module, x):
+        return module(x, train=train)  # nn.vmap's functions take no keywords
+
     own = {"params": 0, "batch_stats": 0}
-    in_axes = (in_axis, None)
-    return nn.vmap(module, own, split_rngs={"params": True}, in_axes=in_axes, out_axes=out_axis, axis_size=tracks)
+    mapped = nn.vmap(apply, own, split_rngs={"params": True}, in_axes=in_axis, out_axes=out_axis, axis_size=tracks)
+    return lambda x: mapped(module, x)
 
 
 def _bar_kernels(bars: int) -> tuple[int, int]:
-    """Lengths of two kernels that lead from one place to `bars` of them, or back; the book's: 2 and bars - 1."""
+    """Returns lengths of two kernels that lead from one place to `bars` of them and back; the book's: 2, bars - 1."""
     first = min(2, bars)
     return first, bars + 1 - first
 
@@ -100,7 +114,7 @@ class _Normalised(nn.Module):
     axis_name: str | None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         norm = BatchNorm(self.config.batch_norm_momentum, axis_name=self.axis_name)
         return nn.relu(norm(x, use_running_average=not train))
 
@@ -114,13 +128,14 @@ class TemporalNetwork(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
         config = self.config
+        chex.assert_shape(z, (None, config.z_dim))
         x = z[:, None]  # (B, 1, z)
         filters = (config.temporal_filters, config.z_dim)
         for features, size in zip(filters, _bar_kernels(self.bars), strict=True):
             layer = AxisConvTranspose(features, size, BARS, kernel_init=_normal(config), dtype=self.dtype)
-            x = _Normalised(config, self.axis_name)(layer(x), train)  # (B, 2, filters), then (B, bars, z)
+            x = _Normalised(config, self.axis_name)(layer(x), train=train)  # (B, 2, filters), then (B, bars, z)
         return x
 
 
@@ -133,13 +148,14 @@ class BarGenerator(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
         config, (bars, steps, pitches, _) = self.config, self.shape
+        chex.assert_shape(z, (None, bars, None))
         first, *others = config.bar_filters
         steps_at_first = steps // 2 ** len(others)
 
         def normalised(x):
-            return _Normalised(config, self.axis_name)(x, train)
+            return _Normalised(config, self.axis_name)(x, train=train)
 
         def repeat(features, times, axis):
             return AxisRepeat(features, times, axis, kernel_init=_normal(config), dtype=self.dtype)
@@ -160,8 +176,9 @@ class Encoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         del train
+        chex.assert_rank(x, 5)
         config, filters = self.config, self.config.condition_filters
         for size in (OCTAVE, x.shape[PITCHES] // OCTAVE):
             layer = AxisConv(filters, size, PITCHES, strides=size, kernel_init=_normal(config), dtype=self.dtype)
@@ -170,7 +187,10 @@ class Encoder(nn.Module):
 
 
 class Generator(nn.Module):
-    """Noise, perhaps the bars before (B, condition_bars, steps, pitches, tracks) -> pieces of `shape` in (-1, 1)."""
+    """Noise -> pieces (B, bars, steps, pitches, tracks) of `shape` in (-1, 1).
+
+    With condition_bars it is also given the bars before them, (B, condition_bars, steps, pitches, tracks) of -1 and 1.
+    """
 
     config: Config
     shape: Shape
@@ -178,59 +198,65 @@ class Generator(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, noise: Noise, *previous_and_train) -> jax.Array:
-        *previous, train = previous_and_train
-        _check_shape(self.config, self.shape)
-        bars, tracks = self.shape.bars, self.shape.tracks
+    def __call__(self, noise: Noise, previous: jax.Array | None = None, *, train: bool) -> jax.Array:
+        config, (bars, _, _, tracks) = self.config, self.shape
+        _check_shape(config, self.shape)
+        chex.assert_shape([noise.chords, noise.style], (None, config.z_dim))
+        chex.assert_shape([noise.melody, noise.groove], (None, tracks, config.z_dim))
         common = {"dtype": self.dtype, "axis_name": self.axis_name}
-        chords = TemporalNetwork(self.config, bars, **common, name="chords")(noise.chords, train)  # (B, bars, z)
-        melodies = _for_each_track(TemporalNetwork, tracks, in_axis=1, out_axis=1)
-        melody = melodies(self.config, bars, **common, name="melody")(noise.melody, train)  # (B, tracks, bars, z)
+
+        def each(module, in_axis, out_axis):
+            return _for_each_track(module, tracks, in_axis, out_axis, train)
+
+        chords = TemporalNetwork(config, bars, **common, name="chords")(noise.chords, train=train)  # (B, bars, z)
+        melodies = TemporalNetwork(config, bars, **common, name="melody")
+        melody = each(melodies, in_axis=1, out_axis=1)(noise.melody)  # (B, tracks, bars, z)
         vectors = [chords[:, None], noise.style[:, None, None], melody, noise.groove[:, :, None]]
-        if previous:
-            encoders = _for_each_track(Encoder, tracks, in_axis=None, out_axis=1)
-            encoded = encoders(self.config, self.dtype, name="encoder")(*previous, train)  # (B, tracks, z)
-            vectors.append(encoded[:, :, None])
+        if previous is not None:
+            chex.assert_shape(previous, (None, config.condition_bars, *self.shape[1:]))
+            encoders = Encoder(config, self.dtype, name="encoder")
+            vectors.append(each(encoders, in_axis=None, out_axis=1)(previous)[:, :, None])  # (B, tracks, 1, z)
         lengths = [(len(noise.style), tracks, bars, vector.shape[-1]) for vector in vectors]
         x = jnp.concatenate(list(map(jnp.broadcast_to, vectors, lengths)), axis=-1)  # (B, tracks, bars, 4 z or 5 z)
-        generators = _for_each_track(BarGenerator, tracks, in_axis=1, out_axis=-1)
-        x = generators(self.config, self.shape, **common, name="bar")(x, train)  # (B, bars, steps, pitches, tracks)
+        generators = BarGenerator(config, self.shape, **common, name="bar")
+        x = each(generators, in_axis=1, out_axis=-1)(x)  # (B, bars, steps, pitches, tracks)
         return jnp.tanh(x.astype(jnp.float32))
 
 
 def _check_shape(config: Config, shape: Shape) -> None:
     if not config.bar_filters:
-        raise UserError("--bar_filters: needs at least one number")
+        raise ConfigError("bar_filters", config.bar_filters, "needs at least one number")
     doublings = 2 ** (len(config.bar_filters) - 1)
     if shape.steps % doublings:
-        filters = ",".join(map(str, config.bar_filters))
-        raise UserError(f"--bar_filters={filters}: bars of {shape.steps} steps are no multiple of {doublings}")
+        reason = f"bars of {shape.steps} steps are no multiple of {doublings}"
+        raise ConfigError("bar_filters", config.bar_filters, reason)
     if shape.pitches % OCTAVE:
         raise UserError(f"a generator of bars makes whole octaves of {OCTAVE} pitches; the data have {shape.pitches}")
 
 
 def _step_convolutions(config: Config) -> Iterator[tuple[int, int]]:
-    """(channels, kernel size) of the critic's convolutions along steps."""
+    """Returns (channels, kernel size) of the critic's convolutions along steps."""
     filters, sizes = config.critic_step_filters, config.critic_step_kernel_sizes
     if len(filters) != len(sizes):
-        raise UserError(
-            f"--critic_step_kernel_sizes has {len(sizes)} numbers, --critic_step_filters has {len(filters)}"
-        )
+        reason = f"must have as many numbers as critic_step_filters, {len(filters)}"
+        raise ConfigError("critic_step_kernel_sizes", sizes, reason)
     return zip(filters, sizes, strict=True)
 
 
 class Critic(nn.Module):
-    """Pieces (B, bars, steps, pitches, tracks) in [-1, 1], perhaps the bars before them -> scores (B,)."""
+    """Pieces (B, bars, steps, pitches, tracks) in [-1, 1], perhaps with the bars before them -> scores (B,)."""
 
     config: Config
     dtype: jnp.dtype = jnp.float32
-    axis_name: str | None = None  # unused: it has no batch normalisation
 
     @nn.compact
-    def __call__(self, x: jax.Array, *previous_and_train) -> jax.Array:
-        *previous, _ = previous_and_train
+    def __call__(self, x: jax.Array, previous: jax.Array | None = None, *, train: bool) -> jax.Array:
+        del train
+        chex.assert_rank(x, 5)
         config = self.config
-        x = jnp.concatenate([*previous, x], axis=BARS)
+        if previous is not None:
+            chex.assert_shape(previous, (len(x), config.condition_bars, *x.shape[2:]))
+            x = jnp.concatenate([previous, x], axis=BARS)
 
         def convolved(x, features, size, axis, stride, padding="SAME"):
             layer = AxisConv(features, size, axis, _normal(config), self.dtype, strides=stride, padding=padding)
@@ -249,7 +275,7 @@ class Critic(nn.Module):
 
 
 def pitches_of(roll: jax.Array) -> jax.Array:
-    """What each track plays in each step: its highest value's pitch where that is positive, and -1 elsewhere.
+    """Returns what each track plays in each step: its highest value's pitch where that is positive, and -1 elsewhere.
 
     That is the roll of at most one pitch a step and track to which this one is nearest. (The book's is never silent.)
 
@@ -263,12 +289,12 @@ def pitches_of(roll: jax.Array) -> jax.Array:
 
 
 def sounding(roll: jax.Array) -> jax.Array:
-    """What is heard of a generated roll (..., pitches, tracks): 1 at `pitches_of` it, -1 elsewhere."""
+    """Returns the notes of a generated roll (..., pitches, tracks): 1 at `pitches_of` it, -1 elsewhere."""
     return 2 * jax.nn.one_hot(pitches_of(roll), roll.shape[-2], axis=-2) - 1
 
 
 def continue_pieces(generate: Callable[[Noise, jax.Array], jax.Array], noises: Noise, previous: jax.Array) -> jax.Array:
-    """Pieces of any length: what is generated is fed back as the bars before the next.
+    """Generates pieces of any length: what is generated is fed back as the bars before the next.
 
     Args:
       generate: (noise, previous) -> pieces (B, bars, steps, pitches, tracks), of a generator with condition_bars.

@@ -1,17 +1,19 @@
 """The recurrent network that composes, with and without attention (book 07_02, figure 7-8).
 
-It reads a window of events and tells the next one. Two LSTMs read one after the other; what the heads are given is the
-mean of all that the second one thought, weighted by attention, or only what it thought last.
+It reads a window of events and predicts the next one, with two LSTMs, one above the other. The heads are given the mean
+of the second one's hidden states, weighted by attention, or only the last of them.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from gdl_jax.core.config_flags import AtLeast, Below
 from gdl_jax.models.checks import activation, dropout_rate
 from gdl_jax.models.events import Embedding, Events, Heads, Passage, Prediction, Temperatures, Vocabulary, draw
 from gdl_jax.nn.attention import AttentionPool
@@ -21,10 +23,11 @@ from gdl_jax.nn.recurrent import LSTM, RECURRENT_ACTIVATIONS
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    embedding_size: int = 100  # numbers in the vector of a note, and of a duration
-    hidden_units: int = 256  # of each LSTM
-    attention: bool = True  # over what the second LSTM thought at each event; else only the last counts
-    dropout_rate: float = 0.0  # of embeddings and of what each LSTM thinks; the book's code has it commented out
+    embedding_size: Annotated[int, AtLeast(1)] = 100  # numbers in the vector of a note, and of a duration
+    hidden_units: Annotated[int, AtLeast(1)] = 256  # of each LSTM
+    attention: bool = True  # over the second LSTM's hidden states; else only the last counts
+    # of embeddings and of each LSTM's hidden states; the book's code has it commented out
+    dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0
     recurrent_activation: str = "sigmoid"  # of the LSTMs' gates, by name; the book's Keras had hard_sigmoid
 
 
@@ -37,8 +40,10 @@ class MusicRNN(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, note: jax.Array, duration: jax.Array, train: bool) -> Prediction:
+    def __call__(self, note: jax.Array, duration: jax.Array, *, train: bool) -> Prediction:
         """note, duration (B, C) -> a prediction of one event, T = 1; `train` turns dropout on."""
+        chex.assert_rank([note, duration], 2)
+        chex.assert_type([note, duration], int)
         config = self.config
         activate = activation(config, "recurrent_", RECURRENT_ACTIVATIONS)
         rate = dropout_rate(config)
@@ -73,8 +78,8 @@ def write_on(
     """Writes `steps` events, one by one, after `context` (B, C).
 
     Before each it reads the last C events again, from a state of zeros. That is all that it is ever trained to do: an
-    LSTM whose state were carried on would come to states that it never learnt from, and attention over what it thinks
-    of an event needs the thoughts of a reading that began C events before.
+    LSTM whose state were carried on would come to states that it was never trained on, and attention over its hidden
+    states needs those of a reading that began C events before.
 
     Args:
       module, variables: the network.
@@ -89,7 +94,7 @@ def write_on(
     """
 
     def write(window, key):
-        predicted = jax.tree.map(lambda x: x[:, 0], module.apply(variables, *window, False))
+        predicted = jax.tree.map(lambda x: x[:, 0], module.apply(variables, *window, train=False))
         event = draw(key, predicted.note, predicted.duration, temperatures, window.note[:, -1], begin)
         window = jax.tree.map(lambda past, now: jnp.concatenate([past[:, 1:], now[:, None]], axis=1), window, event)
         return window, Passage(event, jax.nn.softmax(predicted.note), predicted.attention)

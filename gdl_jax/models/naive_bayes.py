@@ -10,21 +10,24 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.config_flags import AtLeast, OneOf
+from gdl_jax.core.errors import ConfigError
 
 MOST_COMBINATIONS = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    model: str = "naive_bayes"  # naive_bayes (independent features), or multinomial (a probability a combination)
-    smoothing: float = 0.0  # added to each count; 0: maximum likelihood
+    # naive_bayes (independent features), or multinomial (a probability a combination)
+    model: Annotated[str, OneOf("naive_bayes", "multinomial")] = "naive_bayes"
+    smoothing: Annotated[float, AtLeast(0)] = 0.0  # added to each count; 0: maximum likelihood
 
 
 class CountedModel(NamedTuple):
@@ -44,26 +47,28 @@ class CountedModel(NamedTuple):
 
 
 def count(features: jax.Array, levels: tuple[int, ...]) -> jax.Array:
-    """n_{jk}, the number of rows whose feature j is k: (B, F) -> (F, max(levels)) int32."""
+    """Returns n_{jk}, the number of rows whose feature j is k: (B, F) -> (F, max(levels)) int32."""
+    chex.assert_shape(features, (None, len(levels)))
     table = jnp.zeros((len(levels), max(levels)), jnp.int32)
     return table.at[jnp.arange(len(levels)), features].add(1)
 
 
 def log_probabilities(counts: jax.Array, levels: tuple[int, ...], smoothing: float) -> jax.Array:
-    """log theta_{jk}, (F, K); -inf for what never occurs, and beyond a feature's own values.
+    """Returns log theta_{jk}, (F, K); -inf for what never occurs, and beyond a feature's own values.
 
     Args:
       counts: (F, K) with at least one row counted.
       levels: how many of the K columns each feature has.
       smoothing: added to each count; at least 0.
     """
+    chex.assert_shape(counts, (len(levels), None))
     sizes = jnp.asarray(levels)[:, None]
     smoothed = counts + smoothing * (jnp.arange(counts.shape[1]) < sizes)
     return jnp.log(smoothed) - jnp.log(counts.sum(1, keepdims=True) + smoothing * sizes)
 
 
 def naive_bayes(levels: tuple[int, ...], smoothing: float) -> CountedModel:
-    """Independent features with `levels` values each."""
+    """Returns the model of independent features with `levels` values each."""
 
     def log_likelihood(counts, features):
         table = log_probabilities(counts, levels, smoothing)
@@ -77,13 +82,13 @@ def naive_bayes(levels: tuple[int, ...], smoothing: float) -> CountedModel:
 
 
 def multinomial(levels: tuple[int, ...], smoothing: float) -> CountedModel:
-    """One probability for each of the prod(levels) combinations.
+    """Returns the model with one probability for each of the prod(levels) combinations.
 
     Raises:
-      UserError: there are more combinations than can be counted.
+      ConfigError: there are more combinations than can be counted.
     """
     if math.prod(levels) > MOST_COMBINATIONS:
-        raise UserError(f"--model=multinomial: {len(levels)} features have too many combinations for a table")
+        raise ConfigError("model", "multinomial", f"{len(levels)} features have too many combinations for a table")
     joint = naive_bayes((math.prod(levels),), smoothing)
 
     def combination(features):
@@ -101,15 +106,15 @@ MODELS = {"naive_bayes": naive_bayes, "multinomial": multinomial}
 
 
 def make_model(config: Config, levels: tuple[int, ...]) -> CountedModel:
-    """The model that the config names, for features with `levels` values each.
+    """Returns the model that the config names, for features with `levels` values each.
 
     Raises:
-      UserError: unknown model, or negative smoothing.
+      ConfigError: unknown model, or negative smoothing.
     """
     if config.model not in MODELS:
-        raise UserError(f"--model={config.model}: unknown; choose one of {', '.join(MODELS)}")
+        raise ConfigError("model", config.model, f"unknown; choose one of {', '.join(MODELS)}")
     if not 0 <= config.smoothing < math.inf:
-        raise UserError(f"--smoothing={config.smoothing}: must be at least 0")
+        raise ConfigError("smoothing", config.smoothing, "must be at least 0")
     return MODELS[config.model](levels, config.smoothing)
 
 
@@ -130,7 +135,7 @@ class Categorical(nn.Module):
 
 
 class FreeParameters(nn.Module):
-    """What is free in a CountedModel, as a network: features (B, F) -> log p (B,). For layer tables and counts.
+    """The free parameters of a CountedModel as a network: features (B, F) -> log p (B,). For layer tables and counts.
 
     Features that follow each other and have as many values are one layer.
     """
@@ -138,8 +143,9 @@ class FreeParameters(nn.Module):
     levels: tuple[int, ...]
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         del train
+        chex.assert_shape(x, (None, len(self.levels)))
         groups, first = [], 0
         for values, group in itertools.groupby(self.levels):
             last = first + len(list(group))

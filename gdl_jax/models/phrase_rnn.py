@@ -1,18 +1,20 @@
 """An encoder and a decoder, with and without attention between them (book chapter 7, figures 7-11 to 7-13).
 
-The encoder reads a phrase, and the decoder, which begins with the state in which that ends, writes how it goes on. With
-attention it is given more: before each event it writes, its state asks all states of the encoder, and the context
-vector that they answer with is fed into its cell with the event before (Bahdanau et al. 2015, section 3.1).
+The encoder reads a phrase, and the decoder, which begins with the encoder's last state, writes its continuation. With
+attention it is given more: before each event its state is the query of an attention over all states of the encoder, and
+the context vector is fed into its cell with the event before (Bahdanau et al. 2015, section 3.1).
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from gdl_jax.core.config_flags import AtLeast, Below, Needs
 from gdl_jax.models.checks import activation, dropout_rate
 from gdl_jax.models.events import Embedding, Events, Heads, Passage, Prediction, Temperatures, Vocabulary, draw
 from gdl_jax.nn.attention import AdditiveAttention
@@ -22,17 +24,18 @@ from gdl_jax.nn.recurrent import LSTM, RECURRENT_ACTIVATIONS, LSTMCarry
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    continuation_length: int = 16  # events that the decoder writes after a phrase
-    embedding_size: int = 100  # numbers in the vector of a note, and of a duration
-    hidden_units: int = 256  # of the encoder's LSTM, and of the decoder's
+    continuation_length: Annotated[int, AtLeast(1)] = 16  # events that the decoder writes after a phrase
+    embedding_size: Annotated[int, AtLeast(1)] = 100  # numbers in the vector of a note, and of a duration
+    hidden_units: Annotated[int, AtLeast(1)] = 256  # of the encoder's LSTM, and of the decoder's
     attention: bool = True  # of the decoder to all states of the encoder; else it is given the last only, to begin with
-    attention_units: int = 128  # of the layer in which a state of the decoder meets those of the encoder
-    dropout_rate: float = 0.0  # of embeddings and of what each LSTM thinks
+    # of the layer in which a state of the decoder meets those of the encoder
+    attention_units: Annotated[int, AtLeast(1), Needs("attention")] = 128
+    dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0  # of embeddings and of each LSTM's hidden states
     recurrent_activation: str = "sigmoid"  # of the LSTMs' gates, by name; the book's Keras had hard_sigmoid
 
 
 class Memory(NamedTuple):
-    """What the decoder may look at: the encoder's states (B, C, H), and what attention makes of them once for all."""
+    """The encoder's states (B, C, H), which the decoder attends to, and their projection by the attention."""
 
     states: jax.Array
     projected: jax.Array | None
@@ -60,16 +63,18 @@ class PhraseRNN(nn.Module):
         self.encoder_dropout = Dropout(rate, self.axis_name)
         self.decoder_dropout = Dropout(rate, self.axis_name)
 
-    def __call__(self, note: jax.Array, duration: jax.Array, train: bool) -> Prediction:
-        """Learns from a phrase of C events and the T = continuation_length that follow, but for the last of them.
+    def __call__(self, note: jax.Array, duration: jax.Array, *, train: bool) -> Prediction:
+        """Reads a phrase of C events and the T = continuation_length that follow, but for the last of them.
 
         Args:
-          note, duration: (B, C + T - 1). What the decoder is given is what there is, not what it would have written.
+          note, duration: (B, C + T - 1). The decoder is given the true events, not its own ("teacher forcing").
           train: turns dropout on.
 
         Returns:
           Predictions of the T last events; attention is (B, T, C).
         """
+        chex.assert_rank([note, duration], 2)
+        chex.assert_type([note, duration], int)
         length = self.config.continuation_length
         batch_size, context = note.shape[0], note.shape[1] - length + 1
         x = self.embedding_dropout(self.embedding(Events(note, duration)), not train)  # (B, C + T - 1, 200)
@@ -92,11 +97,11 @@ class PhraseRNN(nn.Module):
         return Prediction(note_logits, duration_logits, attention)
 
     def encode(self, context: Events) -> tuple[Memory, LSTMCarry]:
-        """A phrase (B, C) -> what the decoder may look at, and the state that it begins with."""
+        """Encodes a phrase (B, C): returns what the decoder attends to, and the state that it begins with."""
         return self._encode(self.embedding(context), True)
 
     def decode(self, carry: LSTMCarry, event: Events, memory: Memory) -> tuple[LSTMCarry, Prediction]:
-        """The decoder's state, the event before (B,) -> the new state, and the prediction of the next: T = 1."""
+        """Predicts one event from the decoder's state and the event before (B,): returns the new state, and T = 1."""
         carry, (hidden, attention) = self._decode(carry, self.embedding(event), memory)
         predicted = Prediction(*self.heads(hidden), attention)
         return carry, jax.tree.map(lambda x: x[:, None], predicted)
@@ -107,7 +112,7 @@ class PhraseRNN(nn.Module):
         return Memory(states, self.attend.project(states) if self.config.attention else None), carry
 
     def _decode(self, carry: LSTMCarry, x: jax.Array, memory: Memory) -> tuple[LSTMCarry, Any]:
-        """One step: x (B, 200) -> the new state, and (what the decoder thinks (B, 256), attention (B, C) or None)."""
+        """One step: x (B, 200) -> the new state, and (hidden states (B, 256), attention (B, C) or None)."""
         attention = None
         if self.config.attention:
             context, attention = self.attend(carry[0], memory.states, projected=memory.projected)  # (B, 256), (B, C)

@@ -1,19 +1,21 @@
 """Answers and questions from a document (book 06_02, figure 6-9), and attention and copying beyond the book.
 
-A bidirectional GRU reads the document and tells of each word whether it belongs to an answer. A second GRU reads what
-the first one thought of an answer's words, and its last state is what a third one begins from, which asks the question
-word by word. Its attention, where it has some, is over the document; its copying takes words from where attention is.
+A bidirectional GRU reads the document and predicts of each word whether it belongs to an answer. A second GRU reads the
+first one's states at an answer's words, and from its last state a third one, the decoder, begins, which generates the
+question word by word. Its attention, where it has some, is over the document; copying takes words from where that is.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.config_flags import AtLeast, Needs
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.models.checks import activation
 from gdl_jax.nn import pointer
 from gdl_jax.nn.attention import AdditiveAttention
@@ -24,18 +26,20 @@ from gdl_jax.nn.recurrent import GRU, RECURRENT_ACTIVATIONS, bidirectional
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    embedding_size: int = 100  # numbers in a word's vector, where it is learned; GloVe's have their own
-    reader_units: int = 100  # of the GRU that reads the document, in each direction
-    decoder_units: int = 200  # of the GRUs that read the answer and ask
+    # numbers in a word's vector, where it is learned; GloVe's have their own
+    embedding_size: Annotated[int, AtLeast(1)] = 100
+    reader_units: Annotated[int, AtLeast(1)] = 100  # of the GRU that reads the document, in each direction
+    decoder_units: Annotated[int, AtLeast(1)] = 200  # of the GRU that reads the answer, and of the decoder
     attention: bool = False  # of the decoder, over the document
-    attention_units: int = 100  # where a state of the decoder and a word of the document meet
+    # where a state of the decoder and a word of the document meet
+    attention_units: Annotated[int, AtLeast(1), Needs("attention")] = 100
     copy: bool = False  # words of the document may be copied to where attention is (See et al. 2017)
     recurrent_activation: str = "sigmoid"  # of the GRUs' gates; the book's Keras had hard_sigmoid
     reset_after: bool = False  # where the GRUs reset their state: after the product (Keras since 2.3) or before (book)
 
 
 class Special(NamedTuple):
-    """The numbers of the words that are none."""
+    """Ids of the special tokens."""
 
     padding: int
     unknown: int
@@ -44,12 +48,12 @@ class Special(NamedTuple):
 
 
 class Spoken(NamedTuple):
-    """What the decoder would say at each step.
+    """The decoder's output at each step.
 
     Attributes:
       logits: (..., V), of the vocabulary's words.
       attention: (..., D), or None.
-      gate_logits: (...), of speaking and not copying; or None.
+      gate_logits: (...), of generating a word rather than copying one; or None.
     """
 
     logits: jax.Array
@@ -58,11 +62,11 @@ class Spoken(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """Of a document and a question about it.
+    """Predictions for a document and a question about it.
 
     Attributes:
       answer_logits: (B, D, 2), of not belonging to an answer and of belonging to one.
-      question: what the decoder would say at each of the question's Q steps: (B, Q, ...).
+      question: the decoder's output at each of the question's Q steps, (B, Q, ...).
     """
 
     answer_logits: jax.Array
@@ -87,7 +91,7 @@ class QuestionAnswerer(nn.Module):
     def setup(self):
         config, vectors = self.config, self.word_vectors
         if config.copy and not config.attention:
-            raise UserError("--copy needs --attention: words are copied from where attention is")
+            raise ConfigError("copy", True, "needs attention: words are copied from where attention is")
         activate = activation(config, "recurrent_", RECURRENT_ACTIVATIONS)
 
         def gru(units):
@@ -116,9 +120,10 @@ class QuestionAnswerer(nn.Module):
         answer_mask: jax.Array,
         question: jax.Array,
         question_mask: jax.Array,
+        *,
         train: bool,
     ) -> Prediction:
-        """With the question given, one word behind ("teacher forcing").
+        """Predicts each word of the question from those before it, which are given ("teacher forcing").
 
         Args:
           document, document_mask: (B, D), words and where they are.
@@ -127,6 +132,8 @@ class QuestionAnswerer(nn.Module):
           train: changes nothing.
         """
         del train
+        chex.assert_rank([document, answer_indices, question], 2)
+        chex.assert_type([document, answer_indices, question], int)
         annotations, answer_logits = self.read(document, document_mask)
         state = self.encode(annotations, answer_indices, answer_mask)
         embedded = self.embedding(question)  # (B, Q, 100)
@@ -143,19 +150,19 @@ class QuestionAnswerer(nn.Module):
         return annotations, flat.reshape(*document.shape, 2).astype(jnp.float32)
 
     def encode(self, annotations: jax.Array, indices: jax.Array, mask: jax.Array) -> jax.Array:
-        """What the answer's words (B, A) are in their document -> the decoder's first state (B, decoder_units)."""
+        """Reads the annotations at an answer's words (B, A): returns the decoder's first state (B, decoder_units)."""
         answer = jnp.take_along_axis(annotations, indices[..., None], axis=1)  # (B, A, 200)
         _, state = self.encoder(answer, self.encoder.zero_carry(answer.shape[0]), mask)
         return state
 
     def project(self, annotations: jax.Array) -> jax.Array:
-        """What attention makes of the document, once for all words of a question."""
+        """Returns the attention's projection of the document, which is the same for all words of a question."""
         return self.attend.project(annotations)
 
     def step(
         self, word: jax.Array, state: jax.Array, memory: tuple[jax.Array, jax.Array, jax.Array] | None
     ) -> tuple[Spoken, jax.Array]:
-        """One word (B,) and the state before it -> what follows it (B, ...), and the new state.
+        """Decodes one step: a word (B,) and the state before it -> the output (B, ...), and the new state.
 
         `memory` is (annotations, projected, mask) where there is attention.
         """
@@ -167,7 +174,7 @@ class QuestionAnswerer(nn.Module):
     def speak(
         self, embedded: jax.Array, states: jax.Array, context: jax.Array | None, weights: jax.Array | None
     ) -> Spoken:
-        """Input words, decoder states and what was attended to, all (..., features) -> what is said."""
+        """Returns the output of input words, decoder states and attended contexts, all (..., features)."""
         shape, flat = states.shape[:-1], lambda x: x.reshape(-1, x.shape[-1])
         said, gate_logits = flat(states), None
         if context is not None:
@@ -203,16 +210,16 @@ class QuestionAnswerer(nn.Module):
 
 
 def log_probabilities(spoken: Spoken, document: jax.Array | None, special: Special) -> jax.Array:
-    """What is said as logarithms, (B, W): of the vocabulary's words or, where `document` is given, also of its own.
+    """Returns log-probabilities (B, W) of the vocabulary's words and, where `document` is given, of its own words.
 
     Args:
       spoken: (B, ...).
       document: (B, D), numbers below V + D of the words that can be copied; None: nothing can.
-      special: neither padding nor the start mark is ever said.
+      special: padding and the start mark are never generated.
 
     Returns:
-      (B, V), or (B, V + D) as in `nn.pointer`; the words said have probabilities that sum to 1 but for
-      the two that are never said.
+      (B, V), or (B, V + D) as in `nn.pointer`; the probabilities sum to 1, less those that are never
+      generated.
     """
     if document is None:
         logs = jax.nn.log_softmax(spoken.logits)
@@ -222,7 +229,7 @@ def log_probabilities(spoken: Spoken, document: jax.Array | None, special: Speci
 
 
 def answer_probabilities(module: QuestionAnswerer, variables: Any, document: jax.Array, mask: jax.Array) -> jax.Array:
-    """How probably each word belongs to an answer: (B, D), (B, D) -> (B, D), 0 on padding."""
+    """Returns the probability that a word belongs to an answer: (B, D), (B, D) -> (B, D), 0 on padding."""
     _, logits = module.apply(variables, document, mask, method="read")
     return jnp.where(mask, jax.nn.softmax(logits)[..., 1], 0.0)
 
@@ -236,13 +243,13 @@ def ask(
     width: int,
     length: int,
 ) -> Beams:
-    """Questions about given answers.
+    """Generates questions about given answers.
 
     Args:
       module, variables: the network.
       batch: document_tokens, document_mask, document_copy_tokens (B, D), answer_indices, answer_mask (B, A), as in
         `data.questions.QuestionData`.
-      special: the words that are none.
+      special: ids of the special tokens.
       width: beams; 1: greedy.
       length: the most words, the end mark included.
 

@@ -1,22 +1,24 @@
-"""Recurrent networks that tell the next token of a text, a word or a character (book 06_01).
+"""Recurrent networks that predict the next token of a text, a word or a character (book 06_01).
 
-The book's reads a window of words and tells the one after the last. What it has read is in its state, so that text is
-written word by word without reading anything twice.
+The book's reads a window of words and predicts the one after the last. What it has read is in its state, so that text
+is written word by word without reading anything twice.
 
-A bidirectional network reads the window both ways, and tells from the last states of both what comes after it. It can't
-learn at every position, where its way back has seen what it is to tell, nor be carried on: for each word that it writes
-it reads the window again.
+A bidirectional network reads the window both ways, and predicts the next token from the last states of both. It can't
+be trained at every position, since backwards it has seen the tokens to predict, and its state can't be carried on: for
+each word that it writes it reads the window again.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.config_flags import AtLeast, Below, Needs, OneOf
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.models.checks import activation, dropout_rate
 from gdl_jax.nn.dense import dense
 from gdl_jax.nn.layers import Dense, Dropout, embedding_uniform
@@ -28,21 +30,23 @@ CELLS = ("lstm", "gru")
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    embedding_size: int = 100  # numbers in the vector of a token
-    cell: str = "lstm"  # of the recurrent layers: lstm or gru
-    hidden_units: int = 256  # of each layer, in each direction
-    layers: int = 1  # recurrent layers, one above the other
-    bidirectional: bool = False  # read the window both ways, and tell only what comes after it
-    every_position: bool = False  # learn what follows each token of a window; the book: what follows the last
-    tied: bool = False  # tokens are told by the vectors they are read as (Press & Wolf 2017)
-    dropout_rate: float = 0.0  # of what each recurrent layer gives on; the book's text has 0.2, its code none
-    embedding_dropout_rate: float = 0.0  # of the tokens' vectors
+    embedding_size: Annotated[int, AtLeast(1)] = 100  # numbers in the vector of a token
+    cell: Annotated[str, OneOf(*CELLS)] = "lstm"  # of the recurrent layers: lstm or gru
+    hidden_units: Annotated[int, AtLeast(1)] = 256  # of each layer, in each direction
+    layers: Annotated[int, AtLeast(1)] = 1  # recurrent layers, one above the other
+    bidirectional: bool = False  # read the window both ways, and predict only what comes after it
+    every_position: bool = False  # train on what follows each token of a window; the book: on what follows the last
+    tied: bool = False  # the output layer's weights are the embeddings (Press & Wolf 2017)
+    # of what each recurrent layer returns; the book's text has 0.2, its code none
+    dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0
+    embedding_dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0  # of the tokens' vectors
     recurrent_activation: str = "sigmoid"  # of the gates, by name; the book's Keras had hard_sigmoid
-    reset_after: bool = True  # where GRUs reset their state: after the product (Keras since 2.3) or before (book)
+    # where GRUs reset their state: after the product (Keras since 2.3) or before (book)
+    reset_after: Annotated[bool, Needs("cell=gru")] = True
 
 
-class Boldness(NamedTuple):
-    """How tokens are drawn, each () or (B,); see `nn.sampling.sample_logits`."""
+class SamplingConfig(NamedTuple):
+    """Settings of the draws of tokens, each () or (B,); see `nn.sampling.sample_logits`."""
 
     temperature: Number = 1.0
     top_k: jax.Array | int = 0
@@ -67,9 +71,10 @@ class TextRNN(nn.Module):
     def setup(self):
         config, size = self.config, self.vocabulary_size
         if config.cell not in CELLS:
-            raise UserError(f"--cell={config.cell}: unknown; choose one of {', '.join(CELLS)}")
+            raise ConfigError("cell", config.cell, f"unknown; choose one of {', '.join(CELLS)}")
         if config.bidirectional and config.every_position:
-            raise UserError("--bidirectional and --every_position: reading back, it would see what it is to tell")
+            reason = "can't go with every_position: reading backwards, it would see the tokens that it is to predict"
+            raise ConfigError("bidirectional", True, reason)
         activate = activation(config, "recurrent_", RECURRENT_ACTIVATIONS)
 
         def layers():
@@ -88,24 +93,26 @@ class TextRNN(nn.Module):
         else:
             self.words = Dense(size, dtype=self.dtype)
 
-    def __call__(self, tokens: jax.Array, train: bool) -> jax.Array:
-        """Windows -> what comes after them.
+    def __call__(self, tokens: jax.Array, *, train: bool) -> jax.Array:
+        """Predicts what comes after windows of tokens.
 
         Args:
           tokens: (B, C), integers in [0, V).
-          train: turns dropout on, and telling at every position where the config has it.
+          train: turns dropout on, and predictions at every position where the config has them.
 
         Returns:
-          Logits (B, 1, V) of what follows the last token or, where every_position is learnt, (B, C, V) of what follows
+          Logits (B, 1, V) of what follows the last token or, in training with every_position, (B, C, V) of what follows
           each; float32.
         """
+        chex.assert_rank(tokens, 2)
+        chex.assert_type(tokens, int)
         if self.config.bidirectional:
             return self.tell(self._read_both_ways(tokens, train))
-        states, _ = self.read(tokens, self.zero_carry(len(tokens)), train)  # (B, C, 256)
+        states, _ = self.read(tokens, self.zero_carry(len(tokens)), train=train)  # (B, C, 256)
         return self.tell(states if train and self.config.every_position else states[:, -1:])
 
-    def read(self, tokens: jax.Array, carry: tuple, train: bool = False) -> tuple[jax.Array, tuple]:
-        """(B, C), what was read before -> states of the last layer (B, C, hidden_units), what has been read now."""
+    def read(self, tokens: jax.Array, carry: tuple, *, train: bool = False) -> tuple[jax.Array, tuple]:
+        """Reads tokens: (B, C), the state before -> outputs of the last layer (B, C, hidden_units), the state after."""
         x = self.embedding_dropout(self.embedding(tokens), deterministic=not train)  # (B, C, 100)
         carries = []
         for layer, dropout, before in zip(self.forward, self.dropouts, carry, strict=True):
@@ -115,12 +122,12 @@ class TextRNN(nn.Module):
         return x, tuple(carries)
 
     def step(self, token: jax.Array, carry: tuple) -> tuple[jax.Array, tuple]:
-        """One more token (B,), what was read before -> logits (B, V) of what follows, what has been read now."""
+        """Reads one more token: (B,), the state before -> logits (B, V) of what follows, the state after."""
         states, carry = self.read(token[:, None], carry)
         return self.tell(states)[:, 0], carry
 
     def tell(self, states: jax.Array) -> jax.Array:
-        """(B, T, features) -> logits (B, T, V)."""
+        """Predicts: states (B, T, features) -> logits (B, T, V)."""
         flat = states.reshape(-1, states.shape[-1])
         if self.config.tied:
             vectors = self.to_vector(flat)  # (B T, 100)
@@ -130,7 +137,7 @@ class TextRNN(nn.Module):
         return logits.astype(jnp.float32).reshape(*states.shape[:2], -1)
 
     def zero_carry(self, batch_size: int) -> tuple:
-        """What has been read before anything is."""
+        """Returns the state before anything is read."""
         return tuple(layer.zero_carry(batch_size) for layer in self.forward)
 
     def _read_both_ways(self, tokens, train):
@@ -144,7 +151,7 @@ class TextRNN(nn.Module):
 
 
 def writable(logits: jax.Array, last: jax.Array, never: int, separator: int) -> jax.Array:
-    """Logits (B, V) after the tokens `last` (B,), -inf for what is not written.
+    """Returns logits (B, V) after the tokens `last` (B,), -inf for what is not written.
 
     Args:
       logits: of what follows.
@@ -162,7 +169,7 @@ def write_on(
     key: jax.Array,
     context: jax.Array,
     steps: int,
-    boldness: Boldness,
+    sampling: SamplingConfig,
     *,
     never: int,
     separator: int,
@@ -175,7 +182,7 @@ def write_on(
       key: decides what is drawn.
       context: (B, C).
       steps: static.
-      boldness: of the draws.
+      sampling: of the draws.
       never, separator: see `writable`.
       reread: whether the last C tokens are read anew, from nothing, before each that is written, as the book does and
         as the network was trained; a bidirectional network always does. Else its state is carried on, C times as fast.
@@ -185,10 +192,10 @@ def write_on(
     """
 
     def draw(key, logits, last):
-        return sample_logits(key, writable(logits, last, never, separator), *boldness)
+        return sample_logits(key, writable(logits, last, never, separator), *sampling)
 
     def write_rereading(window, key):
-        token = draw(key, module.apply(variables, window, False)[:, -1], window[:, -1])
+        token = draw(key, module.apply(variables, window, train=False)[:, -1], window[:, -1])
         return jnp.concatenate([window[:, 1:], token[:, None]], axis=1), token
 
     def write_carrying(carry, key):

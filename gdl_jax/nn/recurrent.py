@@ -9,7 +9,8 @@ of the step is the hidden state of the one before.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -41,92 +42,109 @@ def _unit_forget_bias(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return jnp.zeros((4, shape[0] // 4)).at[1].set(1.0).reshape(shape)
 
 
-def _loop(
-    cell: Callable[[jax.Array, Any, Any], Any],
-    mix: Callable[[jax.Array, jax.Array], jax.Array],
-    hidden: Callable[[Any], jax.Array],
-    xs: jax.Array,
-    kernel: jax.Array,
-    bias: jax.Array,
-    recurrent_kernel: jax.Array,
-    more: Any,
-    carry: Any,
-    mask: jax.Array | None,
-    reverse: bool,
-) -> tuple[jax.Array, Any]:
-    """Runs a cell over time.
+class _Recurrence(NamedTuple):
+    """A cell, apart from its parameters; none of its functions closes over an array.
 
-    The way back is written out, for speed. It keeps of each step what the gates are made of and the carry, and makes
-    the gates again. And the gradient of U is one product, after the loop, of all hidden states and what came back to
-    them: added up in the loop, step by step, it would be most of the loop's memory traffic.
-
-    Args:
-      cell: (what `mix` makes of a step, carry, more) -> the new carry. Like the next two, it closes over no array.
+    Attributes:
+      cell: (what `mix` makes of a step, carry, more) -> the new carry.
       mix: (x W + b, h U) -> what the cell is to see of the two (..., columns); linear.
       hidden: carry -> hidden state (B, features).
-      xs, kernel, bias, recurrent_kernel: (B, T, F), W (F, columns), b (columns,), U (features, recurrent columns).
-      more: other parameters of the cell.
-      carry, mask, reverse: as in `LSTM`.
+      reverse: whether the last step comes first.
     """
 
-    def advance(mixed, carry, more, kept):
-        new = cell(mixed, carry, more)
+    cell: Callable[[jax.Array, Any, Any], Any]
+    mix: Callable[[jax.Array, jax.Array], jax.Array]
+    hidden: Callable[[Any], jax.Array]
+    reverse: bool
+
+    def advance(self, mixed: jax.Array, carry: Any, more: Any, kept: jax.Array | None) -> Any:
+        """Returns the carry after a step; the old one in rows (B,) that the mask keeps out."""
+        new = self.cell(mixed, carry, more)
         if kept is None:
             return new
         return jax.tree.map(lambda new, old: jnp.where(kept[:, None], new, old), new, carry)
 
-    def run(recurrent_kernel, more, projected, kept, carry, keep):
+    def run(self, recurrent_kernel, more, projected, kept, carry, keep: bool) -> tuple[Any, Any]:
+        """Returns the last carry, and of each step its hidden state or, to `keep`, what the way back needs."""
+
         def step(carry, inputs):
             projected, kept = inputs
-            mixed = mix(projected, hidden(carry).astype(recurrent_kernel.dtype) @ recurrent_kernel)
-            new = advance(mixed, carry, more, kept)
-            return new, ((mixed, carry) if keep else hidden(new))
+            mixed = self.mix(projected, self.hidden(carry).astype(recurrent_kernel.dtype) @ recurrent_kernel)
+            new = self.advance(mixed, carry, more, kept)
+            return new, ((mixed, carry) if keep else self.hidden(new))
 
-        return lax.scan(step, carry, (projected, kept), reverse=reverse)
+        return lax.scan(step, carry, (projected, kept), reverse=self.reverse)
 
-    @jax.custom_vjp
-    def scan(recurrent_kernel, more, projected, kept, carry):
-        last, hs = run(recurrent_kernel, more, projected, kept, carry, keep=False)
-        return hs, last
 
-    def forward(recurrent_kernel, more, projected, kept, carry):
-        last, (mixed, befores) = run(recurrent_kernel, more, projected, kept, carry, keep=True)
-        before, end = hidden(befores), hidden(last)[None]
-        hs = jnp.concatenate([end, before[:-1]] if reverse else [before[1:], end])
-        return (hs, last), (recurrent_kernel, more, projected, kept, (mixed, befores))
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _scan(recurrence: _Recurrence, recurrent_kernel, more, projected, kept, carry) -> tuple[jax.Array, Any]:
+    """Hidden states (T, B, features) and the last carry.
 
-    def backward(saved, cotangents):
-        recurrent_kernel, more, projected, kept, (mixed, befores) = saved
-        to_hs, to_carry = cotangents
-        product = jax.ShapeDtypeStruct((*projected.shape[:2], recurrent_kernel.shape[1]), recurrent_kernel.dtype)
-        turned = lax.optimization_barrier(recurrent_kernel.T)  # once: XLA:CPU takes longer to multiply by a transpose
+    The way back is written out, for speed. It keeps of each step what the gates are made of and the carry, and makes
+    the gates again. And the gradient of U is one product, after the loop, of all hidden states and what came back to
+    them: added up in the loop, step by step, it would be most of the loop's memory traffic.
+    """
+    last, hs = recurrence.run(recurrent_kernel, more, projected, kept, carry, keep=False)
+    return hs, last
 
-        def add_to_hidden(carry, h):
-            (carry_of_h,) = jax.linear_transpose(hidden, carry)(h)
-            return jax.tree.map(jnp.add, carry, carry_of_h)
 
-        def step(state, inputs):
-            to_carry, to_more = state
-            mixed, before, kept, to_h = inputs
-            _, pull_back = jax.vjp(lambda *inputs: advance(*inputs, kept), mixed, before, more)
-            to_mixed, to_before, to_more_here = pull_back(add_to_hidden(to_carry, to_h))
-            one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (projected, product))
-            _, to_product = jax.linear_transpose(mix, *one)(to_mixed)
-            to_before = add_to_hidden(to_before, (to_product @ turned).astype(to_h.dtype))
-            return (to_before, jax.tree.map(jnp.add, to_more, to_more_here)), to_mixed
+def _scan_forward(recurrence: _Recurrence, recurrent_kernel, more, projected, kept, carry):
+    last, (mixed, befores) = recurrence.run(recurrent_kernel, more, projected, kept, carry, keep=True)
+    before, end = recurrence.hidden(befores), recurrence.hidden(last)[None]
+    hs = jnp.concatenate([end, before[:-1]] if recurrence.reverse else [before[1:], end])
+    return (hs, last), (recurrent_kernel, more, projected, kept, (mixed, befores))
 
-        first = to_carry, jax.tree.map(jnp.zeros_like, more)
-        (to_carry, to_more), to_mixed = lax.scan(step, first, (mixed, befores, kept, to_hs), reverse=not reverse)
-        to_projected, to_products = jax.linear_transpose(mix, projected, product)(to_mixed)
-        states = hidden(befores).astype(recurrent_kernel.dtype)
-        flat = (x.reshape(-1, x.shape[-1]) for x in (states, to_products))
-        return kernel_gradient(*flat), to_more, to_projected, None, to_carry
 
-    scan.defvjp(forward, backward)
+def _scan_backward(recurrence: _Recurrence, saved, cotangents):
+    recurrent_kernel, more, projected, kept, (mixed, befores) = saved
+    to_hs, to_carry = cotangents
+    product = jax.ShapeDtypeStruct((*projected.shape[:2], recurrent_kernel.shape[1]), recurrent_kernel.dtype)
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (projected, product))
+    turned = lax.optimization_barrier(recurrent_kernel.T)  # once: XLA:CPU takes longer to multiply by a transpose
+
+    def add_to_hidden(carry, h):
+        (carry_of_h,) = jax.linear_transpose(recurrence.hidden, carry)(h)
+        return jax.tree.map(jnp.add, carry, carry_of_h)
+
+    def step(state, inputs):
+        to_carry, to_more = state
+        mixed, before, kept, to_h = inputs
+        _, pull_back = jax.vjp(lambda *inputs: recurrence.advance(*inputs, kept), mixed, before, more)
+        to_mixed, to_before, to_more_here = pull_back(add_to_hidden(to_carry, to_h))
+        _, to_product = jax.linear_transpose(recurrence.mix, *one)(to_mixed)
+        to_before = add_to_hidden(to_before, (to_product @ turned).astype(to_h.dtype))
+        return (to_before, jax.tree.map(jnp.add, to_more, to_more_here)), to_mixed
+
+    first = to_carry, jax.tree.map(jnp.zeros_like, more)
+    steps = (mixed, befores, kept, to_hs)
+    (to_carry, to_more), to_mixed = lax.scan(step, first, steps, reverse=not recurrence.reverse)
+    to_projected, to_products = jax.linear_transpose(recurrence.mix, projected, product)(to_mixed)
+    states = recurrence.hidden(befores).astype(recurrent_kernel.dtype)
+    flat = (x.reshape(-1, x.shape[-1]) for x in (states, to_products))
+    return kernel_gradient(*flat), to_more, to_projected, None, to_carry
+
+
+_scan.defvjp(_scan_forward, _scan_backward)
+
+
+class _Parameters(NamedTuple):
+    """W (F, columns), b (columns,), U (features, recurrent columns), and whatever else the cell has."""
+
+    kernel: jax.Array
+    bias: jax.Array
+    recurrent_kernel: jax.Array
+    more: Any
+
+
+def _over_time(
+    recurrence: _Recurrence, parameters: _Parameters, xs: jax.Array, carry: Any, mask: jax.Array | None
+) -> tuple[jax.Array, Any]:
+    """Runs a cell over xs (B, T, F); carry, mask and results are those of `LSTM`."""
+    kernel, bias, recurrent_kernel, more = parameters
     kept = None if mask is None else mask.astype(bool).T  # (T, B)
     xs = xs.swapaxes(0, 1)  # (T, B, F)
     projected = (dense(xs.reshape(-1, xs.shape[-1]), kernel) + bias).reshape(*xs.shape[:2], -1)
-    hs, carry = scan(recurrent_kernel, more, projected, kept, carry)
+    hs, carry = _scan(recurrence, recurrent_kernel, more, projected, kept, carry)
     return hs.swapaxes(0, 1), carry
 
 
@@ -171,9 +189,8 @@ class LSTM(nn.Module):
         def cell(gates, carry, _):
             return self._cell(gates.astype(jnp.float32), carry[1])
 
-        return _loop(
-            cell, jnp.add, lambda carry: carry[0], xs, kernel, bias, recurrent_kernel, None, carry, mask, reverse
-        )
+        recurrence = _Recurrence(cell, jnp.add, lambda carry: carry[0], reverse)
+        return _over_time(recurrence, _Parameters(kernel, bias, recurrent_kernel, None), xs, carry, mask)
 
     def step(self, x: jax.Array, carry: LSTMCarry) -> tuple[jax.Array, LSTMCarry]:
         """One step: x (B, F), carry -> the new hidden state (B, features), the new carry."""
@@ -258,7 +275,8 @@ class GRU(nn.Module):
             in_product, more = recurrent_kernel, recurrent_bias
         else:
             in_product, more = recurrent_kernel[:, :gates], recurrent_kernel[:, gates:]
-        return _loop(cell, mix, lambda h: h, xs, kernel, bias, in_product, more, carry, mask, reverse)
+        recurrence = _Recurrence(cell, mix, lambda h: h, reverse)
+        return _over_time(recurrence, _Parameters(kernel, bias, in_product, more), xs, carry, mask)
 
     def step(self, x: jax.Array, carry: GRUCarry) -> tuple[jax.Array, GRUCarry]:
         """One step: x (B, F), carry -> the new hidden state (B, features), the new carry (which it is)."""

@@ -18,7 +18,9 @@ RIGHT, WRONG = "#1a7f37", "#cf222e"
 DPI = 120
 FONT_SIZE = 9.0  # points
 X_HEIGHT = 0.6 * FONT_SIZE * DPI / 72  # pixels
-ABBREVIATIONS = {"kl": "KL", "fid": "FID", "kid": "KID", "mse": "MSE", "bce": "BCE", "rmse": "RMSE"}
+ABBREVIATIONS = {
+    **{name: name.upper() for name in ("kl", "fid", "kid", "mse", "bce", "rmse", "f1", "bleu", "rouge", "l1", "ks")},
+}
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": FONT_SIZE,
@@ -66,7 +68,7 @@ def drawing(path: Path, width: float, height: float, rows: int = 1, columns: int
         figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
         yield figure, figure.subplots(rows, columns, squeeze=False, **grid)
         # A third of the bytes; no pixel of a chart is further than 16 of 255 from its colour.
-        _render(figure).quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path)
+        render(figure).quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path)
 
 
 class Text(NamedTuple):
@@ -94,7 +96,7 @@ def lettered(picture: np.ndarray, texts: Iterable[Text]) -> Image.Image:
             # From the baseline, not from each text's own middle: "frog" beside "truck" stands on one line.
             baseline = y + X_HEIGHT / 2
             figure.text(x / width, 1 - baseline / height, text, ha=align, va="baseline", color=color)
-        return _render(figure)
+        return render(figure)
 
 
 def text_width(text: str) -> float:
@@ -111,7 +113,8 @@ def words(name: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _render(figure: Figure) -> Image.Image:
+def render(figure: Figure) -> Image.Image:
+    """Returns a figure's pixels, in RGB."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])

@@ -1,25 +1,31 @@
-"""Command lines: flags parsed and errors shown the same way by every script."""
+"""Command lines: flags parsed and errors shown the same way by every script. Only here a config's field is a --flag."""
 
 import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from absl import flags, logging
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core import config_flags
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.core.loop import Stop
-
-INTERRUPTED = 130  # exit code of a program that Ctrl-C ended, as shells have it
+from gdl_jax.runs import interrupts
+from gdl_jax.runs.experiment import Experiment
+from gdl_jax.runs.interrupts import INTERRUPTED
+from gdl_jax.runs.records import find_experiment, read_flags
 
 
 def new_flags() -> flags.FlagValues:
-    """An empty set of flags, with --help."""
+    """Returns an empty set of flags, with --help and --verbosity."""
     values = flags.FlagValues()
     flags.DEFINE_bool("help", False, "show this help", short_name="h", flag_values=values)
+    levels = ["fatal", "error", "warning", "info", "debug"]
+    about = "what libraries may log: messages of this level and of graver ones"
+    flags.DEFINE_enum("verbosity", "warning", levels, about, flag_values=values)
     return values
 
 
@@ -36,31 +42,47 @@ def _help_text(about: str, values: flags.FlagValues) -> str:
 
 
 def workdir(values: flags.FlagValues) -> Path:
-    """The run that --workdir names.
+    """Returns the run that --workdir names.
 
     Raises:
-      UserError: it isn't given.
+      ConfigError: it isn't given.
     """
     if not values.workdir:
-        raise UserError("--workdir: which run? (for example --workdir=runs/vae-digits)")
+        raise ConfigError("workdir", None, "which run? (for example --workdir=runs/vae-digits)")
     return Path(values.workdir)
 
 
 def warn(text: str) -> None:
-    """A line on standard error."""
+    """Writes a line on standard error."""
     sys.stderr.write(text + "\n")
 
 
-def _report_unraisable(report: Callable, unraisable: "sys.UnraisableHookArgs") -> None:
-    """Reports what could not be raised, but for one error that is none.
+class NamedRun(NamedTuple):
+    """The experiment and the config of a run, without its data and its state."""
 
-    When one of a checkpoint's arrays can't be written or read, orbax raises at once and closes its event loop;
-    TensorStore's threads then find it closed as they finish the other arrays. The one line about the checkpoint says
-    what there is to say.
+    experiment: Experiment
+    config: Any
+
+
+def experiment_of_workdir(argv: Sequence[str]) -> NamedRun | None:
+    """Returns what the folder named by --workdir=DIR is a run of, so that its own flags can be defined.
+
+    None where no folder is named or none can be read: the program will say so when it reads it.
     """
-    error = unraisable.exc_value
-    if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
-        report(unraisable)
+    flag = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "", flag_values=flag)
+    try:
+        flag(list(argv), known_only=True)
+    except flags.Error:
+        return None
+    if not flag.workdir:
+        return None
+    try:
+        saved = read_flags(Path(flag.workdir) / "flags.json")
+        experiment = find_experiment(saved, Path(flag.workdir))
+        return NamedRun(experiment, config_flags.from_dict(experiment.config, saved["flags"]))
+    except UserError:
+        return None
 
 
 class Stopped(BaseException):
@@ -82,13 +104,20 @@ def _stopped(number, frame):
 
 
 @contextmanager
-def _stopping_at_sigterm() -> Iterator[None]:
-    """SIGTERM (preemption) raises Stopped anywhere that no `Stop` waits for a better moment."""
+def _heeding_signals() -> Iterator[None]:
+    """SIGTERM (preemption) raises Stopped, Ctrl-C KeyboardInterrupt, where no `Stop` waits for a better moment."""
     before = signal.signal(signal.SIGTERM, _stopped)
+    interrupts.heed()
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def shown(error: Exception) -> str:
+    """Returns what a user can mend as one line; the field of a config at fault as its flag."""
+    text = f"--{error}" if isinstance(error, ConfigError) else str(error)
+    return f"error: {' '.join(text.split())}\n"
 
 
 def run(main: Callable[[flags.FlagValues], None], about: str, values: flags.FlagValues, argv: Sequence[str]) -> None:
@@ -97,24 +126,23 @@ def run(main: Callable[[flags.FlagValues], None], about: str, values: flags.Flag
     What the user can mend is one line on standard error and exit code 2. SIGTERM is one line and exit code 0, Ctrl-C
     one and 130, where no `Stop` handles them.
     """
-    logging.set_verbosity(logging.FATAL)  # libraries log their errors, traceback and all, before they raise them
-    if getattr(sys.unraisablehook, "func", None) is not _report_unraisable:
-        sys.unraisablehook = partial(_report_unraisable, sys.unraisablehook)
     try:
-        rest = values(list(argv))[1:]
-        if values.help:
-            sys.stdout.write(_help_text(about, values) + "\n")
-            return
-        if rest:
-            raise UserError(f"{rest[0]!r} is not a flag; flags look like --name=value")
-        with _stopping_at_sigterm():
+        with _heeding_signals():
+            rest = values(list(argv))[1:]
+            if values.help:
+                sys.stdout.write(_help_text(about, values) + "\n")
+                return
+            if rest:
+                raise UserError(f"{rest[0]!r} is not a flag; flags look like --name=value")
+            logging.use_absl_handler()
+            logging.set_verbosity(values.verbosity)
             main(values)
     except Stopped:
         sys.stderr.write("stopped; the same command goes on\n")
         sys.exit(0)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
+        sys.stderr.write(interrupts.MESSAGE)
         sys.exit(INTERRUPTED)
     except (UserError, flags.Error) as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        sys.stderr.write(shown(error))
         sys.exit(2)

@@ -33,14 +33,14 @@ def write_report(workdir: Path) -> Path:
       UserError: a file of the run is damaged, or the report can't be written.
     """
     run = read_json(workdir / "flags.json")
-    results, elsewhere = read_json(workdir / "results.json"), _in_gymnasium(workdir / "gymnasium.json", run)
+    results = read_json(workdir / "results.json")
     figures = workdir / "figures"
     path = workdir / "report.html"
     try:
         figures.mkdir(parents=True, exist_ok=True)
         training_curves(read_rows(workdir / "metrics.jsonl"), figures / "curves.png")
         name = " ".join(str(run[key]) for key in ("experiment", "config") if key in run) or workdir.name
-        numbers = _numbers(results, elsewhere)
+        numbers = _numbers(results, run.get("headlines", ()))
         sections = [numbers, _sounds(figures), _texts(figures), _figures(figures)]
         body = "\n".join([_heading(run, results, name), *sections, _flags(run)])
         path.write_text(
@@ -93,22 +93,12 @@ def _value(value: Any) -> str:
     return _short(value) if isinstance(value, (int, float)) else escape(str(value))
 
 
-def _in_gymnasium(path: Path, run: Mapping[str, Any]) -> dict[str, Any]:
-    """What `world_evaluate` measured, if it did so with the vision and the memory that the run has now."""
-    measured = read_json(path)
-    protocol = measured.get("protocol", {})
-    if "gymnasium" not in measured or protocol.get("agent") != run.get("data_digest"):
-        return {}
-    lengths = f"{protocol['episodes']} episodes of at most {protocol['max_steps']} steps"
-    after = f"{lengths} after {protocol['generations']} generations"
-    return {f"return in gymnasium's game, {after}": measured["gymnasium"]}
-
-
-def _numbers(results: Mapping[str, Any], foremost: Mapping[str, Any]) -> str:
-    """What is foremost, then the test split's numbers, its loss before all others."""
-    shown = [name for name in results if name != "training_minutes"]
-    shown.sort(key=lambda name: (name != "test/loss", not name.startswith("test/"), name.startswith("validation/")))
-    results, shown = results | foremost, [*foremost, *shown]
+def _numbers(results: Mapping[str, Any], headlines: Sequence[str]) -> str:
+    """Headlines, then the test split's numbers, its loss before all others; and how they were measured."""
+    protocol = results.get("protocol", {})
+    shown = [name for name in results if name not in ("training_minutes", "protocol")]
+    order = {name: place for place, name in enumerate([*headlines, "test/loss"])}
+    shown.sort(key=lambda n: (order.get(n, len(order)), not n.startswith("test/"), n.startswith("validation/")))
     if not shown:
         return ""
     cards = [
@@ -123,7 +113,15 @@ def _numbers(results: Mapping[str, Any], foremost: Mapping[str, Any]) -> str:
     )
     more += [f"<dl>{''.join(pairs)}</dl>"] if pairs else []
     heading = "\n<h2>More numbers</h2>\n" if more else ""
-    return f'<h2>Results</h2>\n<div class="cards">{"".join(cards)}</div>{heading}{"".join(more)}'
+    notes = [_line([f"{words(name)}: {_protocol(how)}"]) for name, how in protocol.items()]
+    return f'<h2>Results</h2>\n<div class="cards">{"".join(cards)}</div>{heading}{"".join(more)}\n{"".join(notes)}'
+
+
+def _protocol(how: Any) -> str:
+    """A measurement's protocol, a text or {name: value}, as text."""
+    if isinstance(how, Mapping):
+        return ", ".join(f"{words(name)} {_protocol(value)}" for name, value in how.items())
+    return str(how)
 
 
 def _tables(results: Mapping[str, Any]) -> dict[tuple[str, ...], list[str]]:

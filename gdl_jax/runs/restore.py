@@ -1,6 +1,5 @@
 """Any run rebuilt from its working directory alone."""
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,16 +12,17 @@ from gdl_jax.core.parallel import make_devices
 from gdl_jax.core.programs import initial_state, make_keys
 from gdl_jax.data.dataset import DataSet
 from gdl_jax.runs.experiment import Experiment, Run
-from gdl_jax.runs.main import check_same_data, one_replica, read_flags
+from gdl_jax.runs.measure import state_of_seed
+from gdl_jax.runs.records import check_same_data, find_experiment, read_flags
 
 
-class Restored(NamedTuple):
+class RestoredRun(NamedTuple):
     """A run at its newest checkpoint; with patience, in its best state.
 
     Attributes:
       experiment: which.
-      run: the run, of the first replica where there are several; its step is that of the state.
-      state: of all replicas.
+      run: the run, of the first seed where there are several; its step is that of the state.
+      state: of all seeds.
     """
 
     experiment: Experiment
@@ -30,8 +30,13 @@ class Restored(NamedTuple):
     state: State
 
 
-def restore(workdir: Path, warn, load: Callable[[Any], DataSet] | None = None, expected: str | None = None) -> Restored:
-    """The run that `workdir` holds. Only reads it.
+def restore(
+    workdir: Path,
+    warn: Callable[[str], None],
+    load: Callable[[Any], DataSet] | None = None,
+    expected: str | None = None,
+) -> RestoredRun:
+    """Returns the run that `workdir` holds. Only reads it.
 
     Args:
       workdir: of the run.
@@ -46,7 +51,7 @@ def restore(workdir: Path, warn, load: Callable[[Any], DataSet] | None = None, e
     saved = read_flags(workdir / "flags.json")
     if expected not in (None, saved["experiment"]):
         raise UserError(f"{workdir} holds a run of {saved['experiment']}, not of {expected}")
-    experiment = importlib.import_module("experiments.registry").find(saved["experiment"])
+    experiment = find_experiment(saved, workdir)
     config = config_flags.from_dict(experiment.config, saved["flags"])
     data = (load or experiment.load)(config)
     check_same_data(workdir, saved, data)
@@ -65,9 +70,9 @@ def restore(workdir: Path, warn, load: Callable[[Any], DataSet] | None = None, e
     if config.patience:
         best = state["best"]
         state, step = best.state, int(best.step.flat[0])
-    state = devices.replicate(state)
+    state = devices.place_state(state)
     figures = workdir / "figures"
     figures.mkdir(exist_ok=True)
     key = make_keys(config.seed).sample
-    run = Run(config, data, learner, one_replica(state, config.seeds), key, step, figures)
-    return Restored(experiment, run, state)
+    run = Run(config, data, learner, state_of_seed(state, config.seeds), key, step, figures)
+    return RestoredRun(experiment, run, state)

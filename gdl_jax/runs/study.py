@@ -1,21 +1,223 @@
-"""Runs that are compared: each is trained to its end, or gone on with, before their numbers stand in one table."""
+"""A study: runs that differ in one thing, each trained to its end, and their numbers in one table with error bars.
 
+    STUDY = Study(options=Options(), variants=variants, columns={"test/loss": "loss"}, curves=("validation/loss",))
+    main(STUDY, __doc__)
+
+A program that does this takes the fields of Options as flags. It trains each variant in WORKDIR/NAME, or resumes it,
+and writes WORKDIR/results.json, table.md and ablation.png.
+"""
+
+import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
-from gdl_jax.runs.experiment import Experiment
-from gdl_jax.runs.main import has_ended
+from absl import flags
+
+from gdl_jax.core import config_flags
+from gdl_jax.core.config_flags import AtLeast
+from gdl_jax.core.metrics_log import read_rows
+from gdl_jax.plots.curves import compared_curves
+from gdl_jax.runs import command
+from gdl_jax.runs.experiment import Experiment, Results
+from gdl_jax.runs.json_files import read_json, write_json
 from gdl_jax.runs.main import main as run_experiment
+from gdl_jax.runs.records import has_ended
+from gdl_jax.runs.tables import as_table
 
 
-def finished(program: str, experiment: Experiment, workdir: Path, steps: int, *arguments: str) -> Path | None:
-    """The workdir of a run that is now at `steps`, its end; None if it was stopped."""
-    sys.stderr.write(f"== {workdir.name}\n")
-    run_experiment(experiment, program, [program, f"--workdir={workdir}", f"--steps={steps}", *arguments])
-    return workdir if has_ended(workdir) else None
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions:
+    """What a user may say of any study; a study's own options inherit from this.
+
+    Fields are flags, as those of a config are: comments are help, annotations are checked.
+
+    Raises:
+      ConfigError: a field has a value that its annotation forbids.
+    """
+
+    workdir: str = "runs/study"  # where the runs are kept
+    seeds: Annotated[int, AtLeast(2)] = 3  # networks of each variant, trained in one program
+
+    def __post_init__(self):
+        config_flags.check(self)
 
 
-def cell(value: Mapping[str, float]) -> str:
-    """Mean and standard deviation over replicas, as the table shows them."""
-    return f"{value['mean']:.3g} ± {value['std']:.2g}"
+class Variant(NamedTuple):
+    """A run of a study.
+
+    Attributes:
+      name: of its folder, and of its entry in results.json.
+      label: what the table and the curves call it.
+      experiment: what is trained.
+      flags: those that it alone gets, as a user would type them.
+      step_size: how far one of its steps goes on the curves' axis.
+    """
+
+    name: str
+    label: str
+    experiment: Experiment
+    flags: tuple[str, ...] = ()
+    step_size: int = 1
+
+
+class TrainedVariant(NamedTuple):
+    """A variant at its end.
+
+    Attributes:
+      variant: which.
+      results: its results.json, and what `Study.measure` adds.
+      rows: of its metrics.jsonl.
+    """
+
+    variant: Variant
+    results: Results
+    rows: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Runs that are trained alike and compared.
+
+    Attributes:
+      options: defaults of its options, of a class derived from StudyOptions.
+      variants: options -> the runs, in the order of the table.
+      flags: (options, variant) -> the flags that a run gets besides its own, which come last.
+      columns: {name of a result: heading of its column}; a column that a variant has no number for is left out.
+      heading: of the column of labels.
+      curves: metrics of the log, each a panel of the picture; of rows that have the first of them.
+      x_label: what a step is, or `Variant.step_size` of it.
+      picture: draws the picture instead, from the variants in order and the path of a PNG.
+      measure: folder of a variant that is trained -> results besides those in its results.json.
+      references: {kind: label} of further lines of the table, with numbers to compare with: in the column of
+        "SPLIT/METRIC", the first variant's result "KIND/METRIC".
+      texts: names of results that are texts, to stand below the table.
+      note: options -> what else is to be said below the table.
+      prerequisites: options -> runs that the variants need; they are trained first, with their own flags alone.
+    """
+
+    options: StudyOptions
+    variants: Callable[[Any], Sequence[Variant]]
+    flags: Callable[[Any, Variant], Sequence[str]] = lambda options, variant: ()
+    columns: Mapping[str, str]
+    heading: str
+    curves: tuple[str, ...] = ()
+    x_label: str = "step"
+    picture: Callable[[Sequence[TrainedVariant], Path], None] | None = None
+    measure: Callable[[Path], Results] = lambda workdir: {}
+    references: Mapping[str, str] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+    note: Callable[[Any], str] = lambda options: ""
+    prerequisites: Callable[[Any], Sequence[Variant]] = lambda options: ()
+
+
+def train_or_resume(variant: Variant, workdir: Path, arguments: Sequence[str] = ()) -> bool:
+    """Trains a variant, or resumes it; does nothing if it has ended. Returns whether it has: it may be stopped.
+
+    Args:
+      variant: which.
+      workdir: of the run.
+      arguments: flags that come before its own.
+    """
+    sys.stderr.write(f"== {variant.name}\n")
+    argv = [variant.name, f"--workdir={workdir}", *arguments, *variant.flags]
+    run_experiment(variant.experiment, variant.label, argv)
+    return has_ended(workdir)
+
+
+def train_all(study: Study, options: StudyOptions, workdir: Path) -> list[TrainedVariant] | None:
+    """Returns the variants, each at its end; None if one was stopped."""
+    for run in study.prerequisites(options):
+        if not train_or_resume(run, workdir / run.name):
+            return None
+    trained = []
+    for variant in study.variants(options):
+        folder = workdir / variant.name
+        if not train_or_resume(variant, folder, study.flags(options, variant)):
+            return None
+        results = read_json(folder / "results.json") | dict(study.measure(folder))
+        trained.append(TrainedVariant(variant, results, read_rows(folder / "metrics.jsonl")))
+    return trained
+
+
+def _metric(name: str) -> str:
+    return name.split("/", 1)[-1]
+
+
+def table(study: Study, trained: Sequence[TrainedVariant]) -> str:
+    """Returns Markdown: a line for each variant, mean ± standard deviation over its seeds; then the references."""
+    columns = [name for name in study.columns if all(name in each.results for each in trained)]
+    rows = []
+    for variant, results, _ in trained:
+        cells = [f"{results[name]['mean']:.3g} ± {results[name]['std']:.2g}" for name in columns]
+        rows.append([variant.label, *cells, f"{results['training_minutes']:.1f}"])
+    first = trained[0].results
+    for kind, label in study.references.items():
+        numbers = [first.get(f"{kind}/{_metric(name)}") for name in columns]
+        if any(number is not None for number in numbers):
+            rows.append([label, *("" if number is None else f"{number:.3g}" for number in numbers), ""])
+    return as_table([study.heading, *(study.columns[name] for name in columns), "minutes"], rows)
+
+
+def describe(study: Study, options: StudyOptions, trained: Sequence[TrainedVariant]) -> str:
+    """Returns Markdown: the table, and below it texts, what the numbers are, and how they were measured."""
+    paragraphs = [table(study, trained).rstrip()]
+    for variant, results, _ in trained:
+        paragraphs += [f"{variant.label}: {results[name]}" for name in study.texts if name in results]
+    note = study.note(options)
+    paragraphs.append(f"mean ± standard deviation of {options.seeds} seeds{f'; {note}' if note else ''}")
+    kinds = {name.split("/", 1)[0] for name in (*study.columns, *study.texts)}
+    protocol = trained[0].results.get("protocol", {})
+    paragraphs += [f"{kind}: {text}" for kind, text in protocol.items() if kind in kinds]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def draw_curves(study: Study, trained: Sequence[TrainedVariant], path: Path) -> None:
+    """Draws the metrics of `study.curves` over training; those that a variant didn't log are left out."""
+    logs = {}
+    for variant, _, rows in trained:
+        evaluated = [row for row in rows if study.curves[0] in row]
+        logs[variant.label] = [row | {"step": row["step"] * variant.step_size} for row in evaluated]
+    names = [name for name in study.curves if all(name in row for rows in logs.values() for row in rows)]
+    compared_curves(logs, names, study.x_label, path)
+
+
+def _compare(study: Study, options: StudyOptions, workdir: Path) -> None:
+    trained = train_all(study, options, workdir)
+    if trained is None:
+        return
+    text, path, picture = describe(study, options, trained), workdir / "table.md", workdir / "ablation.png"
+    write_json(workdir / "results.json", {each.variant.name: each.results for each in trained})
+    path.write_text(text)
+    if study.picture is not None:
+        study.picture(trained, picture)
+    else:
+        draw_curves(study, trained, picture)
+    sys.stdout.write(text)
+    sys.stderr.write(f"{path}, {picture}\n")
+
+
+def main(studies: Study | Mapping[str, Study], about: str, argv: Sequence[str] | None = None) -> None:
+    """Runs a study from the command line.
+
+    Args:
+      studies: one; or several by name, with options of one class: --study says which, its default is the first, and
+        each has a folder of its own in the workdir.
+      about: the script's docstring, for --help.
+      argv: the program's name and its flags; None: those of this process.
+    """
+    by_name = studies if isinstance(studies, Mapping) else {"": studies}
+    first, values = next(iter(by_name)), command.new_flags()
+    if first:
+        flags.DEFINE_enum("study", first, list(by_name), "what is compared", flag_values=values)
+    config_flags.define(by_name[first].options, values)
+
+    def compare(values):
+        name = values.study if first else ""
+        study = by_name[name]
+        options = dataclasses.replace(study.options, **config_flags.chosen(type(study.options), values))
+        _compare(study, options, Path(options.workdir) / name)
+
+    command.run(compare, about, values, sys.argv if argv is None else argv)

@@ -8,11 +8,11 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.core.flops import count_multiplications
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.data.dataset import DataSet
-from gdl_jax.runs.experiment import Experiment, Part
+from gdl_jax.runs.experiment import Experiment, Network
 
 
 class Count(NamedTuple):
@@ -26,30 +26,30 @@ def _size(tree: Any) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 
-def _variables(part: Part) -> Mapping[str, Any]:
+def _variables(network: Network) -> Mapping[str, Any]:
     key = jax.random.key(0)
     return jax.eval_shape(
-        lambda *inputs: part.module.init({"params": key, "dropout": key}, *inputs, False), *part.inputs
+        lambda *inputs: network.module.init({"params": key, "dropout": key}, *inputs, train=False), *network.inputs
     )
 
 
-def count_part(part: Part) -> Count:
+def count_network(network: Network) -> Count:
     """Counts of one network, from shapes alone."""
-    variables = _variables(part)
+    variables = _variables(network)
     return Count(_size(variables), _size(variables.get("params", {})))
 
 
-def count_parameters(parts: Mapping[str, Part]) -> Count:
+def count_parameters(networks: Mapping[str, Network]) -> Count:
     """Counts of all networks together."""
-    counts = [count_part(part) for part in parts.values()]
+    counts = [count_network(network) for network in networks.values()]
     return Count(sum(count.total for count in counts), sum(count.trainable for count in counts))
 
 
-def layer_rows(part: Part) -> list[tuple[str, str, str, int]]:
+def layer_rows(network: Network) -> list[tuple[str, str, str, int]]:
     """(path, layer, output shape, count) of each layer, in the order in which they run."""
     rows = []
     sizes = {}
-    for collection in _variables(part).values():
+    for collection in _variables(network).values():
         for path, leaf in jax.tree_util.tree_leaves_with_path(collection):
             owner = "/".join(str(entry.key) for entry in path[:-1])
             sizes[owner] = sizes.get(owner, 0) + math.prod(leaf.shape)
@@ -65,15 +65,15 @@ def layer_rows(part: Part) -> list[tuple[str, str, str, int]]:
     def run(*inputs):
         key = jax.random.key(0)
         with nn.intercept_methods(record):
-            return part.module.init({"params": key, "dropout": key}, *inputs, False)
+            return network.module.init({"params": key, "dropout": key}, *inputs, train=False)
 
-    jax.eval_shape(run, *part.inputs)
+    jax.eval_shape(run, *network.inputs)
     return rows
 
 
-def table(name: str, part: Part) -> str:
-    """One part's layers and counts, as text."""
-    rows = [(path, layer, shape, f"{count:,}") for path, layer, shape, count in layer_rows(part)]
+def table(name: str, network: Network) -> str:
+    """Returns one network's layers and counts, as text."""
+    rows = [(path, layer, shape, f"{count:,}") for path, layer, shape, count in layer_rows(network)]
     header = ("layer", "type", "output", "parameters")
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(4)]
 
@@ -82,7 +82,7 @@ def table(name: str, part: Part) -> str:
             [*(cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)), row[3].rjust(widths[3])]
         )
 
-    count = count_part(part)
+    count = count_network(network)
     rule = "-" * (sum(widths) + 6)
     lines = [name, rule, line(header), rule, *map(line, rows), rule]
     lines.append(f"{name}: {count.total:,} parameters, {count.trainable:,} trainable")
@@ -90,46 +90,38 @@ def table(name: str, part: Part) -> str:
 
 
 def summary(experiment: Experiment, config: Any) -> str:
-    """The tables of all parts and the totals; the last line is `total parameters: N`."""
-    parts = experiment.parts(config, blank_data(experiment, config))
-    count = count_parameters(parts)
-    text = "\n".join(table(name, part) for name, part in parts.items())
+    """Returns the tables of all networks and the totals; the last line is `total parameters: N`."""
+    networks = experiment.networks(config, spec_or_data(experiment, config))
+    count = count_parameters(networks)
+    text = "\n".join(table(name, network) for name, network in networks.items())
     return f"{text}\ntrainable parameters: {count.trainable}\ntotal parameters: {count.total}\n"
 
 
-def _asks_for_classes(config: Any, known: tuple[str, ...]) -> bool:
-    """Whether the config needs classes, or one of a name, that are not among the known ones."""
-    if only_class := getattr(config, "only_class", ""):
-        return only_class not in known
-    return not known and (getattr(config, "conditional", False) or getattr(config, "target", "") == "label")
-
-
-def blank_data(experiment: Experiment, config: Any) -> DataSet:
-    """A data set of one blank row with the shapes of the config's own; that itself where these can't be known.
+def spec_or_data(experiment: Experiment, config: Any) -> DataSet:
+    """Returns one row with the shapes of the config's data; the data themselves where only these have them.
 
     Raises:
-      UserError: the set itself is needed, and can't be loaded or hasn't the classes that the config asks for.
+      UserError: the data are needed, and can't be loaded.
     """
-    stand_in = experiment.blank(config)
-    if stand_in is None:
-        return experiment.load(config)
-    if not _asks_for_classes(config, stand_in.classes):
-        return stand_in
+    spec = experiment.spec(config)
+    if spec is not None:
+        return spec
+    why = "only the data have the shapes of this config's networks, such as the number of classes"
     try:
         return experiment.load(config)
+    except ConfigError as error:
+        raise ConfigError(error.field, error.value, f"{error.reason} ({why})") from error
     except UserError as error:
-        raise UserError(f"{error} (only the data say which classes there are)") from error
+        raise UserError(f"{error} ({why})") from error
 
 
 def trace_step(experiment: Experiment, config: Any) -> tuple[jax.stages.Traced, Mapping[str, Any], Any]:
-    """One update on one device, ready to be lowered, with the shapes of its batch and of its state."""
-    data = blank_data(experiment, config)
+    """Returns one update on one device, ready to be lowered, with the shapes of its batch and of its state."""
+    data = spec_or_data(experiment, config)
     learner = experiment.build(config, data, None)
     row = data.train.take(np.zeros(1, int))
-    rows = {
-        name: jax.ShapeDtypeStruct((config.batch_size * learner.batches, *array.shape[1:]), array.dtype)
-        for name, array in row.items()
-    }
+    examples = config.batch_size * learner.batches_per_step
+    rows = {name: jax.ShapeDtypeStruct((examples, *array.shape[1:]), array.dtype) for name, array in row.items()}
     batch = jax.eval_shape(data.transform, rows)
     key = jax.random.key(0)
     state = jax.eval_shape(learner.init, key, batch)
@@ -137,15 +129,17 @@ def trace_step(experiment: Experiment, config: Any) -> tuple[jax.stages.Traced, 
 
 
 def dry_run(experiment: Experiment, config: Any) -> str:
-    """What a run would be and cost: the tables, one update's arithmetic, and the memory that the compiler plans."""
-    make_devices(config.parallel)  # refuses an unknown kind
+    """Returns what a run would be and cost: tables, one update's arithmetic, and the memory that it takes."""
+    devices = make_devices(config.parallel)
     traced, batch, state = trace_step(experiment, config)
     cost, memory = count_multiplications(traced.jaxpr.jaxpr), traced.lower().compile().memory_analysis()
     lines = [summary(experiment, config).rstrip(), ""]
     lines += [f"batch {name}: {leaf.dtype}{list(leaf.shape)}" for name, leaf in batch.items()]
     flops = f"{'' if cost.exact else 'at least '}{2 * cost.multiplications:.4g}"
-    lines.append(f"FLOPs a step: {flops} (of matrix products and convolutions; all devices, one replica)")
-    lines.append(f"state: {sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) / 2**20:.1f} MiB")
+    lines.append(f"FLOPs a step: {flops} (of matrix products and convolutions; all devices, one seed)")
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    each = f"{devices.state_bytes(state):,} bytes on each of {jax.device_count()} devices, by {config.parallel}"
+    lines.append(f"state: {size / 2**20:.1f} MiB; {each}")
     if memory is not None:
         lines.append(f"temporary memory: {memory.temp_size_in_bytes / 2**20:.1f} MiB")
     return "\n".join(lines) + "\n"

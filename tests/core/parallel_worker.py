@@ -2,7 +2,7 @@
 
 python -m tests.core.parallel_worker FOLDER --experiment=vae --parallel=jit,pmap [--processes=N --id=I --port=P]
 
-writes FOLDER/jit.npz and FOLDER/pmap.npz.
+writes FOLDER/jit.npz and so on.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments import registry
 from gdl_jax.core import loop
-from gdl_jax.core.parallel import make_devices
+from gdl_jax.core.parallel import make_devices, to_host
 from gdl_jax.core.programs import make_evaluate
 from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.data.images.pixels import to_float
@@ -146,7 +146,8 @@ def trained(experiment, config, data, parallel, workdir):
     evaluate = make_evaluate(learner, data, data.test, 8, devices)
     for steps in (12, 20):  # a checkpoint is written and read on the way
         outcome = loop.train(learner, data, devices, workdir, steps=steps, batch_size=16, log_every=4)
-    arrays = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(outcome.state)}
+    leaves = jax.tree.leaves_with_path(to_host(outcome.state))
+    arrays = {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
     return arrays | {f"evaluate {name}": value for name, value in evaluate(outcome.state).items()}
 
 

@@ -1,10 +1,12 @@
 import dataclasses
+from typing import Annotated
 
 import pytest
 from absl import flags
 
 from gdl_jax.core import config_flags
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.config_flags import AtLeast, Below, IsPath, IsPathAfter, Needs, OneOf
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.core.lookup import resolve
 
 
@@ -59,7 +61,7 @@ def test_bad_flags_are_refused(argument):
 
 
 def test_a_bad_list_element_names_the_flag():
-    with pytest.raises(UserError, match="--filters=1,b"):
+    with pytest.raises(UserError, match="filters=1,b"):
         config_flags.chosen(Config, parse("--filters=1,b"))
 
 
@@ -69,9 +71,88 @@ def test_json_round_trip_and_changes():
     assert config_flags.from_dict(Config, stored) == config
     assert config_flags.changed(stored, dataclasses.asdict(config), ignore=()) == []
     other = dataclasses.asdict(config) | {"z_dim": 3, "name": "y"}
-    assert config_flags.changed(stored, other, ignore=("name",)) == ["--z_dim was 2, is now 3"]
+    assert config_flags.changed(stored, other, ignore=("name",)) == ["z_dim was 2, is now 3"]
     with pytest.raises(UserError, match="typo"):
         config_flags.from_dict(Config, {"typo": 1})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ruled:
+    units: Annotated[tuple[int, ...], AtLeast(1)] = (8,)  # of each layer
+    rate: Annotated[float, AtLeast(0), Below(1)] = 0.0  # of dropout
+    # the cell of each layer,
+    # by name
+    cell: Annotated[str, OneOf("lstm", "gru")] = "lstm"
+    reset: Annotated[bool, Needs("cell=gru")] = True  # after the product
+    limit: Annotated[int | None, AtLeast(1)] = None  # of something
+
+    def __post_init__(self):
+        config_flags.check(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Derived(Ruled):
+    rate: float = 0.5  # another default
+    units: Annotated[tuple[int, ...], Below(100)] = (8,)  # of each layer
+
+
+@pytest.mark.parametrize("config", [Ruled, Derived])
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"units": (4, 0)}, "units=4,0"),
+        ({"rate": 1.0}, "rate=1.0"),
+        ({"rate": float("nan")}, "rate=nan"),
+        ({"cell": "lstn"}, "cell=lstn"),
+        ({"limit": 0}, "limit=0"),
+    ],
+)
+def test_values_that_an_annotation_forbids_are_refused_in_subclasses_too(config, values, said):
+    with pytest.raises(ConfigError, match=f"^{said}: "):
+        config(**values)
+
+
+def test_a_subclass_may_add_rules():
+    assert Ruled(units=(100,)).units == (100,)
+    with pytest.raises(ConfigError, match=r"^units=100: "):
+        Derived(units=(100,))
+
+
+def test_help_may_stand_above_the_field():
+    assert config_flags.comments(Ruled)["cell"] == "the cell of each layer, by name"
+    assert config_flags.comments(Derived)["rate"] == "another default"
+
+
+def test_what_has_no_effect_is_refused_where_it_was_changed():
+    config_flags.check_effects(Ruled(reset=True), Ruled())
+    config_flags.check_effects(Ruled(reset=False, cell="gru"), Ruled())
+    with pytest.raises(ConfigError, match=r"^reset=False: .*cell=gru"):
+        config_flags.check_effects(Ruled(reset=False), Ruled())
+
+
+def test_all_fields_of_a_class_may_need_something():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Both(config_flags.needing(Base, "name=x"), Ruled):
+        name: str = "y"  # a name
+
+    assert config_flags.comments(Both)["filters"] == "of each layer"
+    assert Both().filters == (32, 64)
+    config_flags.check_effects(Both(filters=(1,), name="x"), Both())
+    with pytest.raises(ConfigError, match=r"^filters=1: .*name=x"):
+        config_flags.check_effects(Both(filters=(1,)), Both())
+
+
+def test_paths_are_known_by_their_annotations():
+    path, after = IsPath(names=("", "none")), IsPathAfter("folder")
+    upper = str.upper
+    assert [path.absolute(value, upper) for value in ("none", "a/b")] == ["none", "A/B"]
+    assert [after.absolute(value, upper) for value in ("folder:a", "tfds:a", "folder:")] == [
+        "folder:A",
+        "tfds:a",
+        "folder:",
+    ]
+    assert [after.without_path(value) for value in ("folder:a", "tfds:a")] == ["folder", "tfds:a"]
+    assert path.without_path("a/b") == "a/b" and IsPath(moves=True).without_path("a/b") == ""
 
 
 def test_resolve():

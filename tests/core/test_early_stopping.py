@@ -152,9 +152,9 @@ def test_checkpoints_hold_the_best_state_only_where_there_is_patience(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"eval_every": 0}, "--patience=3: needs --eval_every"),
-        ({"evaluate": None}, "--patience=3: needs a validation split"),
-        ({"evaluate": lambda state: {"test/loss": 1.0}}, "--patience=3: needs a validation split"),
+        ({"eval_every": 0}, "patience=3: needs eval_every"),
+        ({"evaluate": None}, "patience=3: needs a validation split"),
+        ({"evaluate": lambda state: {"test/loss": 1.0}}, "patience=3: needs a validation split"),
     ],
 )
 def test_where_nothing_can_decide_it_says_so(tmp_path, options, message):

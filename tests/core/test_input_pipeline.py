@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gdl_jax.core import input_pipeline as feeds
+from gdl_jax.core import input_pipeline
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.data.dataset import ArraySource
 
@@ -10,17 +10,17 @@ from gdl_jax.data.dataset import ArraySource
 def test_every_epoch_sees_each_row_once_whatever_the_batch_size(batch_size):
     count, epochs = 10, 5
     stream = np.concatenate(
-        [feeds.batch_indices(3, t, batch_size, count) for t in range(count * epochs // batch_size + 1)]
+        [input_pipeline.batch_indices(3, t, batch_size, count) for t in range(count * epochs // batch_size + 1)]
     )
     for epoch in range(epochs):
         assert sorted(stream[epoch * count : (epoch + 1) * count]) == list(range(count))
 
 
 def test_order_depends_on_seed_and_epoch_and_on_nothing_else():
-    first = feeds.batch_indices(0, 5, 8, 1000)
-    np.testing.assert_array_equal(first, feeds.batch_indices(0, 5, 8, 1000))
-    assert not np.array_equal(first, feeds.batch_indices(1, 5, 8, 1000))
-    assert not np.array_equal(first, feeds.batch_indices(0, 5 + 125, 8, 1000))
+    first = input_pipeline.batch_indices(0, 5, 8, 1000)
+    np.testing.assert_array_equal(first, input_pipeline.batch_indices(0, 5, 8, 1000))
+    assert not np.array_equal(first, input_pipeline.batch_indices(1, 5, 8, 1000))
+    assert not np.array_equal(first, input_pipeline.batch_indices(0, 5 + 125, 8, 1000))
 
 
 @pytest.mark.parametrize("replicas", [1, 3])
@@ -29,11 +29,11 @@ def test_streamed_batches_are_the_resident_ones(replicas, monkeypatch):
     devices = make_devices("jit")
 
     def indices(step):
-        orders = [feeds.batch_indices(r, step, 6, 50) for r in range(replicas)]
+        orders = [input_pipeline.batch_indices(r, step, 6, 50) for r in range(replicas)]
         return orders[0] if replicas == 1 else np.stack(orders, 1)
 
-    resident = feeds.Resident(rows, devices, steps_per_call=4)
-    streamed = feeds.Streamed(rows, devices, 6, steps_per_call=4)
+    resident = input_pipeline.DeviceDataset(rows, devices, steps_per_call=4)
+    streamed = input_pipeline.HostStream(rows, devices, 6, steps_per_call=4)
     try:
         for first, count in [(0, 1), (1, 4), (5, 2), (7, 4)]:
             a, b = (feed.load(indices, first, count, 11) for feed in (resident, streamed))
@@ -49,15 +49,17 @@ def test_streamed_batches_are_the_resident_ones(replicas, monkeypatch):
 def test_large_splits_are_streamed(monkeypatch):
     rows = ArraySource({"x": np.zeros((10, 100), np.float32)})
     devices = make_devices("jit")
-    assert isinstance(feeds.make_feed(rows, devices, 5), feeds.Resident)
-    monkeypatch.setattr(feeds, "RESIDENT_BYTES", 3999)
-    feed = feeds.make_feed(rows, devices, 5)
-    assert isinstance(feed, feeds.Streamed)
+    assert isinstance(input_pipeline.make_pipeline(rows, devices, 5), input_pipeline.DeviceDataset)
+    monkeypatch.setattr(input_pipeline, "RESIDENT_BYTES", 3999)
+    feed = input_pipeline.make_pipeline(rows, devices, 5)
+    assert isinstance(feed, input_pipeline.HostStream)
     feed.close()
 
 
 def test_a_streamed_call_stays_within_its_bytes(monkeypatch):
-    monkeypatch.setattr(feeds, "STREAMED_CALL_BYTES", 4000)
-    feed = feeds.Streamed(ArraySource({"x": np.zeros((10, 100), np.float32)}), make_devices("jit"), examples=4)
+    monkeypatch.setattr(input_pipeline, "STREAMED_CALL_BYTES", 4000)
+    feed = input_pipeline.HostStream(
+        ArraySource({"x": np.zeros((10, 100), np.float32)}), make_devices("jit"), examples=4
+    )
     assert feed.steps_per_call == 2
     feed.close()

@@ -1,4 +1,4 @@
-"""One device, eight devices under jit and under pmap, and two processes give the same numbers."""
+"""One device, eight devices under jit, fsdp and pmap, and two processes give the same numbers."""
 
 import json
 import socket
@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from gdl_jax.core.parallel import state_axis
 from tests.core.parallel_worker import environment
 
 WORKER = [sys.executable, "-m", "tests.core.parallel_worker"]
@@ -41,9 +42,9 @@ def one_device(request, tmp_path_factory):
 @pytest.mark.parametrize("one_device", ["vae", "wgan_gp", "text_rnn", "musegan"], indirect=True)
 def test_eight_devices_equal_one(one_device, tmp_path):
     worker, expected = one_device
-    subprocess.run([*worker, str(tmp_path), "--parallel=jit,pmap"], env=environment(8), check=True)
-    compare(expected, tmp_path / "jit.npz")
-    compare(expected, tmp_path / "pmap.npz")
+    subprocess.run([*worker, str(tmp_path), "--parallel=jit,fsdp,pmap"], env=environment(8), check=True)
+    for parallel in ("jit", "fsdp", "pmap"):
+        compare(expected, tmp_path / f"{parallel}.npz")
 
 
 @pytest.mark.parametrize("one_device", ["vae", "wgan_gp"], indirect=True)
@@ -52,12 +53,29 @@ def test_two_processes_equal_one(one_device, tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    flags = ["--parallel=jit,pmap", "--processes=2", f"--port={port}"]
+    flags = ["--parallel=jit,fsdp,pmap", "--processes=2", f"--port={port}"]
     workers = [subprocess.Popen([*worker, str(tmp_path), *flags, f"--id={i}"], env=environment(2)) for i in range(2)]
     try:
         assert [process.wait(timeout=360) for process in workers] == [0, 0]
     finally:
         for process in workers:
             process.kill()
-    compare(expected, tmp_path / "jit.npz")
-    compare(expected, tmp_path / "pmap.npz")
+    for parallel in ("jit", "fsdp", "pmap"):
+        compare(expected, tmp_path / f"{parallel}.npz")
+
+
+def test_a_sharded_state_takes_its_share_of_memory_and_resumes_under_any_mode(tmp_path):
+    command = [sys.executable, "-m", "tests.core.fsdp_worker", str(tmp_path)]
+    done = subprocess.run(command, env=environment(8), check=True, capture_output=True, text=True)
+    told = json.loads(done.stdout)
+    assert told["bytes"] == [told["planned"]] * 8
+    assert told["planned"] < told["whole"] / 7  # the bias and the counter are on every device
+    assert told["difference"] < 1e-5
+
+
+def test_arrays_are_divided_along_the_longest_axis_that_can_be():
+    assert state_axis((3, 3, 64, 128), 8) == 3
+    assert state_axis((256, 100), 8) == 0
+    assert state_axis((1000, 30), 8) == 0
+    assert state_axis((257, 99), 8) is None
+    assert state_axis((8, 8), 8) is None  # too small to be worth it

@@ -6,10 +6,10 @@ import types
 import numpy as np
 import pytest
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data import catalogue
 from gdl_jax.data.cache import cached_arrays
-from gdl_jax.data.dataset import ArraySource, Subset, joined
+from gdl_jax.data.dataset import ArraySource, DataSet, Subset, joined
 
 
 @pytest.fixture
@@ -74,12 +74,12 @@ def test_validation_examples_are_taken_out_of_the_training_split(numbered):
 
 @pytest.mark.parametrize("options", [{"train_examples": 41}, {"train_examples": -1}, {"validation_examples": 40}])
 def test_more_examples_than_there_are(numbered, options):
-    with pytest.raises(UserError, match=f"--{next(iter(options))}="):
+    with pytest.raises(ConfigError, match=f"^{next(iter(options))}="):
         catalogue.load(numbered, **options)
 
 
 def test_validation_examples_of_a_set_that_has_its_own():
-    with pytest.raises(UserError, match="--validation_examples=5: digits has its own 500"):
+    with pytest.raises(ConfigError, match=r"^validation_examples=5: digits"):
         catalogue.load("digits", validation_examples=5)
 
 
@@ -101,17 +101,21 @@ def test_joined_splits_are_read_when_they_are_asked_for(numbered):
 
 
 def test_avatars_get_count_size_and_seed(monkeypatch):
+    given, source = [], ArraySource({"image": np.zeros((2, 4, 4, 3), np.uint8)})
     module = types.ModuleType("gdl_jax.data.images.avatars")
-    module.load = lambda count, image_size, seed: (count, image_size, seed)
+    module.load = lambda *arguments: given.append(arguments) or DataSet("avatars", source, source)
     monkeypatch.setitem(sys.modules, "gdl_jax.data.images.avatars", module)
-    assert catalogue._load_whole("avatars", None, 32, 50, 4) == (50, 32, 4)
-    assert catalogue._load_whole("avatars", None, None, 50, 4) == (50, catalogue.AVATAR_SIZE, 4)
+    for size in (32, None):
+        catalogue.load("avatars", image_size=size, avatars=50, seed=4)
+    assert given == [(50, 32, 4), (50, catalogue.AVATAR_SIZE, 4)]
 
 
 @pytest.mark.parametrize("name", ["mnits", "", "folder:", "folder", "digits:5", "PATH:x", "folder:PATH:", "npz"])
 def test_unknown_names_are_user_errors_that_list_the_known(name, tmp_path):
     with pytest.raises(UserError) as raised:
         catalogue.load(name)
+    if isinstance(raised.value, ConfigError):
+        assert (raised.value.field, raised.value.value) == ("dataset", name)
     if name != "folder:PATH:":  # a folder that isn't there
         assert all(known in str(raised.value) for known in catalogue.DATASETS)
 

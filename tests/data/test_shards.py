@@ -54,7 +54,7 @@ def test_a_damaged_file_is_named(root, damage):
         path.write_bytes(contents)
     else:
         path.unlink()
-    with pytest.raises(UserError, match=r"00001\.a\.npy: (damaged|missing); delete .*/00001\.json"):
+    with pytest.raises(UserError, match=r"/00001\.a\.npy: .*/00001\.json"):
         read_shard(root, 1)
     read_shard(root, 0)
 
@@ -68,7 +68,7 @@ def test_a_file_of_another_size_is_named_without_being_read(root, damage):
         path.write_bytes(made[damage])
     else:
         path.unlink()
-    with pytest.raises(UserError, match=r"00001\.a\.npy: (damaged|missing); delete .*/00001\.json"):
+    with pytest.raises(UserError, match=r"/00001\.a\.npy: .*/00001\.json"):
         open_shard(root, 1)
 
 
@@ -80,7 +80,7 @@ def test_arrays_on_disk_are_not_kept_open(root):
     assert not [link for link in links if link.startswith(str(root))]
     np.testing.assert_array_equal(arrays[2].open(), np.full((2, 3), 2))
     arrays[2].path.unlink()
-    with pytest.raises(UserError, match="missing"):
+    with pytest.raises(UserError, match=r"/00002\.a\.npy: "):
         arrays[2].open()
 
 
@@ -98,20 +98,28 @@ def test_a_full_disk_is_told(root, monkeypatch):
         raise OSError("16 requested and 0 written")
 
     monkeypatch.setattr(np, "save", full)
-    with pytest.raises(UserError, match="cannot be written: 16 requested"):
+    with pytest.raises(UserError, match=f"{root}: .*16 requested"):
         write_shard(root, 3, {"a": np.zeros(2)}, {})
 
 
 @pytest.mark.parametrize("contents", ["", "[]", "{}", json.dumps({"checksums": [], "notes": {}})])
 def test_a_damaged_description_is_named(root, contents):
     (root / "00001.json").write_text(contents)
-    with pytest.raises(UserError, match=r"00001\.json: damaged"):
+    with pytest.raises(UserError, match=r"/00001\.json: "):
         read_shard(root, 1)
 
 
 def test_gaps_and_empty_folders_are_refused(root, tmp_path):
-    with pytest.raises(UserError, match="no shards there"):
+    with pytest.raises(UserError, match="/nowhere: "):
         count_shards(tmp_path / "nowhere")
     (root / "00001.json").unlink()
-    with pytest.raises(UserError, match=r"00001\.json: missing"):
+    with pytest.raises(UserError, match=r"/00001\.json: "):
         count_shards(root)
+
+
+def test_a_folder_that_is_to_have_more_shards_is_refused(tmp_path):
+    write_shard(tmp_path, 0, {"a": np.zeros(2)}, {}, of=2)
+    with pytest.raises(UserError, match=f"{tmp_path}: .*1 of 2"):
+        count_shards(tmp_path)
+    write_shard(tmp_path, 1, {"a": np.zeros(2)}, {}, of=2)
+    assert count_shards(tmp_path) == 2

@@ -15,7 +15,7 @@ def test_vector_is_found_among_other_variation():
 
 @pytest.mark.parametrize("has", [np.zeros(4), np.ones(4)])
 def test_vector_needs_both_kinds(has):
-    with pytest.raises(ValueError, match="with the attribute"):
+    with pytest.raises(ValueError):
         attribute_vector(np.ones((4, 2)), has)
 
 

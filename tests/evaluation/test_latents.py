@@ -31,11 +31,11 @@ def test_distances_from_the_prior_agree_with_closed_forms():
     shifted = 2 * cdf(shift / 2) - 1  # the CDFs of N(0, 1) and N(m, 1) are furthest apart at m / 2
     at = math.sqrt(2 * math.log(scale) / (1 - scale**-2))  # those of N(0, 1) and N(0, s^2) where the densities cross
     scaled = cdf(at) - cdf(at / scale)
-    assert numbers["latent KS distance, largest"] == pytest.approx(shifted, abs=1e-3)
-    assert numbers["latent KS distance, mean"] == pytest.approx((0 + shifted + scaled) / 3, abs=1e-3)
-    assert numbers["latent mean, largest"] == pytest.approx(shift, abs=1e-6)
-    assert numbers["latent std, smallest"] == pytest.approx(1, abs=2e-3)
-    assert numbers["latent std, largest"] == pytest.approx(scale, rel=2e-3)
+    assert numbers["latent_ks_distance_max"] == pytest.approx(shifted, abs=1e-3)
+    assert numbers["latent_ks_distance_mean"] == pytest.approx((0 + shifted + scaled) / 3, abs=1e-3)
+    assert numbers["latent_mean_max"] == pytest.approx(shift, abs=1e-6)
+    assert numbers["latent_std_min"] == pytest.approx(1, abs=2e-3)
+    assert numbers["latent_std_max"] == pytest.approx(scale, rel=2e-3)
 
 
 def test_distances_are_scipys():
@@ -54,4 +54,4 @@ def test_a_dimension_is_active_if_its_posterior_mean_tells_examples_apart():
     signs = np.tile([1.0, -1.0], 50)
     mean = np.stack([signs * math.sqrt(variance) for variance in (0.0, 0.009, 0.011, 1.0)], axis=1)
     codes = np.random.default_rng(0).normal(size=mean.shape)  # collapsed dimensions look like the prior too
-    assert latent_statistics(mean, np.zeros_like(mean), codes)["active latent dimensions"] == 2
+    assert latent_statistics(mean, np.zeros_like(mean), codes)["active_latent_dimensions"] == 2

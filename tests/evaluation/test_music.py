@@ -155,14 +155,14 @@ def test_a_description_says_of_many_pieces_what_loops_say_of_each():
         lengths = np.sum([runs(track) for track in flat], axis=0)
         together = np.maximum.reduce(flat) > 0
         numbers = {
-            "pitch range": np.mean([pitches[-1] - pitches[0] for pitches in used]),
-            "pitch classes a bar": np.mean(
+            "pitch_range": np.mean([pitches[-1] - pitches[0] for pitches in used]),
+            "pitch_classes_a_bar": np.mean(
                 [len(set(np.nonzero(roll[bar, ..., track] > 0)[1] % 12)) for bar in range(2) for track in range(4)]
             ),
-            "share in one scale": best / counts.sum(),
-            "steps a note": (np.arange(1, 33) * lengths).sum() / lengths.sum(),
+            "share_in_one_scale": best / counts.sum(),
+            "steps_a_note": (np.arange(1, 33) * lengths).sum() / lengths.sum(),
             "polyphony": together.sum() / together.any(1).sum(),
-            "tonal distance": np.mean([distance(flat[i], flat[j]) for i in range(4) for j in range(i)]),
+            "tonal_distance": np.mean([distance(flat[i], flat[j]) for i in range(4) for j in range(i)]),
         }
         for name, number in numbers.items():
             expected.setdefault(name, []).append(number)
@@ -177,13 +177,13 @@ def test_a_silent_piece_among_others_does_not_spoil_the_mean():
     alone = music.mean_description(rolls[:1])
     rolls[1] = -1
     both = music.mean_description(rolls)
-    assert both["pitch classes a bar"] == pytest.approx(float(alone["pitch classes a bar"]) / 2)
-    for name in set(both) - {"pitch classes a bar"}:
+    assert both["pitch_classes_a_bar"] == pytest.approx(float(alone["pitch_classes_a_bar"]) / 2)
+    for name in set(both) - {"pitch_classes_a_bar"}:
         assert both[name] == pytest.approx(float(alone[name]), rel=1e-5), name
 
 
 def test_a_single_track_has_no_tonal_distance():
-    assert "tonal distance" not in music.mean_description(pieces(1)[..., :1])
+    assert "tonal_distance" not in music.mean_description(pieces(1)[..., :1])
 
 
 def test_shuffling_keeps_the_steps_of_a_track_and_loses_what_ties_them():
@@ -195,7 +195,7 @@ def test_shuffling_keeps_the_steps_of_a_track_and_loses_what_ties_them():
     orders = [mixed[..., track].reshape(32, 84).argmax(1).tolist() for track in (0, 1)]
     assert orders[0] != roll[..., 0].reshape(32, 84).argmax(1).tolist()
     before, after = (music.mean_description(x[None]) for x in (roll, mixed))
-    assert before["share in one scale"] == pytest.approx(float(after["share in one scale"]))
-    assert after["steps a note"] < before["steps a note"] / 2
+    assert before["share_in_one_scale"] == pytest.approx(float(after["share_in_one_scale"]))
+    assert after["steps_a_note"] < before["steps_a_note"] / 2
     same = np.repeat(roll[..., :1], 2, axis=-1)  # two tracks alike are shuffled apart
     assert not np.array_equal(*np.moveaxis(np.asarray(music.shuffled(jax.random.key(1), same)), -1, 0))

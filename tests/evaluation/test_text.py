@@ -52,9 +52,9 @@ def test_answer_scores_count_words():
     meant = {(n, d) for n in range(50) for d in range(30) if mask[n, d] and actual[n, d]}
     precision, recall = len(tagged & meant) / len(tagged), len(tagged & meant) / len(meant)
     assert scores["precision"] == pytest.approx(precision) and scores["recall"] == pytest.approx(recall)
-    assert scores["F1"] == pytest.approx(stats.hmean([precision, recall]))
+    assert scores["f1"] == pytest.approx(stats.hmean([precision, recall]))
     alike = [np.array_equal(p[m], a[m]) for p, a, m in zip(predicted, actual, mask, strict=True)]
-    assert scores["exact match"] == pytest.approx(np.mean(alike)) and 5 <= sum(alike) < 50
+    assert scores["exact_match"] == pytest.approx(np.mean(alike)) and 5 <= sum(alike) < 50
 
 
 def test_tagging_all_or_nothing():
@@ -62,10 +62,10 @@ def test_tagging_all_or_nothing():
     share = 3 / 7
     everything = answer_scores(np.ones((2, 4)), actual, mask)
     assert everything == pytest.approx(
-        {"precision": share, "recall": 1.0, "F1": 2 * share / (1 + share), "exact match": 0.0}
+        {"precision": share, "recall": 1.0, "f1": 2 * share / (1 + share), "exact_match": 0.0}
     )
     nothing = answer_scores(np.zeros((2, 4)), actual, mask)
-    assert nothing == {"precision": 0.0, "recall": 0.0, "F1": 0.0, "exact match": 0.0}
+    assert nothing == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "exact_match": 0.0}
 
 
 def test_no_threshold_has_a_higher_f1():
@@ -75,7 +75,7 @@ def test_no_threshold_has_a_higher_f1():
     probabilities[~mask] = RNG.random((~mask).sum())
 
     def score(threshold):
-        return answer_scores(probabilities >= threshold, actual, mask)["F1"]
+        return answer_scores(probabilities >= threshold, actual, mask)["f1"]
 
     found = best_threshold(probabilities, actual, mask)
     others = [score(threshold) for threshold in np.unique(probabilities)]
@@ -120,15 +120,15 @@ def test_question_scores():
     references = [[list(vocabulary[RNG.integers(0, 15, 9)]) for _ in range(RNG.integers(1, 4))] for _ in range(30)]
     predicted = [[word for word in known[-1] if RNG.random() < 0.8] or ["?"] for known in references]
     scores = question_scores(predicted, references)
-    assert scores["BLEU-4"] == pytest.approx(bleu(predicted, references))
+    assert scores["bleu_4"] == pytest.approx(bleu(predicted, references))
     rouge = [max(f_measure(words, one) for one in known) for words, known in zip(predicted, references, strict=True)]
-    assert scores["ROUGE-L"] == pytest.approx(np.mean(rouge))
-    assert 10 < scores["BLEU-4"] < 90 and 0.4 < scores["ROUGE-L"] < 0.95
+    assert scores["rouge_l"] == pytest.approx(np.mean(rouge))
+    assert 10 < scores["bleu_4"] < 90 and 0.4 < scores["rouge_l"] < 0.95
 
 
 def test_question_scores_at_the_ends():
     asked = [words_of("when did the ship sink?"), words_of("who was saved?")]
-    assert question_scores(asked, [[words] for words in asked]) == pytest.approx({"BLEU-4": 100.0, "ROUGE-L": 1.0})
-    assert question_scores([["no"], []], [[words] for words in asked]) == {"BLEU-4": 0.0, "ROUGE-L": 0.0}
+    assert question_scores(asked, [[words] for words in asked]) == pytest.approx({"bleu_4": 100.0, "rouge_l": 1.0})
+    assert question_scores([["no"], []], [[words] for words in asked]) == {"bleu_4": 0.0, "rouge_l": 0.0}
     worse = question_scores([words[::-1] for words in asked], [[words] for words in asked])
-    assert worse["BLEU-4"] == 0.0 and worse["ROUGE-L"] < 0.3
+    assert worse["bleu_4"] == 0.0 and worse["rouge_l"] < 0.3

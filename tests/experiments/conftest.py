@@ -19,9 +19,6 @@ def world(tmp_path_factory):
 def driver(world, tmp_path_factory):
     """The workdir of a controller of that world after two generations; not to be changed."""
     workdir = tmp_path_factory.mktemp("driver")
-    main(
-        world_controller.EXPERIMENT,
-        "about",
-        ["program", f"--workdir={workdir}", *worlds.controller(world), "--steps=2"],
-    )
+    flags = [*worlds.parts(world), "--steps=2"]
+    main(world_controller.EXPERIMENT, "about", ["program", f"--workdir={workdir}", *flags])
     return workdir

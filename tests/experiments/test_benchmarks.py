@@ -15,7 +15,7 @@ from experiments.bench import step_time
 from experiments.bench.peers import timing
 from gdl_jax.core.flops import count_multiplications
 from gdl_jax.core.learner import Learner
-from gdl_jax.runs.summary import blank_data, trace_step
+from gdl_jax.runs.summary import spec_or_data, trace_step
 
 CASE = benchmarks.CASES["cnn-32"]
 
@@ -35,7 +35,7 @@ def test_multiplications_are_those_of_the_traced_step(name):
 def test_peers_get_as_many_examples_of_the_same_shape(case):
     experiment = registry.find(case.experiment)
     config = experiment.presets[case.config]
-    data = blank_data(experiment, config)
+    data = spec_or_data(experiment, config)
     row = data.train.take(np.zeros(1, int))
     if case.model == "text_rnn":
         tokens, following = timing.random_tokens(1)
@@ -43,7 +43,7 @@ def test_peers_get_as_many_examples_of_the_same_shape(case):
         assert len(data.vocabulary) == timing.VOCABULARY
     else:
         assert row["image"].shape[1:] == timing.IMAGE_SHAPES[case.model]
-    assert experiment.build(config, data, None).batches == timing.BATCHES.get(case.model, 1)
+    assert experiment.build(config, data, None).batches_per_step == timing.BATCHES.get(case.model, 1)
 
 
 def test_ratios_are_to_the_best_keras_and_to_pytorch():
@@ -84,17 +84,17 @@ def test_gates_are_those_of_the_peers(monkeypatch):
     assert timed == [("sigmoid", 32)]
 
 
-def test_replicas_get_all_the_batches_of_a_step():
+def test_seeds_get_all_the_batches_of_a_step():
     seen = []
 
     def step(state, batch, key):
         seen.append(len(batch["image"]))
         return state + 1.0, {}
 
-    learner = Learner(lambda key, batch: jnp.zeros(()), step, evaluate=None, sample=None, batches=5)
+    learner = Learner(lambda key, batch: jnp.zeros(()), step, evaluate=None, sample=None, batches_per_step=5)
     config = dataclasses.replace(registry.find("wgan_gp").presets["digits"], batch_size=2, seeds=2)
-    shapes = registry.find("wgan_gp").blank
-    experiment = types.SimpleNamespace(build=lambda config, data, axis_name: learner, blank=shapes)
+    spec = registry.find("wgan_gp").spec
+    experiment = types.SimpleNamespace(build=lambda config, data, axis_name: learner, spec=spec)
     for kind in ("vmap", "map"):
-        assert len(step_time.seconds_of_replicas(experiment, config, steps=3, windows=1, kind=kind)) == 1
+        assert len(step_time.seconds_of_seeds(experiment, config, steps=3, windows=1, kind=kind)) == 1
     assert set(seen) == {10}

@@ -1,4 +1,4 @@
-"""Runs evaluated again: without a held-out split, from another directory, with another judge."""
+"""Runs evaluated again: without a held-out split, from another directory, by another classifier's features."""
 
 import json
 import shutil
@@ -9,19 +9,8 @@ from experiments import classifier, evaluate, gan
 from gdl_jax.core.metrics_log import read_rows
 from gdl_jax.runs.main import main
 
-TINY = [
-    "--steps=2",
-    "--batch_size=8",
-    "--log_every=2",
-    "--eval_every=1",
-    "--generator_filters=4,1",
-    "--generator_kernel_sizes=3,3",
-    "--generator_strides=2,2",
-    "--critic_filters=4,4",
-    "--critic_kernel_sizes=3,3",
-    "--critic_strides=2,2",
-]
-JUDGED = ["--features=judge", "--judged_samples=40"]
+QUICK = ["--config=tiny", "--steps=2", "--log_every=2", "--eval_every=1", "--checkpoint_every=2"]
+MEASURED = ["--features=classifier", "--judged_samples=40"]
 
 
 def refused(capsys, run, *flags):
@@ -32,16 +21,15 @@ def refused(capsys, run, *flags):
 
 
 def train(*flags):
-    main(gan.EXPERIMENT, "about", ["program", *TINY, *flags])
+    main(gan.EXPERIMENT, "about", ["program", *QUICK, *flags])
 
 
 @pytest.fixture
-def judged(tmp_path, monkeypatch):
-    """Where `judge` is a classifier and `run` a GAN that it judges, by a relative path, with all splits joined."""
+def measured(tmp_path, monkeypatch):
+    """Where `classifier` is one, and `run` a GAN on all splits whose samples it measures, by a relative path."""
     monkeypatch.chdir(tmp_path)
-    shape = ["--filters=4", "--kernel_sizes=3", "--strides=4", "--dense_units=4", "--steps=2", "--eval_every=0"]
-    main(classifier.EXPERIMENT, "about", ["program", "--workdir=judge", *shape])
-    train("--workdir=run", "--join_splits", *JUDGED)
+    main(classifier.EXPERIMENT, "about", ["program", "--workdir=classifier", *QUICK])
+    train("--workdir=run", "--join_splits", *MEASURED)
     return tmp_path
 
 
@@ -57,31 +45,37 @@ def test_a_run_without_a_test_split_is_evaluated_without_one(tmp_path, capsys):
     assert "train/generator_loss" in json.loads((tmp_path / "results.json").read_text())
 
 
-def test_the_judge_is_found_from_any_directory_and_may_change(judged, monkeypatch, capsys):
-    workdir = f"--workdir={judged}/run"
+def test_features_are_found_from_any_directory_and_may_change(measured, monkeypatch, capsys):
+    workdir = f"--workdir={measured}/run"
 
-    def judged_by():
-        return json.loads((judged / "run" / "results.json").read_text())["samples judged by"]
+    def protocol():
+        return json.loads((measured / "run" / "results.json").read_text())["protocol"]["samples"]
 
-    assert json.loads((judged / "run" / "flags.json").read_text())["flags"]["features"] == f"{judged}/judge"
-    train("--workdir=run", "--join_splits", *JUDGED, "--steps=3")  # resumes with the same command
+    assert json.loads((measured / "run" / "flags.json").read_text())["flags"]["features"] == f"{measured}/classifier"
+    train("--workdir=run", "--join_splits", *MEASURED, "--steps=3")  # resumes with the same command
     monkeypatch.chdir("/")
     capsys.readouterr()
+    of_40 = protocol()
     evaluate.main(["program", workdir])
     assert "samples/fid" in capsys.readouterr().out
     assert "--split=test" in refused(capsys, evaluate.main, workdir, "--split=test")
-    again = (workdir, "--join_splits", "--steps=3", "--judged_samples=20", f"--features={judged}/run/../judge")
+    features = f"--features={measured}/run/../classifier"
+    evaluate.main(["program", workdir, "--judged_samples=30", features])
+    of_30 = protocol()
+    assert of_30 != of_40
+    again = (workdir, "--join_splits", "--steps=3", "--judged_samples=20", features)
     train(*again)
-    assert "; 20 generated" in judged_by()
+    of_20 = protocol()
+    assert of_20 not in (of_30, of_40)
     train(*again)
     assert "it has ended" in capsys.readouterr().err
-    path = judged / "run" / "results.json"
-    path.write_text(path.read_text().replace("; 20 generated", "; 40 generated"))  # as by another judge
+    path = measured / "run" / "results.json"
+    path.write_text(path.read_text().replace(of_20, "by another protocol"))
     train(*again)
-    assert "; 20 generated" in judged_by()
-    shutil.rmtree(judged / "judge" / "checkpoints")
+    assert protocol() == of_20
+    shutil.rmtree(measured / "classifier" / "checkpoints")
     line = refused(capsys, evaluate.main, workdir)
-    assert "--features=" in line and "no checkpoint yet" in line and "--workdir" not in line
-    (judged / "judge" / "flags.json").unlink()
+    assert "--features=" in line and "--workdir" not in line
+    (measured / "classifier" / "flags.json").unlink()
     line = refused(capsys, evaluate.main, workdir)
-    assert "--features=" in line and "holds no run" in line and "--workdir" not in line
+    assert "--features=" in line and "flags.json" in line and "--workdir" not in line

@@ -10,39 +10,24 @@ import numpy as np
 import pytest
 
 from experiments import musegan, sample
-from experiments.music import four_voices as pieces
-from experiments.music import render as listening
+from experiments.music import four_voices, render
 from gdl_jax.core.learner import Learner
 from gdl_jax.core.parallel import UNOPTIMISED
 from gdl_jax.data.dataset import ArraySource
 from gdl_jax.data.music.chorales import VOICES
-from gdl_jax.models.musegan import Noise
+from gdl_jax.learners.optimizers import make_optimizer
+from gdl_jax.models.musegan import Noise, pitches_of
 from gdl_jax.runs.experiment import Run
 from gdl_jax.runs.main import main
 from gdl_jax.runs.summary import count_parameters
 
-TINY = [
-    "--steps=2",
-    "--batch_size=8",
-    "--log_every=1",
-    "--eval_every=1",
-    "--checkpoint_every=1",
-    "--n_critic=2",
-    "--z_dim=4",
-    "--temporal_filters=8",
-    "--bar_filters=8,4",
-    "--octave_filters=4",
-    "--critic_filters=4",
-    "--critic_step_filters=4,8",
-    "--critic_step_kernel_sizes=4,3",
-    "--critic_units=8",
-    "--initial_deviation=0.3",
-]
+SHORT = ["--config=tiny", "--steps=2", "--log_every=1", "--eval_every=1", "--checkpoint_every=1"]
+TINY = musegan.PRESETS["tiny"]
 
 
 def train(workdir, experiment=musegan.EXPERIMENT):
     """A short run whose players see a bar before; test_contract.py has one without."""
-    main(experiment, "about", ["program", f"--workdir={workdir}", *TINY, "--condition_bars=1"])
+    main(experiment, "about", ["program", f"--workdir={workdir}", *SHORT, "--condition_bars=1"])
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +48,15 @@ def pitches_in(path):
 def test_a_run_shows_what_each_noise_changes_and_lets_one_hear_it(finished):
     results = json.loads((finished / "results.json").read_text())
     for name in ("melody", "groove"):
-        assert results[f"cells changed by another {name}, in its own voice"] > 0
-        assert results[f"cells changed by another {name}, in other voices"] == 0
-    assert all(0 < results[f"cells changed by another {name}"] < 1 for name in ("chords", "style"))
-    numbers = {name.partition("/")[2] for name in results if name.startswith("real pieces/")}
-    for kind in ("samples", "real pieces", "shuffled pieces"):
+        assert results[f"{name}/cells_changed_in_own_voice"] > 0
+        assert results[f"{name}/cells_changed_in_other_voices"] == 0
+    assert all(0 < results[f"{name}/cells_changed"] < 1 for name in ("chords", "style"))
+    numbers = {name.partition("/")[2] for name in results if name.startswith("shuffled_pieces/")}
+    for kind in ("samples", "real_pieces"):
         assert {f"{kind}/{name}" for name in numbers} <= set(results)
     # shuffling keeps what is played, and tears notes apart
-    assert results["real pieces/pitch_range"] == pytest.approx(results["shuffled pieces/pitch_range"])
-    assert results["real pieces/steps_a_note"] > 2 * results["shuffled pieces/steps_a_note"]
+    assert results["real_pieces/pitch_range"] == pytest.approx(results["shuffled_pieces/pitch_range"])
+    assert results["real_pieces/steps_a_note"] > 2 * results["shuffled_pieces/steps_a_note"]
     figures = finished / "figures"
     made = {path.name for path in figures.iterdir()}
     assert {"samples.mp3", "samples_1.mid", "what_each_noise_changes.png", "one_noise_changed.png"} <= made
@@ -86,9 +71,11 @@ def test_killed_it_goes_on_to_the_same_end(finished, tmp_path, capsys):
         if run.step == 2:
             raise RuntimeError("killed")
 
-    nothing_shown = musegan.EXPERIMENT._replace(preview=lambda run: None, analyse=lambda run: {}, judge=no_judge)
+    nothing_shown = dataclasses.replace(
+        musegan.EXPERIMENT, preview=lambda run: None, analyse=lambda run: {}, sample_metrics=None
+    )
     with pytest.raises(RuntimeError, match="killed"):
-        train(tmp_path, nothing_shown._replace(preview=killed))
+        train(tmp_path, dataclasses.replace(nothing_shown, preview=killed))
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["1"]
     train(tmp_path, nothing_shown)
     assert "resuming from step 1" in capsys.readouterr().err
@@ -99,33 +86,12 @@ def test_killed_it_goes_on_to_the_same_end(finished, tmp_path, capsys):
     assert of_end[0] and of_end[0] == of_end[1]
 
 
-def no_judge(config, data):
-    return None
-
-
 def test_samples_of_a_conditioned_run_are_long_pieces(finished, capsys):
     sample.main(["program", f"--workdir={finished}", "--num=3"])
     written = [path.rpartition("/")[2] for path in capsys.readouterr().out.split()]
     assert written[:3] == [f"long_piece_{i}.mid" for i in (1, 2, 3)] and "long_piece.mp3" in written
     seconds = mido.MidiFile(finished / "samples" / "long_piece_2.mid").length
-    assert seconds * pieces.TEMPO / 60 / 4 == pytest.approx(pieces.LONG_BARS, abs=0.5)
-
-
-def tiny(**changes):
-    """The config of the runs above."""
-    values = {
-        "z_dim": 4,
-        "temporal_filters": 8,
-        "bar_filters": (8, 4),
-        "octave_filters": 4,
-        "critic_filters": 4,
-        "critic_step_filters": (4, 8),
-        "critic_step_kernel_sizes": (4, 3),
-        "critic_units": 8,
-        "initial_deviation": 0.3,
-        "n_critic": 1,
-    }
-    return dataclasses.replace(musegan.PRESETS["corpus"], **values | changes)
+    assert seconds * four_voices.TEMPO / 60 / 4 == pytest.approx(four_voices.LONG_BARS, abs=0.5)
 
 
 def built(config) -> tuple[Learner, dict]:
@@ -135,21 +101,21 @@ def built(config) -> tuple[Learner, dict]:
 
 
 def test_samples_go_on_from_the_held_out_pieces_that_they_are_compared_with(monkeypatch):
-    config = tiny(condition_bars=1)
+    config = dataclasses.replace(TINY, condition_bars=1)
     data, asked = musegan.load(config), []
 
     def draw_outputs(run, key, num, conditions):
         asked.append(conditions(key, np.arange(num + 2))["roll"])
 
-    monkeypatch.setattr(musegan.game, "draw_outputs", draw_outputs)
+    monkeypatch.setattr(musegan.rules, "draw_outputs", draw_outputs)
     for split in ("test", "validation"):
-        musegan.draw(Run(config, data, None, None, None, 0, None, split), None, musegan.JUDGED)
+        musegan.draw(Run(config, data, None, None, None, 0, None, split), None, musegan.COMPARED)
     of_test, of_validation = (np.asarray(rolls) for rolls in asked)
-    assert len(data.test) > musegan.JUDGED
-    np.testing.assert_array_equal(of_test[: musegan.JUDGED], musegan.test_pieces(data))
-    np.testing.assert_array_equal(of_test[musegan.JUDGED :], of_test[:2])  # what goes beyond is of the first again
+    assert len(data.test) > musegan.COMPARED
+    np.testing.assert_array_equal(of_test[: musegan.COMPARED], musegan.test_pieces(data))
+    np.testing.assert_array_equal(of_test[musegan.COMPARED :], of_test[:2])  # what goes beyond is of the first again
     held_out = data.validation.take(np.arange(len(data.validation)))["pitches"]
-    known = {row.tobytes() for row in np.asarray(musegan.networks.pitches_of(of_validation), np.int8)}
+    known = {row.tobytes() for row in np.asarray(pitches_of(of_validation), np.int8)}
     assert known <= {row.tobytes() for row in held_out.reshape(len(held_out), -1, 16, 4)}
 
 
@@ -159,7 +125,7 @@ def test_numbers_without_a_meaning_are_left_out():
 
 
 def test_the_players_see_the_bars_before_and_the_generator_never_the_answer():
-    learner, batch = built(tiny(condition_bars=1))
+    learner, batch = built(dataclasses.replace(TINY, condition_bars=1, n_critic=1))
     assert batch["roll"].shape == (4, 3, 16, 84, 4)
     state = jax.jit(learner.init, compiler_options=UNOPTIMISED)(jax.random.key(0), batch)
 
@@ -190,7 +156,7 @@ def test_continuations_are_all_bars_of_a_chorale_and_silence_before_it():
     upbeat = np.full((4, 4), 50, np.int8)
     upbeat[:, 2] = -1  # a beat in which a voice is silent is skipped
     chorale = np.concatenate([upbeat, bar(60), bar(61), bar(62), bar(63)[:5]])
-    rows = pieces.continuations([chorale, np.concatenate([bar(70), bar(71)])], before=2, bars=1)
+    rows = four_voices.continuations([chorale, np.concatenate([bar(70), bar(71)])], before=2, bars=1)
     expected = [(-1, -1, 60), (-1, 60, 61), (60, 61, 62), (-1, -1, 70), (-1, 70, 71)]
     np.testing.assert_array_equal(rows, [np.concatenate(list(map(bar, numbers))) for numbers in expected])
 
@@ -199,7 +165,7 @@ def test_variations_change_one_vector_each():
     def noise(value):
         return Noise(*(jnp.full(shape, value) for shape in ((2, 3), (2, 3), (2, 4, 3), (2, 4, 3))))
 
-    varied = pieces.variations(noise(0.0), noise(1.0))
+    varied = four_voices.variations(noise(0.0), noise(1.0))
     assert len(varied) == 2 + 2 * len(VOICES)
     for name, values in varied.items():
         kind, _, voice = name.partition(", ")
@@ -216,28 +182,29 @@ def test_memorised_pieces_are_counted(tmp_path):
     drawn[0, :6, 0] = 60  # 6 of 64 cells: still nearly the same; and 7 are not
     drawn[1, :7, 0] = 60
     as_rolls = (2 * jax.nn.one_hot(pitches[:, None], 84, axis=-2) - 1 for pitches in (drawn, real))
-    numbers = pieces.nearest(*as_rolls, ArraySource({"pitches": train}), tmp_path)
-    assert numbers["share of samples with fewer than 10% such cells"] == 3 / 4
-    assert numbers["share of test pieces with fewer than 10% such cells"] == 0
+    numbers = four_voices.nearest(*as_rolls, ArraySource({"pitches": train}), tmp_path)
+    assert numbers["samples/share_of_copies"] == 3 / 4
+    assert numbers["real_pieces/share_of_copies"] == 0
 
 
 def test_pieces_follow_one_another_after_a_bar_and_begin_with_one():
     first = np.array([[0, 24, 60, 0], [24, 24, 62, 0]], np.int32)
-    joined = listening.one_after_the_other([first, first[:0], first])
+    joined = render.concatenate_pieces([first, first[:0], first])
     # of bars 0, 1, ...: the first piece is in 0, the one without notes where 2 begins, the third where 3 does
     np.testing.assert_array_equal(joined[2:, 0] - joined[:2, 0], 3 * 4 * 24)
     np.testing.assert_array_equal(joined[2:, 1:], first[:, 1:])
 
 
 def test_a_piece_without_notes_is_only_a_midi_file(tmp_path):
-    paths = pieces.write_pieces(np.full((2, 1, 16, 84, 4), -0.5, np.float32), tmp_path, "silent")
+    paths = four_voices.write_pieces(np.full((2, 1, 16, 84, 4), -0.5, np.float32), tmp_path, "silent")
     assert [path.name for path in paths] == ["silent_1.mid", "silent_2.mid"]
     assert not pitches_in(paths[0])
 
 
-def test_adam_has_the_book_s_decays():
+@pytest.mark.parametrize("name", [TINY.generator_optimizer, "experiments.musegan:adam"])  # the latter in older runs
+def test_adam_has_the_book_s_decays(name):
     """Two steps with gradients 1 and 3: m = 1.75 / (1 - 0.25), v = 0.99 / (1 - 0.81)."""
-    optimizer = musegan.adam(0.001)
+    optimizer = make_optimizer(dataclasses.replace(TINY, generator_optimizer=name), "generator_")
     state = optimizer.init(jnp.zeros(()))
     for gradient in (1.0, 3.0):
         change, state = optimizer.update(jnp.asarray(gradient), state)
@@ -246,14 +213,14 @@ def test_adam_has_the_book_s_decays():
 
 def test_the_book_s_parameters_are_counted_without_its_pieces():
     config = musegan.PRESETS["chorales"]
-    count = count_parameters(musegan.parts(config, musegan.blank(config)))
+    count = count_parameters(musegan.networks(config, musegan.spec(config)))
     assert (count.total, count.trainable) == (6_605_604 + 1_446_401, 6_576_612 + 1_446_401)
 
 
 @pytest.mark.parametrize("condition_bars", [0, 1])
-def test_a_blank_row_has_the_shape_of_the_data(condition_bars):
-    config = tiny(condition_bars=condition_bars)
-    for data in (musegan.load(config), musegan.blank(config)):
+def test_the_spec_has_the_shapes_of_the_data(condition_bars):
+    config = dataclasses.replace(TINY, condition_bars=condition_bars)
+    for data in (musegan.load(config), musegan.spec(config)):
         assert musegan.rolls(data, data.train, np.zeros(1, int)).shape == (1, 2 + condition_bars, 16, 84, 4)
 
 
@@ -267,24 +234,24 @@ def test_the_book_s_run_has_its_pieces(data_dir):
 @pytest.mark.parametrize(
     ("flags", "texts"),
     [
-        (["--dataset=chorales"], ["--dataset=chorales", "--data_dir"]),
+        (["--dataset=chorales"], ["--dataset=chorales", "data_dir"]),
         (["--dataset=digits"], ["--dataset=digits", "corpus_chorales"]),
         (["--bars=0"], ["--bars=0"]),
         (["--bars=900"], ["--bars=900"]),
         (["--bar_filters=8,8,8,8,8,8"], ["--bar_filters=8,8,8,8,8,8", "16", "32"]),
         (["--bar_filters=8,0"], ["--bar_filters=8,0"]),
-        (["--critic_step_filters=4,4,4"], ["--critic_step_kernel_sizes", "--critic_step_filters"]),
+        (["--critic_step_filters=4,4,4"], ["--critic_step_kernel_sizes", "critic_step_filters"]),
         (["--train_examples=9999"], ["--train_examples=9999"]),
         (["--train_examples=7"], ["--batch_size=8", "7"]),
         (["--batch_norm_momentum=1"], ["--batch_norm_momentum=1"]),
-        (["--clip_biases=false"], ["no effect without --clip"]),
-        (["--condition_filters=8"], ["no effect without --condition_bars"]),
+        (["--clip_biases=false"], ["--clip_biases=False", "clip"]),
+        (["--condition_filters=8"], ["--condition_filters=8", "condition_bars"]),
         (["--critic_learning_rate=0"], ["--critic_learning_rate=0"]),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, capsys, flags, texts):
     with pytest.raises(SystemExit, match="2"):
-        main(musegan.EXPERIMENT, "about", ["program", f"--workdir={tmp_path}/run", *TINY, *flags])
+        main(musegan.EXPERIMENT, "about", ["program", f"--workdir={tmp_path}/run", *SHORT, *flags])
     (line,) = (text for text in capsys.readouterr().err.splitlines() if text.startswith("error: "))
     assert all(text in line for text in texts), line
     assert not (tmp_path / "run" / "flags.json").exists()

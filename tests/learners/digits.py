@@ -6,10 +6,10 @@ import jax
 import numpy as np
 
 from gdl_jax.data.images.digits import load
-from gdl_jax.models import autoencoder as networks
+from gdl_jax.models import autoencoder
 
 BATCH = 32
-CONFIG = networks.Config(
+CONFIG = autoencoder.Config(
     encoder_filters=(8, 16),
     encoder_kernel_sizes=(3, 3),
     encoder_strides=(2, 2),

@@ -24,7 +24,7 @@ class Shift(nn.Module):
     """z -> z + shift."""
 
     @nn.compact
-    def __call__(self, z, train):
+    def __call__(self, z, *, train=False):
         return z + self.param("shift", nn.initializers.zeros, (z.shape[-1],))
 
 
@@ -32,15 +32,15 @@ class NormalisedShift(nn.Module):
     """The same after batch normalisation, whose averages remember half of the past."""
 
     @nn.compact
-    def __call__(self, z, train):
-        return Shift()(BatchNorm(momentum=0.5)(z, use_running_average=not train), train)
+    def __call__(self, z, *, train=False):
+        return Shift()(BatchNorm(momentum=0.5)(z, use_running_average=not train), train=train)
 
 
 class Linear(nn.Module):
     """x -> w . x + b."""
 
     @nn.compact
-    def __call__(self, x, train):
+    def __call__(self, x, *, train=False):
         weight = self.param("weight", lambda key: jnp.asarray(WEIGHT)[:, None])
         return (x @ weight)[:, 0] + self.param("bias", nn.initializers.zeros, ())
 
@@ -60,7 +60,7 @@ def make(loss=WASSERSTEIN, generator=None, rate=0.1, **options):
 
 
 def step(learner, images=IMAGES, state=None):
-    batch = {"image": np.repeat(images, learner.batches, axis=0)}
+    batch = {"image": np.repeat(images, learner.batches_per_step, axis=0)}
     state = first_state(learner, batch) if state is None else state
     return jax.jit(learner.step)(state, batch, KEY)
 
@@ -97,7 +97,7 @@ def test_interpolates_are_between_real_and_generated_ones():
         """|x|^2 / 2: its gradient is x itself."""
 
         @nn.compact
-        def __call__(self, x, train):
+        def __call__(self, x, *, train=False):
             return 0.5 * jnp.square(x).sum(axis=1) + 0 * self.param("unused", nn.initializers.zeros, ())
 
     def norms(at):
@@ -133,7 +133,7 @@ def test_clipping_holds_the_weights(biases):
 
 def test_n_critic_updates_use_a_batch_each():
     learner = make(n_critic=4)
-    assert learner.batches == 4
+    assert learner.batches_per_step == 4
     images = np.arange(4, dtype=np.float32)[None, :, None] * np.ones((BATCH, 1, DIM), np.float32)  # update u sees u
     batch = {"image": images.reshape(-1, DIM)}
     state, metrics = jax.jit(learner.step)(first_state(learner, batch), batch, KEY)
@@ -229,12 +229,12 @@ def test_images_and_scores_may_be_trees_with_terms_of_the_generator_s_own():
 
     class Both(nn.Module):
         @nn.compact
-        def __call__(self, a, b, train):
-            return {"shown": {"b": Shift(name="a_to_b")(a, train), "a": Shift(name="b_to_a")(b, train)}}
+        def __call__(self, a, b, *, train=False):
+            return {"shown": {"b": Shift(name="a_to_b")(a, train=train), "a": Shift(name="b_to_a")(b, train=train)}}
 
     class Patches(nn.Module):
         @nn.compact
-        def __call__(self, images, train):
+        def __call__(self, images, *, train=False):
             scale = self.param("scale", nn.initializers.ones, ())
             return {name: scale * image for name, image in images.items()}  # (B, DIM): a score for each element
 
@@ -288,12 +288,12 @@ def test_wgan_gp_learns_where_the_data_is():
 
     class Affine(nn.Module):
         @nn.compact
-        def __call__(self, z, train):
+        def __call__(self, z, *, train=False):
             return nn.Dense(z.shape[-1])(z)
 
     class Small(nn.Module):
         @nn.compact
-        def __call__(self, x, train):
+        def __call__(self, x, *, train=False):
             return nn.Dense(1)(nn.leaky_relu(nn.Dense(32)(nn.leaky_relu(nn.Dense(32)(x)))))[:, 0]
 
     adam = optax.adam(5e-3, b1=0.5)
@@ -359,7 +359,7 @@ def test_a_shrunk_gan_learns_what_digits_are_made_of():
     ],
 )
 def test_a_loss_that_cannot_be_used_is_one_line(loss, message):
-    with pytest.raises(UserError, match=rf"^--adversarial_loss={loss}: .*{message}"):
+    with pytest.raises(UserError, match=rf"^adversarial_loss={loss}: .*{message}"):
         make_adversarial_loss(loss)
 
 

@@ -5,9 +5,9 @@ import pytest
 from flax import linen as nn
 
 from gdl_jax.learners.autoencoder import autoencoder, decode, encode
-from gdl_jax.learners.optimizers import make_optimizer
+from gdl_jax.learners.optimizers import OPTIMIZERS
 from gdl_jax.losses.reconstruction import mse
-from gdl_jax.models import autoencoder as networks
+from gdl_jax.models.autoencoder import Decoder, Encoder
 from tests.learners.digits import CONFIG, digits, first_state, fit, mean_of
 
 
@@ -15,15 +15,13 @@ class Scaled(nn.Module):
     """x -> scale * x, with scale = 1 to begin with."""
 
     @nn.compact
-    def __call__(self, x, train):
+    def __call__(self, x, *, train=False):
         return self.param("scale", nn.initializers.ones, ()) * x
 
 
 def test_two_dimensions_reconstruct_digits_better_than_any_one_image_could():
     train, test = digits()
-    learner = autoencoder(
-        networks.Encoder(CONFIG), networks.Decoder(CONFIG, (28, 28, 1)), make_optimizer("adam", 3e-3), mse
-    )
+    learner = autoencoder(Encoder(CONFIG), Decoder(CONFIG, (28, 28, 1)), OPTIMIZERS["adam"](3e-3), mse)
     state, _ = fit(learner, train, steps=400)
     best_constant = np.mean((test["image"] - test["image"].mean(0)) ** 2)
     assert mean_of(learner, state, test)["loss"] < 0.9 * best_constant
@@ -32,7 +30,7 @@ def test_two_dimensions_reconstruct_digits_better_than_any_one_image_could():
 def test_noise_is_on_the_input_and_not_on_the_target():
     images = np.full((64, 8, 8, 1), 0.5, np.float32)
     for noise in (0.0, 0.3):
-        learner = autoencoder(Scaled(), Scaled(), make_optimizer("sgd", 1.0), mse, noise=noise)
+        learner = autoencoder(Scaled(), Scaled(), OPTIMIZERS["sgd"](1.0), mse, noise=noise)
         state = first_state(learner, {"image": images})
         # An identity passes the noise on, and its variance is what is left: were the target noisy too, it would be 0.
         _, metrics = learner.step(state, {"image": images}, jax.random.key(0))
@@ -41,7 +39,7 @@ def test_noise_is_on_the_input_and_not_on_the_target():
 
 
 def test_encode_and_decode_use_their_own_parameters():
-    learner = autoencoder(Scaled(), Scaled(), make_optimizer("sgd", 1.0), mse)
+    learner = autoencoder(Scaled(), Scaled(), OPTIMIZERS["sgd"](1.0), mse)
     images = jnp.ones((2, 3, 3, 1))
     state = first_state(learner, {"image": images})
     state = state.replace(params={"encoder": {"scale": jnp.float32(3)}, "decoder": {"scale": jnp.float32(5)}})
@@ -50,7 +48,7 @@ def test_encode_and_decode_use_their_own_parameters():
 
 
 def test_samples_come_from_the_box():
-    learner = autoencoder(Scaled(), Scaled(), make_optimizer("sgd", 1.0), mse)
+    learner = autoencoder(Scaled(), Scaled(), OPTIMIZERS["sgd"](1.0), mse)
     state = first_state(learner, {"image": jnp.ones((2, 2))})
     low, high = np.array([-3.0, 10.0]), np.array([-1.0, 30.0])
     codes = np.asarray(learner.sample(state, jax.random.key(0), 4000, low, high))

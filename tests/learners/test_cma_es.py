@@ -343,5 +343,5 @@ def test_penalties_are_ranked_too():
 
 
 def test_a_population_of_one_is_refused():
-    with pytest.raises(UserError, match="--batch_size=1 "):
+    with pytest.raises(UserError, match="batch_size=1: "):
         CMA_ES(1, jnp.zeros(3))

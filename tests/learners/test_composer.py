@@ -59,7 +59,7 @@ def test_losses_are_cross_entropies_of_what_comes_next(lesson):
     tokens = {key: rng.integers(0, count, batch[key].shape) for key, count in (("note", 6), ("duration", 3))}
     tokens = {key: value.astype(np.int32) for key, value in tokens.items()}
     given = [tokens[key][:, :-1] for key in ("note", "duration")]
-    made = jax.jit(module.apply, static_argnums=3)({"params": state.params["network"]}, *given, False)
+    made = jax.jit(partial(module.apply, train=False))({"params": state.params["network"]}, *given)
     expected = {}
     for key, logits in (("note", made.note), ("duration", made.duration)):
         log_probabilities = special.log_softmax(np.asarray(logits, float), axis=-1)

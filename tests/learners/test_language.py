@@ -1,4 +1,4 @@
-"""How a language is learnt: the loss against SciPy's, an alphabet that is learnt, one program for all boldness."""
+"""How a language is learnt: the loss against SciPy's, an alphabet that is learnt, one program for all sampling."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ import pytest
 from scipy import special
 
 from gdl_jax.learners.language import language_model
-from gdl_jax.models.text_rnn import Boldness, Config, TextRNN
+from gdl_jax.models.text_rnn import Config, SamplingConfig, TextRNN
 
 V, C, B = 8, 5, 16
 CONFIG = Config(embedding_size=4, hidden_units=16)
@@ -26,7 +26,7 @@ def test_the_loss_is_the_cross_entropy_of_what_comes_next(every_position):
     learner = language_model(module, optax.sgd(0.1), unknown=0, separator=-1)
     batch = {"tokens": np.random.default_rng(0).integers(0, V, (B, C + 1)).astype(np.int32)}
     state = jax.jit(learner.init)(jax.random.key(0), batch)
-    logits = module.apply({"params": state.params["network"]}, batch["tokens"][:, :-1], True)
+    logits = module.apply({"params": state.params["network"]}, batch["tokens"][:, :-1], train=True)
     picked = np.take_along_axis(
         special.log_softmax(np.asarray(logits, float), axis=-1), batch["tokens"][:, -logits.shape[1] :, None], axis=-1
     )[..., 0]
@@ -44,9 +44,9 @@ def test_an_alphabet_is_learnt_and_said():
     for t in range(150):
         state, metrics = step(state, batch, jax.random.key(t))
     assert float(metrics["loss"]) < 0.1 < np.log(V - 1)
-    texts = learner.sample(state, jax.random.key(0), 3, batch["tokens"][:3, :-1], 9, Boldness(0.0))
+    texts = learner.sample(state, jax.random.key(0), 3, batch["tokens"][:3, :-1], 9, SamplingConfig(0.0))
     np.testing.assert_array_equal(texts, (np.arange(3)[:, None] + C + np.arange(9)) % (V - 1) + 1)
-    for boldness in (Boldness(0.3, 2, 0.9), Boldness(1.0)):
-        one = learner.sample(state, jax.random.key(1), 3, batch["tokens"][0, :-1], 9, boldness)
+    for sampling in (SamplingConfig(0.3, 2, 0.9), SamplingConfig(1.0)):
+        one = learner.sample(state, jax.random.key(1), 3, batch["tokens"][0, :-1], 9, sampling)
         assert one.shape == (3, 9)
     assert learner.sample._cache_size() == 2  # of the two kinds of context

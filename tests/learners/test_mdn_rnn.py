@@ -9,7 +9,7 @@ import pytest
 from flax import linen as nn
 
 from gdl_jax.learners.mdn_rnn import world_memory
-from gdl_jax.learners.optimizers import make_optimizer
+from gdl_jax.learners.optimizers import OPTIMIZERS
 from gdl_jax.models.mdn_rnn import MDNRNN, Config, Prediction
 from tests.learners.digits import first_state
 
@@ -22,7 +22,7 @@ class Echo(nn.Module):
     config: Any
 
     @nn.compact
-    def __call__(self, z, action, reward, carry, train=False):
+    def __call__(self, z, action, reward, carry, *, train=False):
         scale = self.param("scale", nn.initializers.ones, ())
         means = scale * (z + action)[..., None]
         done = action[..., 0] if self.config.done_head else None
@@ -33,7 +33,7 @@ class Echo(nn.Module):
 
 
 def echo(**weights):
-    return world_memory(Echo(Config(z_dim=Z, action_dim=A, done_head=True)), make_optimizer("sgd", 1.0), **weights)
+    return world_memory(Echo(Config(z_dim=Z, action_dim=A, done_head=True)), OPTIMIZERS["sgd"](1.0), **weights)
 
 
 def rows(seed, log_var=-60.0):
@@ -170,7 +170,7 @@ def system(seed, of_action, episodes=64, steps=16):
 def trained(of_action, steps=250):
     """Means over fresh episodes of a small network, before and after it has learnt the system."""
     config = Config(z_dim=2, action_dim=1, hidden_units=24, mixtures=2)
-    learner = world_memory(MDNRNN(config), make_optimizer("adam", 1e-2))
+    learner = world_memory(MDNRNN(config), OPTIMIZERS["adam"](1e-2))
     state = first_state(learner, system(0, of_action))
     step, evaluate = jax.jit(learner.step, donate_argnums=0), jax.jit(learner.evaluate)
 

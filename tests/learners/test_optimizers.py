@@ -1,12 +1,28 @@
+"""Optimisers, against their published equations."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from gdl_jax.core.errors import UserError
-from gdl_jax.learners.optimizers import make_optimizer
+from gdl_jax.core import config_flags
+from gdl_jax.core.errors import ConfigError
+from gdl_jax.learners.optimizers import OptimizerConfig, learning_rate_schedule, make_optimizer
 
 RATE, EPSILON = 0.01, 1e-7
 GRADIENTS = np.random.default_rng(0).normal(size=(6, 4)) * [1.0, 1e-2, 1e-6, 1e-7]  # the last where epsilon matters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(OptimizerConfig):
+    learning_rate: float = RATE
+    steps: int = 100
+
+    def __post_init__(self):
+        config_flags.check(self)
 
 
 def adam(w, gradients):
@@ -29,27 +45,82 @@ def sgd(w, gradients):
     return w - RATE * gradients.sum(0)
 
 
-@pytest.mark.parametrize("reference", [adam, rmsprop, sgd])
-def test_updates_follow_the_published_equations(reference):
-    w = np.zeros(4)
-    params = w.astype(np.float32)
-    optimizer = make_optimizer(reference.__name__, RATE)
+def updated(config, params, gradients):
+    """The parameters after an update for each of the gradients."""
+    optimizer = make_optimizer(config)
     state = optimizer.init(params)
-    for gradient in GRADIENTS.astype(np.float32):
+    for gradient in gradients:
         updates, state = optimizer.update(gradient, state, params)
         params = optax.apply_updates(params, updates)
-    np.testing.assert_allclose(params, reference(w, GRADIENTS), rtol=1e-3)
+    return params
+
+
+@pytest.mark.parametrize("reference", [adam, rmsprop, sgd])
+def test_updates_follow_the_published_equations(reference):
+    params = updated(Config(optimizer=reference.__name__), np.zeros(4, np.float32), GRADIENTS.astype(np.float32))
+    np.testing.assert_allclose(params, reference(np.zeros(4), GRADIENTS), rtol=1e-3)
 
 
 def test_one_s_own_optimizer_by_name():
-    optimizer = make_optimizer("optax:sgd", 0.5)
-    updates, _ = optimizer.update(np.ones(2, np.float32), optimizer.init(np.ones(2)))
-    np.testing.assert_allclose(updates, -0.5)
+    params = updated(Config(optimizer="optax:sgd", learning_rate=0.5), np.ones(2), [np.ones(2, np.float32)])
+    np.testing.assert_allclose(params, 0.5)
 
 
-@pytest.mark.parametrize(
-    ("name", "rate", "flag"), [("adamant", 0.1, "--optimizer=adamant"), ("adam", 0.0, "--learning_rate=0.0")]
-)
-def test_a_bad_flag_is_named(name, rate, flag):
-    with pytest.raises(UserError, match=flag):
-        make_optimizer(name, rate)
+def test_what_is_no_optimizer_is_named():
+    for name in ("adamant", "math:sin"):
+        with pytest.raises(ConfigError, match=f"^optimizer={name}: "):
+            make_optimizer(Config(optimizer=name))
+    with pytest.raises(ConfigError, match=r"^learning_rate=0\.0: "):
+        Config(learning_rate=0.0)
+    with pytest.raises(ConfigError, match=r"^decay_steps=5: "):
+        make_optimizer(Config(schedule="linear", warmup_steps=5, decay_steps=5))
+
+
+def rates(steps=(0, 1, 4, 5, 10, 30, 55, 80, 100, 200), **options):
+    config = Config(learning_rate=2.0, **options)
+    schedule = learning_rate_schedule(config, 2.0, config.steps)
+    return dict(zip(steps, np.asarray([schedule(step) for step in steps], np.float64), strict=True))
+
+
+def test_schedules_follow_their_equations():
+    assert set(rates().values()) == {2.0}
+    for t, rate in rates(schedule="linear", final_learning_rate=0.1).items():
+        np.testing.assert_allclose(rate, 2 * (1 - 0.9 * min(t / 100, 1)), rtol=1e-5)
+    for t, rate in rates(schedule="cosine", decay_steps=50, final_learning_rate=0.2).items():
+        share = min(t / 50, 1)
+        np.testing.assert_allclose(rate, 2 * (0.2 + 0.8 * (1 + np.cos(np.pi * share)) / 2), rtol=1e-5)
+    for t, rate in rates(schedule="piecewise", decay_at=(10, 80), decay_factor=0.5).items():
+        np.testing.assert_allclose(rate, 2 * 0.5 ** sum(t >= at for at in (10, 80)), rtol=1e-6)
+    for t, rate in rates(schedule="inverse_sqrt", warmup_steps=10).items():
+        np.testing.assert_allclose(rate, 2 * min((t + 1) / 10, 1) * np.sqrt(10 / max(t, 10)), rtol=1e-6)
+
+
+def test_the_rate_rises_during_warm_up_and_is_used():
+    with_warmup = rates(steps=range(6), warmup_steps=4)
+    np.testing.assert_allclose(list(with_warmup.values()), [0.5, 1.0, 1.5, 2.0, 2.0, 2.0])
+    params = updated(Config(optimizer="sgd", warmup_steps=4), np.zeros(1), [np.ones(1, np.float32)] * 6)
+    np.testing.assert_allclose(params, -RATE * sum(with_warmup.values()) / 2.0, rtol=1e-6)
+
+
+def test_weights_decay_apart_from_the_gradient_and_biases_and_norms_do_not():
+    params = {
+        "Dense_0": {"kernel": jnp.full((2, 3), 2.0), "bias": jnp.full(3, 2.0)},
+        "BatchNorm_0": {"scale": jnp.full(3, 2.0)},
+        "tracks": {"bias": jnp.full((4, 3), 2.0), "embedding": jnp.full((4, 3), 2.0)},
+    }
+    zeros = [{name: {n: jnp.zeros_like(x) for n, x in each.items()} for name, each in params.items()}] * 2
+    after = updated(Config(optimizer="adam", weight_decay=0.1), params, zeros)
+    decayed = 2.0 * (1 - RATE * 0.1) ** 2
+    np.testing.assert_allclose(after["Dense_0"]["kernel"], decayed, rtol=1e-6)
+    np.testing.assert_allclose(after["tracks"]["embedding"], decayed, rtol=1e-6)
+    for kept in (after["Dense_0"]["bias"], after["BatchNorm_0"]["scale"], after["tracks"]["bias"]):
+        np.testing.assert_array_equal(kept, 2.0)
+
+
+def test_gradients_are_clipped_by_their_norm_over_all_parameters():
+    gradient = {"a": np.array([3.0], np.float32), "b": np.array([4.0], np.float32)}
+    params = {"a": np.zeros(1), "b": np.zeros(1)}
+    config = Config(optimizer="sgd", learning_rate=1.0)
+    clipped = updated(dataclasses.replace(config, clip_norm=1.0), params, [gradient])
+    np.testing.assert_allclose([clipped["a"][0], clipped["b"][0]], [-0.6, -0.8], rtol=1e-6)
+    assert updated(dataclasses.replace(config, clip_norm=6.0), params, [gradient])["b"] == -4.0

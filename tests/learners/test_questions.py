@@ -1,5 +1,7 @@
 """A small network that asks, on bulletins: it learns, and each of a batch's questions counts alike."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from scipy.special import expit, softmax
 from gdl_jax.data.text import questions
 from gdl_jax.data.text.questions import features
 from gdl_jax.evaluation.text import unigram_entropy
-from gdl_jax.learners.optimizers import make_optimizer
+from gdl_jax.learners.optimizers import OPTIMIZERS
 from gdl_jax.learners.questions import INPUTS, question_answerer
 from gdl_jax.models.qa import Config, QuestionAnswerer, Special
 
@@ -26,7 +28,7 @@ def data():
 def learner_of(data, **changes):
     config = Config(embedding_size=16, reader_units=16, decoder_units=32, attention_units=16, **changes)
     module = QuestionAnswerer(config, len(data.vocabulary))
-    return question_answerer(module, make_optimizer("adam", 1e-2), special=SPECIAL)
+    return question_answerer(module, OPTIMIZERS["adam"](1e-2), special=SPECIAL)
 
 
 @pytest.mark.parametrize("changes", [{}, {"attention": True, "copy": True}])
@@ -82,11 +84,11 @@ def test_word_loss_takes_all_unknown_words_for_one(data):
     words = data.vocabulary.words[:40]  # of a vocabulary that lacks most
     batch = features(data.train.take(np.arange(20)), len(words))
     module = QuestionAnswerer(config, len(words))
-    learner = question_answerer(module, make_optimizer("adam", 1e-2), special=SPECIAL)
+    learner = question_answerer(module, OPTIMIZERS["adam"](1e-2), special=SPECIAL)
     state = jax.jit(learner.init)(jax.random.key(0), batch)
     values = jax.jit(learner.evaluate)(state, batch, jax.random.key(0))
-    inputs = (*(batch[name] for name in INPUTS), False)
-    said = jax.jit(module.apply, static_argnums=7)({"params": state.params["network"]}, *inputs).question
+    inputs = tuple(batch[name] for name in INPUTS)
+    said = jax.jit(partial(module.apply, train=False))({"params": state.params["network"]}, *inputs).question
     for row in range(20):
         document, loss = np.asarray(batch["document_tokens"][row]), 0.0
         length = int(batch["question_mask"][row].sum())

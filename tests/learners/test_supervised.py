@@ -4,18 +4,18 @@ import pytest
 from scipy import special
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.learners.optimizers import make_optimizer
+from gdl_jax.learners.optimizers import OPTIMIZERS
 from gdl_jax.learners.supervised import attribute_classifier, classifier
 from gdl_jax.models import cnn, mlp
 from tests.learners.digits import digits, first_state, fit, mean_of
 
-ADAM = make_optimizer("adam", 2e-3)
+ADAM = OPTIMIZERS["adam"](2e-3)
 SMALL_CNN = cnn.Config(filters=(8, 16), kernel_sizes=(3, 3), strides=(2, 2), dense_units=32)
 
 
 def test_one_step_of_softmax_regression_is_the_closed_form():
     batch = {name: array[:16] for name, array in digits()[0].items()}
-    learner = classifier(mlp.MLP(mlp.Config(hidden_units=()), 10), make_optimizer("sgd", 0.5))
+    learner = classifier(mlp.MLP(mlp.Config(hidden_units=()), 10), OPTIMIZERS["sgd"](0.5))
     state = first_state(learner, batch)
     after, metrics = jax.jit(learner.step)(state, batch, jax.random.key(0))
     x, one_hot = batch["image"].reshape(16, -1).astype(np.float64), np.eye(10)[batch["label"]]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from gdl_jax.learners.optimizers import make_optimizer
+from gdl_jax.learners.optimizers import OPTIMIZERS
 from gdl_jax.learners.variational import reparameterise, vae
 from gdl_jax.losses.reconstruction import mse
-from gdl_jax.models import autoencoder as networks
+from gdl_jax.models import autoencoder
 from tests.learners.digits import CONFIG, digits, first_state, fit, mean_of
 
 DIM, LOG_VAR = 4, -1.0
@@ -17,20 +17,20 @@ class FixedVariance(nn.Module):
     """x -> (x, log-variance LOG_VAR): an encoder whose posterior is known."""
 
     @nn.compact
-    def __call__(self, x, train):
+    def __call__(self, x, *, train=False):
         self.param("unused", nn.initializers.zeros, ())
         return x, jnp.full_like(x, LOG_VAR)
 
 
 class Identity(nn.Module):
     @nn.compact
-    def __call__(self, z, train):
+    def __call__(self, z, *, train=False):
         self.param("unused", nn.initializers.zeros, ())
         return z
 
 
 def known(**weights):
-    learner = vae(FixedVariance(), Identity(), make_optimizer("sgd", 1.0), mse, z_dim=DIM, **weights)
+    learner = vae(FixedVariance(), Identity(), OPTIMIZERS["sgd"](1.0), mse, z_dim=DIM, **weights)
     batch = {"image": np.random.default_rng(0).normal(size=(5000, DIM)).astype(np.float32)}
     return learner, first_state(learner, batch), batch
 
@@ -68,9 +68,9 @@ def test_samples_are_decoded_from_the_prior():
 def test_it_learns_digits_and_uses_its_codes():
     train, test = digits()
     learner = vae(
-        networks.GaussianEncoder(CONFIG),
-        networks.Decoder(CONFIG, (28, 28, 1)),
-        make_optimizer("adam", 3e-3),
+        autoencoder.GaussianEncoder(CONFIG),
+        autoencoder.Decoder(CONFIG, (28, 28, 1)),
+        OPTIMIZERS["adam"](3e-3),
         mse,
         z_dim=2,
         reconstruction_weight=1000.0,

@@ -1,5 +1,6 @@
 """Adversarial losses against their formulas written with probabilities, in float64."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,8 +21,8 @@ FORMULAS = {  # name -> (real, fake, generator)
 @pytest.mark.parametrize("name", losses.ADVERSARIAL_LOSSES)
 def test_losses_are_their_formulas(name):
     loss, scores = losses.ADVERSARIAL_LOSSES[name], jnp.asarray(SCORES, jnp.float32)
-    for part, expected in zip(("real", "fake", "generator"), FORMULAS[name], strict=True):
-        np.testing.assert_allclose(getattr(loss, part)(scores), expected, rtol=1e-5, atol=1e-6, err_msg=part)
+    values = (loss.real(scores), loss.fake(scores), loss.generator(scores))
+    chex.assert_trees_all_close(values, FORMULAS[name], rtol=1e-5, atol=1e-6)
 
 
 def test_the_gan_loss_is_finite_with_a_useful_gradient_however_sure_the_critic_is():
@@ -53,3 +54,26 @@ def test_the_norm_is_of_each_example_and_its_gradient_finite_at_zero():
 def test_the_penalty_is_the_squared_distance_from_its_center():
     np.testing.assert_allclose(losses.gradient_penalty(jnp.array([0.5, 1, 3])), [0.25, 0, 4])
     np.testing.assert_allclose(losses.gradient_penalty(jnp.array([0.5, 1, 3]), 0.0), [0.25, 1, 9])
+
+
+def test_interpolates_of_a_tree_are_its_leaves_interpolates():
+    rng = np.random.default_rng(1)
+    real, fake = ({"a": rng.normal(size=(3, 2)), "b": rng.normal(size=(3, 4, 1))} for _ in range(2))
+    alpha = jnp.array([0.2, 0.5, 1.0])
+    leaves = {name: losses.interpolate(real[name], fake[name], alpha) for name in real}
+    chex.assert_trees_all_close(losses.interpolate(real, fake, alpha), leaves)
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes"),
+    [
+        (losses.interpolate, [(3, 2), (3, 1), (3,)]),  # images of two shapes
+        (losses.interpolate, [(3, 2), (3, 2), (2,)]),
+        (losses.interpolate, [(3, 2), (3, 2), (3, 1)]),
+        (lambda *leaves: losses.example_norm(leaves), [(3, 2), (2, 2)]),  # leaves of two batch sizes
+        (losses.gradient_penalty, [(3, 1)]),
+    ],
+)
+def test_a_wrong_shape_is_refused(function, shapes):
+    with pytest.raises(AssertionError):
+        function(*map(jnp.ones, shapes))

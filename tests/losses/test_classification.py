@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from scipy import special
 
 from gdl_jax.losses.classification import accuracy, attribute_accuracy, binary_cross_entropy, cross_entropy
@@ -30,3 +31,19 @@ def test_accuracies_count_what_is_right():
     assert accuracy(logits, np.array([1, 2])).tolist() == [1.0, 0.0]
     targets = np.array([[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]], np.float32)
     np.testing.assert_allclose(attribute_accuracy(logits, targets), [1.0, 2 / 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("function", "targets"),
+    [
+        (cross_entropy, np.zeros((5, 1), int)),
+        (cross_entropy, np.zeros(1, int)),
+        (cross_entropy, np.zeros(5, np.float32)),
+        (accuracy, np.zeros((5, 1), int)),
+        (binary_cross_entropy, np.zeros((5, 1), np.float32)),
+        (attribute_accuracy, np.zeros(3, np.float32)),
+    ],
+)
+def test_targets_of_a_wrong_shape_or_type_are_refused(function, targets):
+    with pytest.raises(AssertionError):
+        function(np.zeros((5, 3), np.float32), targets)

@@ -9,7 +9,8 @@ from gdl_jax.losses.gaussian import kl_to_standard_normal, log_normal, with_free
 def test_divergence_agrees_with_quadrature(mean, log_var):
     q, p = stats.norm(mean, np.exp(log_var / 2)), stats.norm()
     expected, _ = integrate.quad(lambda z: q.pdf(z) * (q.logpdf(z) - p.logpdf(z)), mean - 20, mean + 20, points=[mean])
-    assert float(kl_to_standard_normal(np.float32(mean), np.float32(log_var))) == pytest.approx(expected, abs=1e-5)
+    kl = kl_to_standard_normal(np.full((1, 1), mean, np.float32), np.full((1, 1), log_var, np.float32))
+    assert float(kl[0, 0]) == pytest.approx(expected, abs=1e-5)
 
 
 def test_divergence_is_per_dimension_and_not_negative():
@@ -28,3 +29,18 @@ def test_free_bits_are_a_floor_in_each_dimension():
     kl = np.array([[0.0, 0.4, 2.0], [1.0, 1.0, 0.1]], np.float32)
     np.testing.assert_allclose(with_free_bits(kl, 0.5), [0.5 + 0.5 + 2.0, 1.0 + 1.0 + 0.5], rtol=1e-6)
     np.testing.assert_allclose(with_free_bits(kl, 0.0), [2.4, 2.1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes"),
+    [
+        (kl_to_standard_normal, [(4, 3), (4, 1)]),
+        (kl_to_standard_normal, [(3,), (3,)]),
+        (log_normal, [(4, 1), (4, 3), (4, 3)]),  # would broadcast x
+        (log_normal, [(4, 3), (4,), (3,)]),
+        (lambda kl: with_free_bits(kl, 0.5), [(3,)]),
+    ],
+)
+def test_a_wrong_shape_is_refused(function, shapes):
+    with pytest.raises(AssertionError):
+        function(*map(np.ones, shapes))

@@ -64,7 +64,20 @@ def test_gradients_are_differences_of_scipy_s():
 
 
 def test_its_density_integrates_to_one_whatever_the_weights_sum_to():
-    _, log_weights, means, log_sigmas = mixtures(4, (1,))
     grid = np.linspace(-40, 40, 20_001, dtype=np.float32)
+    _, log_weights, means, log_sigmas = (np.broadcast_to(a, (len(grid), *a.shape[1:])) for a in mixtures(4, (1,)))
     density = np.exp(-mixture_negative_log_likelihood(grid, log_weights + 7, means, log_sigmas))
     assert integrate.trapezoid(density, grid) == pytest.approx(1.0, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        [(4, 1), (4, 3, 5), (4, 3, 5), (4, 3, 5)],
+        [(4, 3), (4, 3, 1), (4, 3, 5), (4, 3, 5)],
+        [(3,), (4, 3, 5), (4, 3, 5), (4, 3, 5)],
+    ],
+)
+def test_a_wrong_shape_is_refused(shapes):
+    with pytest.raises(AssertionError):
+        mixture_negative_log_likelihood(*map(np.ones, shapes))

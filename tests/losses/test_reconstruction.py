@@ -1,3 +1,4 @@
+import chex
 import jax
 import numpy as np
 import pytest
@@ -14,9 +15,8 @@ def pair():
 
 def test_squared_errors_agree_with_numpy_float64(pair):
     target, prediction = pair.astype(np.float64)
-    expected = np.array([np.mean((t - p) ** 2) for t, p in zip(target, prediction, strict=True)])
-    np.testing.assert_allclose(mse(*pair), expected, rtol=1e-5)
-    np.testing.assert_allclose(rmse(*pair), np.sqrt(expected), rtol=1e-5)
+    expected = np.square(target - prediction).reshape(5, -1).mean(1)
+    chex.assert_trees_all_close((mse(*pair), rmse(*pair)), (expected, np.sqrt(expected)), rtol=1e-5)
 
 
 def test_cross_entropy_is_entropy_plus_divergence(pair):
@@ -42,3 +42,10 @@ def test_each_example_has_its_own_value(pair):
     for loss in RECONSTRUCTION_LOSSES.values():
         differs = np.asarray(loss(target, prediction) != loss(target, changed))
         assert differs.tolist() == [False, False, True, False, False]
+
+
+@pytest.mark.parametrize("loss", RECONSTRUCTION_LOSSES.values(), ids=RECONSTRUCTION_LOSSES)
+@pytest.mark.parametrize("target", [np.ones((5, 4, 1)), np.ones((5, 4)), np.ones((5, 4, 3), np.uint8)])
+def test_a_target_of_a_wrong_shape_or_type_is_refused(loss, target):
+    with pytest.raises(AssertionError):
+        loss(target, np.ones((5, 4, 3), np.float32))

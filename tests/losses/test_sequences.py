@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy import special
 
 from gdl_jax.losses.sequences import masked_mean, masked_sum, token_cross_entropy
@@ -20,3 +21,19 @@ def test_padding_counts_for_nothing():
     np.testing.assert_array_equal(masked_sum(values, mask), [4.0, 5.0, 0.0])
     np.testing.assert_array_equal(masked_mean(values, mask), [2.0, 5.0, 0.0])
     np.testing.assert_array_equal(masked_mean(values, mask.astype(bool)), [2.0, 5.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("function", "first", "second"),
+    [
+        (token_cross_entropy, (3, 4, 5), np.zeros((3, 1), int)),
+        (token_cross_entropy, (3, 4, 5), np.zeros((3, 4), np.float32)),
+        (token_cross_entropy, (4, 5), np.zeros(4, int)),
+        (masked_sum, (3, 4), np.ones((3, 1))),
+        (masked_mean, (3, 4), np.ones(4)),
+        (masked_mean, (4,), np.ones(4)),
+    ],
+)
+def test_a_wrong_shape_or_type_is_refused(function, first, second):
+    with pytest.raises(AssertionError):
+        function(np.ones(first, np.float32), second)

@@ -1,4 +1,4 @@
-"""What a network drops out in training."""
+"""Records what a network's dropout is applied to."""
 
 import jax
 from flax import linen as nn
@@ -7,7 +7,7 @@ from gdl_jax.nn.layers import Dropout
 
 
 def dropped_widths(module, variables, *inputs) -> list[int]:
-    """How wide what goes through each dropout is, in the order in which they are called."""
+    """Returns the last dimension of what goes through each dropout, in the order in which they are called."""
     widths = []
 
     def note(call, args, kwargs, context):
@@ -16,5 +16,5 @@ def dropped_widths(module, variables, *inputs) -> list[int]:
         return call(*args, **kwargs)
 
     with nn.intercept_methods(note):
-        jax.eval_shape(lambda: module.apply(variables, *inputs, True, rngs={"dropout": jax.random.key(0)}))
+        jax.eval_shape(lambda: module.apply(variables, *inputs, train=True, rngs={"dropout": jax.random.key(0)}))
     return widths

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.models.controller import Config, Controller, driving_controls
 
 Z, HIDDEN, CELL = 32, 256, 256
@@ -48,9 +48,9 @@ def test_controls_are_in_the_car_s_ranges():
     assert driving_controls(jnp.zeros((2, 7, 3))).shape == (2, 7, 3)
 
 
-def test_what_cannot_be_seen_is_an_error():
+@pytest.mark.parametrize("name", ["h", "z_h_c"])
+def test_unknown_and_missing_inputs_are_named(name):
     z, hidden, _ = inputs()
-    with pytest.raises(UserError, match=r"^--controller_inputs=h: unknown; choose one of z, z_h, z_h_c"):
-        Controller(Config(controller_inputs="h")).init(jax.random.key(0), z, hidden)
-    with pytest.raises(UserError, match=r"^--controller_inputs=z_h_c: needs z, hidden, cell"):
-        Controller(Config(controller_inputs="z_h_c")).init(jax.random.key(0), z, hidden)
+    with pytest.raises(ConfigError) as error:
+        Controller(Config(controller_inputs=name)).init(jax.random.key(0), z, hidden)
+    assert (error.value.field, error.value.value) == ("controller_inputs", name)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.models import music_rnn, phrase_rnn
 from gdl_jax.models.events import Events, Temperatures, Vocabulary, draw
 from tests.models.dropped import dropped_widths
@@ -30,7 +30,7 @@ def events(length, rows=B, seed=0):
 def variables(module, length):
     """All of unit scale, biases too."""
     rng, rngs = np.random.default_rng(1), {"params": jax.random.key(0), "dropout": jax.random.key(0)}
-    shapes = jax.eval_shape(lambda: module.init(rngs, *events(length), False))
+    shapes = jax.eval_shape(lambda: module.init(rngs, *events(length), train=False))
     return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes)
 
 
@@ -106,7 +106,7 @@ def phrase_written_out(params, note, duration, attention):
 def test_the_network_is_the_one_written_out(attention):
     module, params = music(attention)
     rows = events(C)
-    predicted = jax.jit(module.apply, static_argnums=3)(params, *rows, False)
+    predicted = jax.jit(partial(module.apply, train=False))(params, *rows)
     assert (predicted.attention is not None) == attention
     for b in range(B):
         note, duration, weights = music_written_out(params["params"], rows.note[b], rows.duration[b], attention)
@@ -120,7 +120,7 @@ def test_the_network_is_the_one_written_out(attention):
 def test_encoder_and_decoder_are_those_written_out(attention):
     module, params = phrase(attention)
     rows = events(C + T - 1)
-    predicted = jax.jit(module.apply, static_argnums=3)(params, *rows, False)
+    predicted = jax.jit(partial(module.apply, train=False))(params, *rows)
     assert predicted.note.shape == (B, T, 7) and predicted.duration.shape == (B, T, 4)
     assert (predicted.attention is not None) == attention
     for b in range(B):
@@ -133,7 +133,7 @@ def test_encoder_and_decoder_are_those_written_out(attention):
 
 def count(module, length):
     tokens = jax.ShapeDtypeStruct((1, length), jnp.int32)
-    shapes = jax.eval_shape(lambda *inputs: module.init(jax.random.key(0), *inputs, False), tokens, tokens)
+    shapes = jax.eval_shape(lambda *inputs: module.init(jax.random.key(0), *inputs, train=False), tokens, tokens)
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
@@ -217,10 +217,10 @@ def test_dropout_is_for_training_only(make, length):
 
     @jax.jit
     def run(key):
-        dropped = module.apply(params, *rows, True, rngs={"dropout": key}).note
-        return dropped, *(
-            network.apply(params, *rows, train).note for network, train in ((module, False), (plain, True))
-        )
+        dropped = module.apply(params, *rows, train=True, rngs={"dropout": key}).note
+        evaluated = module.apply(params, *rows, train=False).note
+        without = plain.apply(params, *rows, train=True).note
+        return dropped, evaluated, without
 
     (one, evaluated, without), (other, _, _) = (run(jax.random.key(key)) for key in (0, 1))
     np.testing.assert_allclose(evaluated, without, rtol=1e-5, atol=1e-6)
@@ -236,9 +236,9 @@ def test_embeddings_and_what_each_lstm_thinks_are_dropped(make, length):
 
 @pytest.mark.parametrize("make", [music, phrase])
 def test_bad_hyperparameters_are_named(make):
-    with pytest.raises(UserError, match="--recurrent_activation=hardsigmoid"):
+    with pytest.raises(UserError, match="recurrent_activation=hardsigmoid"):
         make(recurrent_activation="hardsigmoid")
-    with pytest.raises(UserError, match="--dropout_rate=1"):
+    with pytest.raises(ConfigError, match="dropout_rate"):
         make(dropout_rate=1.0)
 
 

@@ -1,4 +1,4 @@
-"""Shapes, ranges, modes and errors of the classifiers, encoders and decoders."""
+"""Shapes, ranges, modes and errors of the classifiers, encoders and decoders; what all networks refuse."""
 
 import dataclasses
 from functools import partial
@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdl_jax.core.errors import UserError
-from gdl_jax.models import autoencoder, cnn, mlp
+from gdl_jax.core import config_flags
+from gdl_jax.core.errors import ConfigError, UserError
+from gdl_jax.models import autoencoder, cnn, controller, dcgan, mdn_rnn, mlp, musegan, text_rnn, world_vae
+from gdl_jax.nn.layers import with_axis_name
 
 TINY = autoencoder.Config(
     encoder_filters=(3, 4),
@@ -34,15 +36,15 @@ def variables(module, inputs):
         values = rng.normal(size=leaf.shape) / np.sqrt(max(1, np.prod(leaf.shape[:-1])))
         return (np.exp(values) if path[-1].key == "var" else values).astype(np.float32)
 
-    shapes = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, False), inputs)
+    shapes = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), inputs)
     return jax.tree.map_with_path(draw, shapes)
 
 
 @partial(jax.jit, static_argnums=(0, 3))
 def _apply(module, variables, inputs, train, key):
     if not train:
-        return module.apply(variables, inputs, False)
-    return module.apply(variables, inputs, True, rngs={"dropout": key}, mutable=["batch_stats"])[0]
+        return module.apply(variables, inputs, train=False)
+    return module.apply(variables, inputs, train=True, rngs={"dropout": key}, mutable=["batch_stats"])[0]
 
 
 def apply(module, inputs, train=False, key=1):
@@ -95,26 +97,83 @@ def test_small_cnn_is_affine_in_its_image():
 
 
 @pytest.mark.parametrize(
-    ("changes", "flag"),
+    "changes",
     [
-        ({"encoder_strides": (2,)}, "--encoder_strides"),
-        ({"encoder_kernel_sizes": (3, 3, 3)}, "--encoder_kernel_sizes"),
-        ({"encoder_filters": ()}, "--encoder_filters"),
-        ({"decoder_strides": (2, 2, 0)}, "--decoder_strides"),
-        ({"decoder_strides": (2, 2, 2)}, "--decoder_strides=2,2,2: 12x20"),
-        ({"decoder_filters": (5, 3, 3)}, "--decoder_filters=5,3,3"),
-        ({"dropout_rate": 1.5}, "--dropout_rate=1.5"),
-        ({"activation": "lekyrelu"}, "--activation=lekyrelu"),
+        {"encoder_strides": (2,)},
+        {"encoder_kernel_sizes": (3, 3, 3)},
+        {"encoder_filters": ()},
+        {"decoder_strides": (2, 2, 0)},
+        {"decoder_strides": (2, 2, 2)},
+        {"decoder_filters": (5, 3, 3)},
+        {"dropout_rate": 1.5},
     ],
+    ids=str,
 )
-def test_a_bad_flag_is_named(changes, flag):
+def test_a_bad_hyperparameter_of_the_autoencoder_is_named(changes):
     config = dataclasses.replace(TINY, **changes)
-    with pytest.raises(UserError, match=flag):
+    with pytest.raises(ConfigError) as error:
         variables(autoencoder.Encoder(config), IMAGES)
         variables(autoencoder.Decoder(config, (12, 20, 2)), np.zeros((1, 6), np.float32))
+    assert {error.value.field: error.value.value} == changes
 
 
-@pytest.mark.parametrize("changes", [{"strides": (1, 2)}, {"kernel_sizes": (0,)}, {"dropout_rate": -0.1}])
-def test_a_bad_flag_of_the_cnn_is_named(changes):
-    with pytest.raises(UserError, match=f"--{next(iter(changes))}"):
+def test_an_unknown_activation_is_named():
+    with pytest.raises(UserError, match="activation=lekyrelu"):
+        variables(autoencoder.Encoder(dataclasses.replace(TINY, activation="lekyrelu")), IMAGES)
+
+
+@pytest.mark.parametrize("changes", [{"strides": (1, 2)}, {"kernel_sizes": (0,)}, {"dropout_rate": -0.1}], ids=str)
+def test_a_bad_hyperparameter_of_the_cnn_is_named(changes):
+    with pytest.raises(ConfigError) as error:
         variables(cnn.CNN(dataclasses.replace(TINY_CNN, **changes), 7), IMAGES)
+    assert {error.value.field: error.value.value} == changes
+
+
+@pytest.mark.parametrize(
+    ("config", "changes"),
+    [
+        (autoencoder.Config(), {"decoder_strides": (1, 2, 0, 1)}),
+        (dcgan.Config(), {"critic_dropout_rate": 1.0}),
+        (musegan.Config(), {"condition_bars": -1}),
+        (text_rnn.Config(), {"cell": "elman"}),
+        (world_vae.Config(), {"z_dim": 0}),
+    ],
+    ids=lambda x: next(iter(x)) if isinstance(x, dict) else "",
+)
+def test_the_rules_of_a_config_know_its_bounds(config, changes):
+    config_flags.check(config)
+    with pytest.raises(ConfigError) as error:
+        config_flags.check(dataclasses.replace(config, **changes))
+    assert {error.value.field: error.value.value} == changes
+
+
+NOISE = musegan.Noise(*(np.zeros(shape, np.float32) for shape in [(2, 32), (2, 32), (2, 3, 32), (2, 3, 32)]))
+
+
+@pytest.mark.parametrize(
+    ("module", "inputs"),
+    [
+        (cnn.CNN(TINY_CNN, 7), [IMAGES[0]]),
+        (autoencoder.Encoder(TINY), [IMAGES[0]]),
+        (autoencoder.Decoder(TINY, (12, 20, 2)), [np.zeros((2, 5), np.float32)]),
+        (dcgan.Generator(dcgan.Config(), (28, 28, 1)), [np.zeros((2, 99), np.float32)]),
+        (dcgan.Generator(dcgan.Config(), (28, 28, 1), 10), [np.zeros((2, 100), np.float32), np.zeros(3, np.int32)]),
+        (dcgan.Critic(dcgan.Config()), [np.zeros((28, 28, 1), np.float32)]),
+        (musegan.Generator(musegan.Config(), musegan.Shape(2, 16, 84, 4)), [NOISE]),
+        (musegan.Critic(musegan.Config()), [np.zeros((16, 84, 4), np.float32)]),
+        (text_rnn.TextRNN(text_rnn.Config(), 9), [np.zeros((2, 5), np.float32)]),
+        (world_vae.WorldDecoder(world_vae.Config()), [np.zeros((2, 31), np.float32)]),
+        (controller.Controller(controller.Config()), [np.zeros(32, np.float32), np.zeros(256, np.float32)]),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_arrays_of_another_shape_or_type_are_refused(module, inputs):
+    with pytest.raises(AssertionError):
+        jax.eval_shape(lambda *x: module.init(jax.random.key(0), *x, train=False), *inputs)
+
+
+def test_the_axis_name_is_given_to_modules_that_have_one():
+    critic = dcgan.Critic(dcgan.Config())
+    assert with_axis_name(critic, "devices") == critic.clone(axis_name="devices")
+    for module in (musegan.Critic(musegan.Config()), mdn_rnn.MDNRNN(mdn_rnn.Config())):
+        assert with_axis_name(module, "devices") is module

@@ -44,6 +44,6 @@ def test_parameter_count(module, shape, trainable, running):
         return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
     inputs = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    variables = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, False), inputs)
+    variables = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), inputs)
     assert count(variables["params"]) == trainable
     assert count(variables.get("batch_stats", {})) == running

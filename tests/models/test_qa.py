@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.data.text import questions
 from gdl_jax.models.qa import Config, QuestionAnswerer, Special, Spoken, answer_probabilities, ask, log_probabilities
 
@@ -36,13 +36,13 @@ INPUT = "question_input_tokens"
 
 def inputs(rows):
     names = ("document_tokens", "document_mask", "answer_indices", "answer_mask", INPUT)
-    return (*(rows[name] for name in names), rows["question_mask"], False)
+    return (*(rows[name] for name in names), rows["question_mask"])
 
 
 def network(seed=0, **changes):
     """The network, and its variables, all of unit scale."""
     module, rng = QuestionAnswerer(dataclasses.replace(TINY, **changes), V), np.random.default_rng(seed)
-    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs(batch())))
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs(batch()), train=False))
     return module, jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes)
 
 
@@ -56,20 +56,20 @@ def padded(rows, extra=3):
 
 @partial(jax.jit, static_argnums=0)
 def predict(module, variables, rows):
-    return module.apply(variables, *inputs(rows))
+    return module.apply(variables, *inputs(rows), train=False)
 
 
 @pytest.mark.parametrize(("reset_after", "count"), [(False, 3_537_402), (True, 3_539_202)])
 @pytest.mark.parametrize("vectors", [None, np.zeros((9984, 100), np.float32)])
 def test_it_has_the_book_s_count_of_parameters(reset_after, count, vectors):
     module = QuestionAnswerer(Config(reset_after=reset_after), 9984, vectors)
-    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs(batch(9984))))["params"]
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs(batch(9984)), train=False))["params"]
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count
 
 
 def test_word_vectors_are_what_it_starts_from():
     vectors = np.random.default_rng(0).normal(size=(V, 6)).astype(np.float32)
-    params = QuestionAnswerer(TINY, V, vectors).init(jax.random.key(0), *inputs(batch()))["params"]
+    params = QuestionAnswerer(TINY, V, vectors).init(jax.random.key(0), *inputs(batch()), train=False)["params"]
     np.testing.assert_array_equal(params["embedding"]["embedding"], vectors)
 
 
@@ -170,5 +170,5 @@ def test_padding_changes_no_question(kind):
 
 
 def test_copying_needs_attention():
-    with pytest.raises(UserError, match="--copy needs --attention"):
+    with pytest.raises(ConfigError, match="copy"):
         network(copy=True)

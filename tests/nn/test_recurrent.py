@@ -117,16 +117,12 @@ def test_bfloat16_computes_coarser_and_keeps_a_float32_carry():
     assert 1e-4 < float(jnp.abs(exact - coarse).max()) < 0.1
 
 
-def test_many_single_steps_share_their_products():
-    """A vmapped step with shared parameters is a matrix product, not a batch of small ones."""
+def test_steps_of_many_at_once_are_the_first_of_their_sequences():
     layer = LSTM(H)
 
     def one(x, h, c):
         return layer.apply({"params": PARAMS}, x[None], (h[None], c[None]), method="step")[0][0]
 
-    text = jax.jit(jax.vmap(one)).lower(XS[:, 0], *CARRY).as_text()
-    products = [line for line in text.splitlines() if "dot_general" in line]
-    assert len(products) == 2 and not any("batching_dims" in line for line in products)
     np.testing.assert_allclose(
         jax.vmap(one)(XS[:, 0], *CARRY), layer.apply({"params": PARAMS}, XS, CARRY)[0][:, 0], rtol=1e-5, atol=1e-6
     )
@@ -182,7 +178,7 @@ def test_a_gru_is_the_one_written_out(name, reset, masked):
 
 
 @pytest.mark.parametrize("reset", RESETS)
-def test_steps_of_a_gru_make_its_sequence_and_share_their_products(reset):
+def test_steps_of_a_gru_make_its_sequence(reset):
     layer, variables = GRU(H, reset_after=RESETS[reset]), {"params": gru_params(RESETS[reset])}
     hs, end = layer.apply(variables, XS, CARRY[0])
     carry = CARRY[0]
@@ -190,8 +186,6 @@ def test_steps_of_a_gru_make_its_sequence_and_share_their_products(reset):
         h, carry = layer.apply(variables, XS[:, t], carry, method="step")
         np.testing.assert_allclose(h, hs[:, t], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(carry, end, rtol=1e-5, atol=1e-6)
-    text = jax.jit(lambda x, h: layer.apply(variables, x, h, method="step")).lower(XS[:, 0], CARRY[0]).as_text()
-    assert sum("dot_general" in line for line in text.splitlines()) == (2 if RESETS[reset] else 3)
 
 
 @pytest.mark.parametrize("gate", GATES)

@@ -9,11 +9,11 @@ from gdl_jax.plots import figure
 def drawn(monkeypatch):
     """The matplotlib figures behind the files that are written, in order."""
     figures = []
-    render = figure._render
+    render = figure.render
 
     def record(canvas):
         figures.append(canvas)
         return render(canvas)
 
-    monkeypatch.setattr(figure, "_render", record)
+    monkeypatch.setattr(figure, "render", record)
     return figures

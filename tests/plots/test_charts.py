@@ -39,7 +39,6 @@ def test_curves_have_a_panel_a_metric_and_a_line_a_split(tmp_path, drawn):
         "test": [[2, 2.5]],
     }
     assert len(kl.lines) == 1 and not loss.collections
-    assert 1000 < read(tmp_path / "curves.png").shape[1] < 1400
 
 
 def test_replicas_make_a_band_of_one_standard_deviation(tmp_path, drawn):
@@ -67,7 +66,6 @@ def test_generations_show_the_spread_of_individuals_and_the_evaluations(tmp_path
     assert [line.get_xydata().tolist() for line in sigma.lines] == [[[1, 0.1], [2, 0.1]]]
     curves.generations([*rows, {"step": 2, "test/return": 900.0, "test/dream_return": 25.0}], tmp_path / "dreams.png")
     dream, game, _ = drawn[1].axes
-    assert [axes.get_title(loc="left") for axes in (dream, game)] == ["Return in the dream", "Return in the game"]
     assert dream.lines[1].get_xydata().tolist() == [[2, 25]]
     assert [line.get_xydata().tolist() for line in game.lines] == [[[2, 30], [2, 900]]]
 
@@ -107,7 +105,7 @@ def test_scatter_of_many_unlabelled_dimensions_says_what_it_shows(tmp_path, draw
     (axes,) = drawn[0].axes
     assert set(_points(axes)) == {tuple(point) for point in z[:, :2]}
     assert axes.get_legend() is None
-    assert axes.get_title("left") == "Latent codes of 60 images, first two of 200 dimensions"
+    assert "60" in axes.get_title("left") and "200" in axes.get_title("left")
 
 
 def test_scatter_shows_one_dimension_as_a_line(tmp_path, drawn):
@@ -196,7 +194,7 @@ def test_confusion_matrix_has_true_classes_as_rows(tmp_path, drawn):
         (2, 1): "1",
         (2, 2): "5",
     }
-    assert axes.get_title("left") == "0.41% of 1,209 right"
+    assert "0.41%" in axes.get_title("left") and "1,209" in axes.get_title("left")
     y, x = np.nonzero(has_color(read(path), COLORS[0], tolerance=8))  # cells that hold all of their row
     left, right = x[y < np.median(y)].mean(), x[y > np.median(y)].mean()
     assert left < right
@@ -215,12 +213,17 @@ def test_edge_maps_share_one_scale_with_zero_as_grey(tmp_path, drawn):
     }
     filters = {"horizontal": np.eye(3), "vertical": -np.eye(3)}
     convolution.edge_maps(np.zeros((4, 4)), filters, maps, tmp_path / "edges.png")
-    shown = {axes.get_title("left"): axes.images[0] for axes in drawn[0].axes if "edges" in axes.get_title("left")}
-    gray = {title: image.to_rgba(np.asarray(image.get_array())[0, 0])[0] for title, image in shown.items()}
-    assert gray["Horizontal edges, stride 1: 4 × 4"] == 1.0
-    assert gray["Horizontal edges, stride 2: 2 × 2"] == 0.0
-    assert gray["Vertical edges, stride 1: 4 × 4"] == pytest.approx(0.5, abs=0.01)
-    assert gray["Vertical edges, stride 2: 2 × 2"] == pytest.approx(0.75, abs=0.01)
+
+    def gray(name, stride):
+        """Of the first pixel in the one panel whose title has both."""
+        titles = {axes.get_title("left").lower(): axes for axes in drawn[0].axes}
+        (axes,) = [axes for title, axes in titles.items() if name in title and f"stride {stride}" in title]
+        (image,) = axes.images
+        return image.to_rgba(np.asarray(image.get_array())[0, 0])[0]
+
+    assert gray("horizontal", 1) == 1.0 and gray("horizontal", 2) == 0.0
+    assert gray("vertical", 1) == pytest.approx(0.5, abs=0.01)
+    assert gray("vertical", 2) == pytest.approx(0.75, abs=0.01)
 
 
 def test_charts_leave_the_shared_matplotlib_settings_alone(tmp_path):

@@ -1,13 +1,11 @@
 """Kills, preemptions, bad flags and bad files: in processes of their own where these are what is tested."""
 
-import io
 import json
 import random
 import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 
 import numpy as np
@@ -17,90 +15,14 @@ from PIL import Image
 from experiments import evaluate, registry, sample
 from gdl_jax.core.metrics_log import read_rows
 from gdl_jax.runs.main import main
-
-TINY = [
-    "--encoder_filters=4,4",
-    "--encoder_strides=2,2",
-    "--encoder_kernel_sizes=3,3",
-    "--decoder_filters=4,1",
-    "--decoder_strides=2,2",
-    "--decoder_kernel_sizes=3,3",
-    "--batch_size=8",
-    "--log_every=50",
-    "--eval_every=0",
-    "--likelihood_examples=0",
-]
-
-
-TINY_GAN = [
-    "--first_filters=4",
-    "--generator_filters=4,1",
-    "--generator_strides=2,2",
-    "--generator_kernel_sizes=3,3",
-    "--critic_filters=4,4",
-    "--critic_strides=2,2",
-    "--critic_kernel_sizes=3,3",
-    "--n_critic=2",
-    "--batch_size=8",
-    "--log_every=50",
-    "--eval_every=0",
-]
-
-
-def arguments(workdir, *flags, experiment="vae"):
-    tiny = {"vae": TINY, "wgan_gp": TINY_GAN}[experiment]
-    return [f"--workdir={workdir}", "--config=digits", *tiny, *flags]
-
-
-def command(workdir, *flags, experiment="vae"):
-    return [sys.executable, "-m", f"experiments.{experiment}", *arguments(workdir, *flags, experiment=experiment)]
-
-
-def finished(program, *flags):
-    """What a program's `main` leaves in this process, as a process of its own would."""
-    out, errors, code = io.StringIO(), io.StringIO(), 0
-    with redirect_stdout(out), redirect_stderr(errors):
-        try:
-            program(["program", *flags])
-        except SystemExit as left:
-            code = left.code
-    return subprocess.CompletedProcess(flags, code, out.getvalue(), errors.getvalue())
-
-
-def run(workdir, *flags, experiment="vae"):
-    start = partial(main, registry.find(experiment), "about")
-    return finished(start, *arguments(workdir, *flags, experiment=experiment))
-
-
-def checkpoint(workdir):
-    """The arrays of the newest checkpoint, through its checksums."""
-    newest = max((workdir / "checkpoints").iterdir(), key=lambda p: int(p.name))
-    return newest.name, json.loads((newest / "meta" / "metadata").read_text())["checksums"]
-
-
-def wait_for(condition, process, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def refused(done, *texts):
-    """Exit code 2 and one line."""
-    assert done.returncode == 2, done
-    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    for text in texts:
-        assert text in lines[0]
+from tests.runs.programs import checkpoint, command, finished, refused, run, wait_for
 
 
 @pytest.mark.parametrize(
     ("experiment", "loss", "steps"), [("vae", "train/loss", 2000), ("wgan_gp", "train/critic_loss", 1000)]
 )
 def test_killed_five_times_it_ends_bit_for_bit_the_same(tmp_path, experiment, loss, steps):
-    flags = (f"--steps={steps}", f"--checkpoint_every={steps // 20}")
+    flags = (f"--steps={steps}", "--log_every=50", f"--checkpoint_every={steps // 20}")
     assert run(tmp_path / "whole", *flags, experiment=experiment).returncode == 0
     moments = random.Random(0)
     metrics = tmp_path / "killed" / "metrics.jsonl"
@@ -179,7 +101,7 @@ def test_bad_flags_are_one_line_and_nothing_is_written(tmp_path, flags, texts):
 def test_a_changed_hyperparameter_is_refused_by_name(tmp_path):
     assert run(tmp_path, "--steps=2").returncode == 0
     before = checkpoint(tmp_path)
-    refused(run(tmp_path, "--steps=4", "--z_dim=3"), "--z_dim was 2, is now 3")
+    refused(run(tmp_path, "--steps=4", "--z_dim=3"), "z_dim was 2, is now 3")
     refused(run(tmp_path, "--steps=1"), "has made 2 updates already")
     assert checkpoint(tmp_path) == before
 
@@ -245,27 +167,30 @@ def test_a_full_disk_is_one_line(tmp_path):
         subprocess.run(["umount", "-l", str(tmp_path)], check=False)
 
 
-def test_what_cannot_be_raised_is_reported_unless_it_is_a_loop_closed_by_a_failed_checkpoint():
+def test_no_hook_of_a_checkpoint_s_stays_when_it_is_closed(tmp_path):
+    before = sys.unraisablehook
+    assert run(tmp_path, "--steps=1").returncode == 0
+    assert sys.unraisablehook is before
+
+
+def test_what_libraries_log_is_seen_as_far_as_verbosity_says(tmp_path):
     program = """
-from experiments import command
-
-class Dies:
-    def __init__(self, text):
-        self.text = text
-
-    def __del__(self):
-        raise RuntimeError(self.text)
+from absl import logging
+from gdl_jax.runs import command
 
 def main(_):
-    Dies("Event loop is closed")
-    Dies("something else")
+    for level in ("info", "warning", "error"):
+        getattr(logging, level)("an absl " + level)
 
-command.run(main, "about", command.new_flags(), ["program"])
+command.run(main, "about", command.new_flags(), ["program", FLAG])
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0
-    assert "something else" in done.stderr
-    assert "Event loop" not in done.stderr
+    said = {}
+    for flag in ("--verbosity=warning", "--verbosity=error", "--verbosity=info"):
+        code = program.replace("FLAG", repr(flag))
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        said[flag] = [level for level in ("info", "warning", "error") if f"an absl {level}" in done.stderr]
+    levels = [["warning", "error"], ["error"], ["info", "warning", "error"]]
+    assert list(said.values()) == levels
 
 
 def test_the_workdir_of_another_experiment_is_refused(tmp_path):

@@ -77,7 +77,7 @@ def load(data_dir: str | None, image_size: int | None = None) -> DataSet:
         return dataclasses.replace(tfds.load("celeb_a", data_dir, image_size or DEFAULT_SIZE), name="celeba")
     table = _find_table(root.parent, "list_attr_celeba")
     if table is None:
-        raise UserError(f"--data_dir={data_dir}: {root.parent} holds no list_attr_celeba.txt or list_attr_celeba.csv")
+        raise UserError(f"{root.parent}: holds no list_attr_celeba.txt or list_attr_celeba.csv")
     paths = list_images(root)
     files = [path.rpartition("/")[2] for path in paths]
     attributes, listed, values = read_attributes(table)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.data.images import npz
 from gdl_jax.data.images.pixels import to_float
@@ -17,11 +17,11 @@ LAYOUTS = ("quickdraw/{}.npy", "full_numpy_bitmap_{}.npy", "quickdraw/{}.npz", "
 def _find(name: str, data_dir: str | None) -> Path:
     wanted = ", ".join(layout.format(name) for layout in LAYOUTS)
     if data_dir is None:
-        raise UserError(f"--dataset=quickdraw:{name}: needs --data_dir, a directory with one of {wanted}")
+        raise ConfigError("dataset", f"quickdraw:{name}", f"needs data_dir, a directory with one of {wanted}")
     for layout in LAYOUTS:
         if (path := Path(data_dir) / layout.format(name)).exists():
             return path
-    raise UserError(f"--data_dir={data_dir}: holds none of {wanted}")
+    raise ConfigError("data_dir", data_dir, f"holds none of {wanted}")
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

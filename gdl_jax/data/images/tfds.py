@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.data.dataset import DataSet, Rows, Source, Subset
 from gdl_jax.data.images.pixels import resize, to_float
 
@@ -65,18 +65,20 @@ def _open(name: str, data_dir: str | None) -> dict[str, Any]:
     try:
         import tensorflow_datasets as tfds  # slow to import, and only this needs it
     except ImportError as error:
-        raise UserError(f"--dataset=tfds:{name}: needs `pip install tensorflow-datasets array-record`") from error
+        raise ConfigError("dataset", f"tfds:{name}", "needs `pip install tensorflow-datasets array-record`") from error
     try:
         splits = dict(tfds.data_source(name, data_dir=data_dir, download=False))
         if "train" not in splits:
             raise FileNotFoundError("no split train")
     except Exception as error:  # TFDS has no one exception for: unknown, not prepared, not random access
         place = f" in {data_dir}" if data_dir else ""
-        option = f" --data_dir={data_dir}" if data_dir else ""
+        options = f"data_dir={data_dir!r}, file_format='array_record'"
+        build = f"tensorflow_datasets.builder({name!r}, {options}).download_and_prepare()"
         reason = str(error).partition("\n")[0][:150]
-        raise UserError(
-            f"--dataset=tfds:{name}: not prepared{place} ({reason}); once: pip install gdl_jax[tfds], then "
-            f"tfds build {name} --file_format=array_record{option}"
+        raise ConfigError(
+            "dataset",
+            f"tfds:{name}",
+            f"not prepared{place} ({reason}); once: pip install gdl_jax[tfds], then in Python {build}",
         ) from error
     return splits
 
@@ -84,11 +86,11 @@ def _open(name: str, data_dir: str | None) -> dict[str, Any]:
 def _image_shape(name: str, feature: Any, image_size: int | None) -> tuple[int, int, int]:
     """(H, W, C) of the images as they will be."""
     if feature is None or len(feature.shape) != 3 or feature.shape[-1] not in (1, 3) or feature.np_dtype != np.uint8:
-        raise UserError(f"--dataset=tfds:{name}: has no feature `image` of uint8 with one or three channels")
+        raise ConfigError("dataset", f"tfds:{name}", "has no feature `image` of uint8 with one or three channels")
     if image_size is not None:
         return image_size, image_size, feature.shape[-1]
     if None in feature.shape:
-        raise UserError(f"--dataset=tfds:{name}: its images differ in size; give --image_size")
+        raise ConfigError("dataset", f"tfds:{name}", "its images differ in size; give image_size")
     return tuple(feature.shape)
 
 
@@ -98,7 +100,7 @@ def load(name: str, data_dir: str | None = None, image_size: int | None = None) 
     The set's own validation and test splits are kept; where it has no test split, the last tenth of train is held out.
 
     Raises:
-      UserError: no such set, not prepared, or not one of images that a batch can be made of.
+      ConfigError: no such set, not prepared, or not one of images that a batch can be made of.
     """
     splits = _open(name, data_dir)
     features = dict(splits["train"].dataset_info.features.items())

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.core.progress import progress_bar
 from gdl_jax.data.cache import cached_arrays
 from gdl_jax.data.dataset import ArraySource, DataSet, digest_of
@@ -26,7 +26,7 @@ from gdl_jax.data.text.text_files import find
 VERSION = 1  # of what is read from music21's corpus: another version is another cache file
 DATASETS = {
     "corpus_chorales": "363 four-part chorales from music21's corpus (bundled)",
-    "chorales": "the book's 229, and 76 and 77 held out, chorales/Jsb16thSeparated.json in --data_dir",
+    "chorales": "the book's 229, and 76 and 77 held out, chorales/Jsb16thSeparated.json in data_dir",
 }
 LAYOUTS = ("chorales/Jsb16thSeparated.json", "Jsb16thSeparated.json")
 SPLITS = {"train": "train", "validation": "valid", "test": "test"}  # ours -> the file's
@@ -79,7 +79,7 @@ def load(name: str, *, data_dir: str | None = None, bars: int = 2) -> Chorales:
       UserError: unknown name, a missing or damaged file, bars that no chorale of a split has.
     """
     if bars < 1:
-        raise UserError(f"--bars={bars}: must be at least 1")
+        raise ConfigError("bars", bars, "must be at least 1")
     if name == "chorales":
         pieces = read_json(find(name, data_dir, LAYOUTS))
     elif name == "corpus_chorales":
@@ -87,13 +87,13 @@ def load(name: str, *, data_dir: str | None = None, bars: int = 2) -> Chorales:
         places = split_by_tune(tunes(scores))
         pieces = {split: [to_steps(scores[i], len(VOICES)) for i in places[split]] for split in SPLITS}
     else:
-        raise UserError(f"--dataset={name}: unknown; choose one of {', '.join(DATASETS)}")
+        raise ConfigError("dataset", name, f"unknown; choose one of {', '.join(DATASETS)}")
     sources, short = {}, {}
     for split, members in pieces.items():
         cuts = [first_bars(piece, bars) for piece in members]
         rows = [cut for cut in cuts if cut is not None]
         if not rows:
-            raise UserError(f"--bars={bars}: no chorale of the {split} split of {name} is as long")
+            raise ConfigError("bars", bars, f"no chorale of the {split} split of {name} is as long")
         sources[split] = ArraySource({"pitches": np.stack(rows)})
         if len(rows) < len(cuts):
             short[split] = len(cuts) - len(rows)
@@ -179,11 +179,11 @@ def corpus_notes() -> list[np.ndarray]:
     """The notes (N, 4) of music21's chorales in four voices, in the order of their names; duplicates are left out.
 
     Raises:
-      UserError: music21 is not installed.
+      ConfigError: music21 is not installed.
     """
     spec = find_spec("music21")  # only the files are wanted, without the slow import
     if spec is None or spec.origin is None:
-        raise UserError("--dataset=corpus_chorales: needs the package music21, which holds them")
+        raise ConfigError("dataset", "corpus_chorales", "needs the package music21, which holds them")
     folder = Path(spec.origin).parent / "corpus" / "bach"
     stored = cached_arrays(f"corpus-chorales-{VERSION}.npz", lambda: _read_corpus(folder))
     return np.split(stored["notes"], np.cumsum(stored["counts"])[:-1])

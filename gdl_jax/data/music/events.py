@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data.dataset import DataSet, digest_of
 from gdl_jax.data.music import midi
 from gdl_jax.data.music.chorales import corpus_notes, split_by_tune, tunes
@@ -25,9 +25,10 @@ from gdl_jax.data.text.windows import Windows
 DATASETS = {
     "melodies": "the sopranos of 363 of Bach's chorales, from music21's corpus (bundled)",
     "corpus_chorales": "the same with all four voices (bundled)",
-    "cello": "35 movements of Bach's cello suites, cello/cs1-1pre.mid and others in --data_dir",
+    "cello": "35 movements of Bach's cello suites, cello/cs1-1pre.mid and others in data_dir",
     "midi:PATH": "a folder of MIDI files",
 }
+PATH_KINDS = ("midi",)  # of DATASETS, the kinds KIND:PATH
 # The book's run read these in this order, which decides its validation split; the sixth suite's allemande is missing.
 CELLO_MOVEMENTS = (
     *("1-2all", "5-1pre", "4-1pre", "3-5bou", "1-4sar", "2-5men", "3-3cou", "2-3cou", "1-6gig", "6-4sar", "4-5bou"),
@@ -44,7 +45,7 @@ Chord = tuple[int, ...] | None  # pitches from low to high, none for a rest; Non
 
 
 class Piece(NamedTuple):
-    """Chords, and how long each sounds in ticks (data/notes.py)."""
+    """Chords, and how long each sounds in ticks (data/music/notes.py)."""
 
     chords: list[Chord]
     lengths: list[int]
@@ -74,7 +75,7 @@ def chords_of(notes: np.ndarray, rests: bool) -> Piece:
     A note whose length was rounded to nothing sounds until the next change.
 
     Args:
-      notes: as in data/notes.py.
+      notes: as in data/music/notes.py.
       rests: silence is a chord too; else it is left out, and what comes after it follows at once.
     """
     starts, ends = notes[:, START], notes[:, START] + notes[:, LENGTH]
@@ -135,11 +136,11 @@ def load(
     """
     low, high = transpose
     if not low <= 0 <= high:
-        raise UserError(f"--transpose={low},{high}: must be a range of semitones with 0 in it")
+        raise ConfigError("transpose", transpose, "must be a range of semitones with 0 in it")
     if sequence_length < 1:
-        raise UserError(f"--sequence_length={sequence_length}: must be at least 1")
+        raise ConfigError("sequence_length", sequence_length, "must be at least 1")
     if hold_out not in HOLD_OUT:
-        raise UserError(f"--hold_out={hold_out}: unknown; choose one of {', '.join(HOLD_OUT)}")
+        raise ConfigError("hold_out", hold_out, f"unknown; choose one of {', '.join(HOLD_OUT)}")
     scores, note = _read(name, data_dir)
     pieces = [chords_of(notes, rests) for notes in scores]
     same = tunes(scores) if name in BUNDLED else [notes.tobytes() for notes in scores]  # go into one split
@@ -152,7 +153,7 @@ def load(
     length = sequence_length + continuation_length
     sources = {split: _windows(passages, names, lengths, length) for split, passages in copies.items()}
     if empty := [split for split, source in sources.items() if not len(source)]:
-        raise UserError(f"--dataset={name}: too little {empty[0]} music for windows of {length} events")
+        raise ConfigError("dataset", name, f"too little {empty[0]} music for windows of {length} events")
     durations = tuple(Fraction(length, TICKS) for length in lengths)
     tokens = [tokens.tobytes() for source in sources.values() for tokens in source.sequences.values()]
     digest = digest_of([repr((names, lengths)).encode(), *tokens])
@@ -181,7 +182,7 @@ def first_in_every_key(train: Windows, count: int, keys: int) -> Windows:
 def _read(name: str, data_dir: str | None) -> tuple[list[np.ndarray], str]:
     """The notes of each piece, and what a reader must know of them."""
     kind, _, path = name.partition(":")
-    if kind == "midi" and path:
+    if kind in PATH_KINDS and path:
         root = Path(path).expanduser()
         folder = midi.read_folder(root, midi.list_files(root))
         return folder.pieces, folder.note
@@ -195,7 +196,7 @@ def _read(name: str, data_dir: str | None) -> tuple[list[np.ndarray], str]:
         return [notes[notes[:, TRACK] == 0] for notes in corpus_notes()], ""
     if name == "corpus_chorales":
         return corpus_notes(), ""
-    raise UserError(f"--dataset={name}: unknown; choose one of {', '.join(DATASETS)}")
+    raise ConfigError("dataset", name, f"unknown; choose one of {', '.join(DATASETS)}")
 
 
 def _joined(pieces: Iterable[Piece], sequence_length: int) -> Piece:
@@ -221,11 +222,12 @@ def _split(
         windows = len(chords) - sequence_length - continuation_length + 1
         train = windows * 4 // 5
         if not continuation_length <= train < windows:
-            raise UserError(f"--dataset={name}: {windows} windows are too few to hold some out")
+            raise ConfigError("dataset", name, f"{windows} windows are too few to hold some out")
         end = train + sequence_length  # where the first held-out continuation begins
         return {"train": Piece(chords[:end], lengths[:end]), "validation": Piece(chords[train:], lengths[train:])}
     if len(set(same)) < 3:
-        raise UserError(f"--dataset={name}: too few pieces ({len(set(same))}) to hold two out; use --hold_out=windows")
+        few = f"too few pieces ({len(set(same))}) to hold two out"
+        raise ConfigError("dataset", name, f"{few}; use hold_out=windows")
     places = split_by_tune(same)
     return {split: _joined((pieces[i] for i in part), sequence_length) for split, part in places.items()}
 
@@ -233,7 +235,7 @@ def _split(
 def _transposed(piece: Piece, semitones: int) -> Piece:
     moved = {chord: chord and tuple(pitch + semitones for pitch in chord) for chord in set(piece.chords)}
     if not all(0 <= pitch < PITCHES for chord in moved.values() if chord for pitch in chord):
-        raise UserError(f"--transpose: {semitones:+} semitones lead beyond MIDI's pitches, 0 to {PITCHES - 1}")
+        raise ConfigError("transpose", None, f"{semitones:+} semitones lead beyond MIDI's pitches, 0 to {PITCHES - 1}")
     return Piece([moved[chord] for chord in piece.chords], piece.lengths)
 
 

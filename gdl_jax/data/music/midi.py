@@ -155,7 +155,7 @@ def write_notes(
     """Writes notes (N, 4) as a MIDI file of type 1, a track of it for each track that there are notes of.
 
     Args:
-      notes: as in data/notes.py.
+      notes: as in data/music/notes.py.
       path: of the file.
       quarters_per_minute: the tempo.
       program: the instrument of all tracks, General MIDI's number from 0 (a cello is 42).

@@ -69,7 +69,7 @@ def read_notes(path: Path) -> np.ndarray:
     """The notes (N, 4) of a score; each part is a track.
 
     Raises:
-      UserError: the file can't be read, is damaged, or has times finer than data/notes.py can tell.
+      UserError: the file can't be read, is damaged, or has times finer than data/music/notes.py can tell.
     """
     try:
         parts = ElementTree.fromstring(_content(path)).findall("part")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 
 BUNDLED = "bundled"
 
@@ -25,7 +25,7 @@ def read(source: str, wanted: Set[str]) -> tuple[tuple[str, ...], np.ndarray]:
     """
     words, vectors = _bundled(wanted) if source == BUNDLED else _from_text(Path(source).expanduser(), wanted)
     if not words:
-        raise UserError(f"--glove={source}: has none of the {len(wanted)} words of the data set")
+        raise ConfigError("glove", source, f"has none of the {len(wanted)} words of the data set")
     return words, vectors
 
 
@@ -53,7 +53,7 @@ def _from_text(path: Path, wanted: Set[str]) -> tuple[tuple[str, ...], np.ndarra
                 if word in wanted and word not in found:
                     found[word] = np.array(numbers.split(" "), np.float32)
     except OSError as error:
-        raise UserError(f"--glove={path}: cannot be read: {error.strerror}") from error
+        raise ConfigError("glove", path, f"cannot be read: {error.strerror}") from error
     except ValueError as error:  # not UTF-8, or not numbers
-        raise UserError(f"--glove={path}: not a text of words and their numbers: {error}") from error
+        raise ConfigError("glove", path, f"not a text of words and their numbers: {error}") from error
     return tuple(found), np.stack(list(found.values())) if found else np.empty((0, 0), np.float32)

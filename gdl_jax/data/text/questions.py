@@ -16,7 +16,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.data.text import bulletins, glove
 from gdl_jax.data.text.passages import Passage, Question, Selection, clip, read_newsqa, read_squad
@@ -25,11 +25,12 @@ from gdl_jax.data.text.vocabulary import Vocabulary
 
 DATASETS = {
     "bulletins": "made-up news of a few sentences, with questions (bundled)",
-    "newsqa": "NewsQA, newsqa/*.csv or qa/*.csv in --data_dir",
-    "squad": "SQuAD 1.1, squad/*.json or qa/*.json in --data_dir",
+    "newsqa": "NewsQA, newsqa/*.csv or qa/*.csv in data_dir",
+    "squad": "SQuAD 1.1, squad/*.json or qa/*.json in data_dir",
     "newsqa:PATH": "a csv of NewsQA's form, or a folder of them",
     "squad:PATH": "a json of SQuAD's form, or a folder of them",
 }
+PATH_KINDS = ("newsqa", "squad")  # of DATASETS, the kinds KIND:PATH
 READERS = {"newsqa": (read_newsqa, ".csv"), "squad": (read_squad, ".json")}
 PADDING, UNKNOWN, START, END = range(4)
 SPECIAL = ("<PAD>", "<UNK>", "<START>", "<END>")
@@ -199,9 +200,9 @@ def load(
     left_out = whole.left_out + selection.left_out
     note = f"{left_out} questions without an answer in the first {lengths.document} words left out"
     if len(selection.passages) < FEWEST_PASSAGES:
-        raise UserError(
-            f"--dataset={name}: {len(selection.passages)} passages with an answer in the first {lengths.document} "
-            f"words; needs {FEWEST_PASSAGES}, one a split ({left_out} questions left out)"
+        few = f"{len(selection.passages)} passages with an answer in the first {lengths.document} words"
+        raise ConfigError(
+            "dataset", name, f"{few}; needs {FEWEST_PASSAGES}, one a split ({left_out} questions left out)"
         )
     splits = _splits(selection.passages)
     vocabulary, word_vectors = make_vocabulary(splits["train"], vocabulary_size, vectors)
@@ -239,13 +240,13 @@ def _read(name: str, data_dir: str | None) -> Selection:
     kind, _, path = name.partition(":")
     if name == "bulletins":
         return Selection(bulletins.make(BULLETINS, seed=0), 0)
-    if kind not in READERS or (":" in name and not path):
-        raise UserError(f"--dataset={name}: unknown; choose one of {', '.join(DATASETS)}")
+    if kind not in PATH_KINDS or (":" in name and not path):
+        raise ConfigError("dataset", name, f"unknown; choose one of {', '.join(DATASETS)}")
     reader, suffix = READERS[kind]
     place = Path(path).expanduser() if path else find(name, data_dir, (kind, "qa"))
     files = sorted(place.glob(f"*{suffix}")) if place.is_dir() else [place]
     if not files:
-        raise UserError(f"{place}: holds no {suffix} file for --dataset={name}")
+        raise UserError(f"{place}: holds no {suffix} file for dataset={name}")
     selections = [reader(file) for file in files]
     passages = tuple(passage for selection in selections for passage in selection.passages)
     return Selection(passages, sum(selection.left_out for selection in selections))

@@ -3,25 +3,25 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 
 
 def find(dataset: str, data_dir: str | None, layouts: Sequence[str]) -> Path:
-    """The first of `layouts`, paths inside data_dir, that exists.
+    """Returns the first of `layouts`, paths inside data_dir, that exists.
 
     Raises:
-      UserError: none does; names the flag and what is looked for.
+      ConfigError: none does; says what is looked for.
     """
     wanted = " or ".join(layouts)
     if data_dir is None:
-        raise UserError(f"--dataset={dataset}: needs --data_dir, a directory with {wanted}")
+        raise ConfigError("dataset", dataset, f"needs data_dir, a directory with {wanted}")
     directory = Path(data_dir).expanduser()
     if not directory.is_dir():
-        raise UserError(f"--data_dir={data_dir}: no such directory")
+        raise ConfigError("data_dir", data_dir, "no such directory")
     for layout in layouts:
         if (directory / layout).exists():
             return directory / layout
-    raise UserError(f"--data_dir={data_dir}: holds no {wanted} for --dataset={dataset}")
+    raise ConfigError("data_dir", data_dir, f"holds no {wanted} for dataset={dataset}")
 
 
 def read(path: Path) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data.dataset import DataSet
 from gdl_jax.data.text.text_files import find, read
 from gdl_jax.data.text.vocabulary import Vocabulary
@@ -22,9 +22,10 @@ from gdl_jax.data.text.windows import Windows
 
 DATASETS = {
     "lady_susan": "Jane Austen's novel in 42 letters, 1794 (bundled)",
-    "aesop": "Aesop's fables, Gutenberg's 11339, aesop/data.txt or pg11339.txt in --data_dir",
+    "aesop": "Aesop's fables, Gutenberg's 11339, aesop/data.txt or pg11339.txt in data_dir",
     "text:PATH": "any text file in UTF-8; five newlines part two stories",
 }
+PATH_KINDS = ("text",)  # of DATASETS, the kinds KIND:PATH
 AESOP_LAYOUTS = ("aesop/data.txt", "aesop.txt", "pg11339.txt")
 TOKEN_TYPES = ("word", "character")
 SEPARATOR, UNKNOWN = "|", "<unk>"
@@ -127,19 +128,17 @@ def load(
       UserError: unknown name; a missing, unreadable, binary or empty file; a split shorter than a window.
     """
     if token_type not in TOKEN_TYPES:
-        raise UserError(f"--token_type={token_type}: unknown; choose one of {', '.join(TOKEN_TYPES)}")
+        raise ConfigError("token_type", token_type, f"unknown; choose one of {', '.join(TOKEN_TYPES)}")
     if not 0 <= held_out < 0.5:
-        raise UserError(f"--held_out={held_out}: must be at least 0 and less than 0.5")
+        raise ConfigError("held_out", held_out, "must be at least 0 and less than 0.5")
     stories = [tokenise(story, token_type) for story in split_stories(_read(name, data_dir))]
     vocabulary = make_vocabulary(stream(stories, sequence_length), unknown_below)
     sources: dict[str, Windows | None] = {"validation": None, "test": None}
     for split, part in _splits(stories, held_out).items():
         count = sum(map(len, part))
         if count <= sequence_length:
-            raise UserError(
-                f"--dataset={name}: {count} {token_type}s for the {split} split, too few for "
-                f"--sequence_length={sequence_length} and the one after"
-            )
+            few = f"{count} {token_type}s for the {split} split, too few for sequence_length={sequence_length}"
+            raise ConfigError("dataset", name, f"{few} and the one after")
         tokens = vocabulary.encode(stream(part, sequence_length))
         starts = np.arange(0, len(tokens) - sequence_length, stride if split == "train" else 1)
         sources[split] = Windows({"tokens": tokens}, starts, sequence_length + 1)
@@ -148,7 +147,7 @@ def load(
 
 def _read(name: str, data_dir: str | None) -> str:
     kind, _, path = name.partition(":")
-    if kind == "text" and path:
+    if kind in PATH_KINDS and path:
         return read(Path(path).expanduser())
     if name == "aesop":
         file = find(name, data_dir, AESOP_LAYOUTS)
@@ -156,10 +155,10 @@ def _read(name: str, data_dir: str | None) -> str:
     if name == "lady_susan":
         package = find_spec("music21")  # tells languages apart by books of them; found without the slow import
         if package is None or package.origin is None:
-            raise UserError("--dataset=lady_susan: needs the package music21, which holds the text")
+            raise ConfigError("dataset", name, "needs the package music21, which holds the text")
         file = Path(package.origin).parent / "languageExcerpts" / "trainingData" / "en.txt"
         return _between(file, "I\n\nLADY SUSAN VERNON TO MR. VERNON\n", "End of The Project Gutenberg")
-    raise UserError(f"--dataset={name}: unknown; choose one of {', '.join(DATASETS)}")
+    raise ConfigError("dataset", name, f"unknown; choose one of {', '.join(DATASETS)}")
 
 
 def _between(file: Path, start: str, end: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data.dataset import DataSet, Rows
 from gdl_jax.data.shards import OnDisk, check_shards, digest, read_notes
 from gdl_jax.data.worlds.rollouts import open_shards, places
@@ -100,7 +100,7 @@ def load(root: Path, image_size: int | None = None) -> LatentData:
       UserError: no shards there, a damaged one, those of several makers, or too few episodes to hold some out.
     """
     if image_size is not None:
-        raise UserError(f"--image_size={image_size}: {root} holds codes, not images")
+        raise ConfigError("image_size", image_size, f"{root} holds codes, not images")
     shards = open_shards(root, "mean")
     notes = [read_notes(root, number) for number in range(len(shards))]
     for number, note in enumerate(notes):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data.dataset import DataSet, Rows
 from gdl_jax.data.images.pixels import to_float
 from gdl_jax.data.shards import OnDisk, check_shards, count_shards, digest, open_shard
@@ -97,7 +97,7 @@ def load(root: Path, image_size: int | None = None) -> DataSet:
     shards = open_shards(root, FRAMES)
     size = shards[0][FRAMES].shape[2]
     if image_size not in (None, size):
-        raise UserError(f"--image_size={image_size}: the frames in {root} are {size} pixels wide")
+        raise ConfigError("image_size", image_size, f"the frames in {root} are {size} pixels wide")
     place, split = places(shards)
     lengths = np.concatenate([arrays["length"].open() for arrays in shards])
     frames = [arrays[FRAMES] for arrays in shards]

@@ -150,7 +150,7 @@ def test_a_broken_file_is_a_user_error_of_one_line(tmp_path, damage):
     with pytest.raises(UserError, match=r"a\.mid") as raised:
         midi.read_notes(tmp_path / "a.mid")
     assert "\n" not in str(raised.value)
-    with pytest.raises(UserError, match="No such file"):
+    with pytest.raises(UserError, match=r"missing\.mid: "):
         midi.read_notes(tmp_path / "missing.mid")
 
 
@@ -171,15 +171,15 @@ def test_broken_files_among_good_ones_are_named_and_left_out(tmp_path, capsys):
         folder = midi.read_folder(tmp_path, names)
         assert folder.names == ["a.mid", "sub/c.mid"] and len(folder.pieces) == 2
         said = capsys.readouterr().err
-        assert said.count("\n") == 1 and said.startswith(f"{tmp_path}: 2 of 4 MIDI files left out: b.mid: ")
-        assert "; z.mid: " in said
+        assert said.count("\n") == 1 and said.startswith(f"{tmp_path}: 2 of 4 ")
+        assert "b.mid: " in said and "z.mid: " in said and "a.mid" not in said and "c.mid" not in said
 
 
 def test_of_many_broken_files_some_are_named(tmp_path):
     write_folder(tmp_path, good=GOOD, **{f"b{i}": b"" for i in range(9)})
     note = midi.read_folder(tmp_path, midi.list_files(tmp_path)).note
-    assert note.startswith("9 of 10 MIDI files left out: b0.mid: ") and note.endswith(" and 6 more")
-    assert "b2.mid" in note and "b3.mid" not in note
+    assert note.startswith("9 of 10 ") and "6" in note.rpartition("b2.mid")[2]  # so many are not named
+    assert all(f"b{i}.mid: " in note for i in range(3)) and "b3.mid" not in note
 
 
 def test_files_are_read_once_until_they_change(tmp_path, monkeypatch):
@@ -198,12 +198,12 @@ def test_files_are_read_once_until_they_change(tmp_path, monkeypatch):
 
 
 def test_folders_without_music_are_user_errors(tmp_path):
-    with pytest.raises(UserError, match="no such folder"):
+    with pytest.raises(UserError, match="/absent: "):
         midi.list_files(tmp_path / "absent")
-    with pytest.raises(UserError, match=r"no MIDI files in it \(\.mid, \.midi\)"):
+    with pytest.raises(UserError, match=rf"{tmp_path}: .*\.mid, \.midi"):
         midi.list_files(tmp_path)
     write_folder(tmp_path, a=b"", b=b"")
-    with pytest.raises(UserError, match=r"none of 2 MIDI files can be read; a\.mid: "):
+    with pytest.raises(UserError, match=rf"{tmp_path}: .*2 .*a\.mid: "):
         midi.read_folder(tmp_path, midi.list_files(tmp_path))
 
 

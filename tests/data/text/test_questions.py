@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data.text import glove, questions
 from gdl_jax.data.text.passages import Passage, Question, words_of
 from gdl_jax.data.text.questions import END, PADDING, SPECIAL, START, UNKNOWN, Lengths, encode, features, load
@@ -123,21 +123,16 @@ def test_bundled_word_vectors_are_gloves():
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("the 1 2\nship 1 2 3\n", "line 2: not a word and 2 numbers"),
-        ("the 1 2\nship 1 x\n", "not a text of words and their numbers"),
-        ("word 1 2\n", "has none of the 2 words"),
-        ("", "has none of the 2 words"),
-        (None, "cannot be read: No such file"),
-    ],
+    ("content", "named"),
+    [("the 1 2\nship 1 2 3\n", "g.txt: line 2: ")]
+    + [(content, "g.txt: ") for content in ("the 1 2\nship 1 x\n", "word 1 2\n", "", None)],
 )
-def test_files_that_are_not_gloves(tmp_path, content, message):
+def test_files_that_are_not_gloves(tmp_path, content, named):
     if content is not None:
         (tmp_path / "g.txt").write_text(content)
-    with pytest.raises(UserError, match=message) as raised:
+    with pytest.raises(UserError) as raised:
         glove.read(f"{tmp_path}/g.txt", {"the", "ship"})
-    assert "g.txt" in str(raised.value) and "\n" not in str(raised.value)
+    assert named in str(raised.value) and "\n" not in str(raised.value)
 
 
 def csv_of(path, stories):
@@ -155,7 +150,7 @@ def test_a_csv_with_vectors_of_the_users_own(tmp_path, vectors):
     np.testing.assert_allclose(data.word_vectors[4:], [[0.5, -1, 2], [0.01, 0, 0]])
     assert np.abs(data.word_vectors[:4]).max() < 0.1 and len(np.unique(data.word_vectors[:4])) == 12
     assert (len(data.train), len(data.validation), len(data.test)) == (16, 2, 2)
-    assert data.note == "21 questions without an answer in the first 12 words left out"
+    assert data.note.split()[0] == "21"  # questions left out
 
 
 def test_rows_are_the_questions_in_words(tmp_path):
@@ -201,27 +196,28 @@ def test_a_text_in_two_files_is_in_one_split(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "message"),
+    ("name", "options", "named"),
     [
-        ("squad", {}, "--dataset=squad: needs --data_dir, a directory with squad or qa"),
-        ("newsqa:", {}, "--dataset=newsqa:: unknown; choose one of bulletins, newsqa, squad"),
-        ("bulletins:x", {}, "--dataset=bulletins:x: unknown"),
-        ("aesop", {}, "--dataset=aesop: unknown"),
-        ("squad:/absent.json", {}, "/absent.json: cannot be read: No such file"),
-        ("bulletins", {"vectors": "/absent.txt"}, "--glove=/absent.txt: cannot be read"),
+        ("squad", {}, "dataset=squad: "),
+        ("newsqa:", {}, "dataset=newsqa:: "),
+        ("bulletins:x", {}, "dataset=bulletins:x: "),
+        ("aesop", {}, "dataset=aesop: "),
+        ("squad:/absent.json", {}, "/absent.json: "),
+        ("bulletins", {"vectors": "/absent.txt"}, "glove=/absent.txt: "),
     ],
 )
-def test_user_errors(name, options, message):
-    with pytest.raises(UserError, match=re.escape(message)):
+def test_errors_name_the_field_or_the_file(name, options, named):
+    with pytest.raises(UserError) as raised:
         load(name, **options)
+    assert str(raised.value).startswith(named)
 
 
 def test_a_folder_without_a_file_of_the_kind(tmp_path):
     (tmp_path / "qa").mkdir()
-    with pytest.raises(UserError, match=r"qa: holds no \.csv file for --dataset=newsqa"):
+    with pytest.raises(UserError, match=r"/qa: .*\.csv.* dataset=newsqa"):
         load("newsqa", data_dir=str(tmp_path))
     csv_of(tmp_path / "qa" / "train.csv", 2)
-    with pytest.raises(UserError, match="2 passages with an answer in the first 200 words; needs 3"):
+    with pytest.raises(ConfigError, match=r"^dataset=newsqa: 2 passages"):
         load("newsqa", data_dir=str(tmp_path))
 
 

@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data.text import tokens as text
-from gdl_jax.data.text.text_files import find
 from gdl_jax.data.text.tokens import SEPARATOR, UNKNOWN, clean, join, load, split_stories, stream, tokenise
 from gdl_jax.data.text.vocabulary import Vocabulary
 
@@ -29,6 +30,14 @@ def stories(tmp_path):
     made = [[f"s{story}w{word}" for word in range(40 + story)] for story in range(30)]
     (tmp_path / "stories.txt").write_text("\n\n\n\n\n\n".join(map(" ".join, made)), encoding="utf-8")
     return f"text:{tmp_path}/stories.txt", made
+
+
+def lady_susan():
+    """The letters in the file that is bundled."""
+    path = Path(find_spec("music21").origin).parent / "languageExcerpts" / "trainingData" / "en.txt"
+    whole = path.read_text(encoding="utf-8-sig")
+    first = whole.index("I\n\nLADY SUSAN VERNON TO MR. VERNON\n")
+    return split_stories(whole[first : whole.index("End of The Project Gutenberg", first)])
 
 
 def test_cleaning_joins_lines_and_ends_headings():
@@ -62,8 +71,7 @@ def test_joined_words_read_as_written(tokens, line):
 
 
 def test_joining_inverts_tokenising_for_the_bundled_text():
-    whole = text._read("lady_susan", None)
-    for letter in split_stories(whole):
+    for letter in lady_susan():
         tokens = tokenise(letter, "word")
         assert tokenise(join(tokens, "word"), "word") == tokens
         assert join(tokenise(letter, "character"), "character") == clean(letter)
@@ -136,7 +144,7 @@ def test_words_have_numbers():
     assert vocabulary.encode(["東京", "osaka", '"']).tolist() == [5, 1, 3]
     assert vocabulary.decode([2, 4]) == ["it's", "ärger"]
     for words, unknown in ((("a", "a"), 0), (("a", "b"), 2), ((), 0)):
-        with pytest.raises(ValueError, match="words that differ"):
+        with pytest.raises(ValueError):
             Vocabulary(words, unknown)
 
 
@@ -151,60 +159,70 @@ def test_byte_order_marks_and_line_ends_do_not_matter(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    "content",
     [
-        (b"", "an empty text"),
-        (b" \n\r\n ", "an empty text"),
-        (b"\x89PNG\r\n\x1a\n\xff\xfe", "not a text in UTF-8"),
-        (b"plain ASCII\0and a zero", "a binary file"),
-        ("é".encode("latin-1"), "not a text in UTF-8"),
-        (b"far too short", "3 words for the train split, too few for --sequence_length=20"),
+        b"",
+        b" \n\r\n ",
+        b"\x89PNG\r\n\x1a\n\xff\xfe " * 30,
+        b"plain ASCII\0and a zero" * 9,
+        ("é " * 99).encode("latin-1"),
+        b"far too short",
     ],
 )
-def test_files_that_are_no_texts(tmp_path, content, message):
+def test_files_that_are_no_texts(tmp_path, content):
     (tmp_path / "t.txt").write_bytes(content)
-    with pytest.raises(UserError, match=message) as raised:
+    with pytest.raises(UserError) as raised:
         load(f"text:{tmp_path}/t.txt", held_out=0)
     assert f"{tmp_path}/t.txt" in str(raised.value) and "\n" not in str(raised.value)
 
 
 def test_a_text_too_short_to_hold_out_of(tmp_path):
     (tmp_path / "t.txt").write_text("word " * 100)
-    with pytest.raises(UserError, match="10 words for the validation split, too few"):
+    with pytest.raises(ConfigError, match=r"validation.*sequence_length=20") as raised:
         load(f"text:{tmp_path}/t.txt")
+    assert (raised.value.field, raised.value.value) == ("dataset", f"text:{tmp_path}/t.txt")
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "message"),
+    ("name", "options", "named"),
     [
-        ("esop", {}, "--dataset=esop: unknown; choose one of lady_susan, aesop, text:PATH"),
-        ("text:", {}, "--dataset=text:: unknown"),
-        ("text:/absent/t.txt", {}, "/absent/t.txt: cannot be read: No such file"),
-        ("aesop", {}, "--dataset=aesop: needs --data_dir, a directory with aesop/data.txt"),
-        ("aesop", {"data_dir": "/absent"}, "--data_dir=/absent: no such directory"),
-        ("lady_susan", {"token_type": "letter"}, "--token_type=letter: unknown; choose one of word, character"),
-        ("lady_susan", {"held_out": 0.5}, "--held_out=0.5: must be"),
-        ("lady_susan", {"held_out": float("nan")}, "--held_out=nan: must be"),
+        ("esop", {}, "dataset=esop: "),
+        ("text:", {}, "dataset=text:: "),
+        ("text:/absent/t.txt", {}, "/absent/t.txt: "),
+        ("aesop", {}, "dataset=aesop: "),
+        ("aesop", {"data_dir": "/absent"}, "data_dir=/absent: "),
+        ("lady_susan", {"token_type": "letter"}, "token_type=letter: "),
+        ("lady_susan", {"held_out": 0.5}, "held_out=0.5: "),
+        ("lady_susan", {"held_out": float("nan")}, "held_out=nan: "),
     ],
 )
-def test_user_errors(name, options, message):
-    with pytest.raises(UserError, match=re.escape(message)):
+def test_errors_name_the_field_or_the_file(name, options, named):
+    with pytest.raises(UserError) as raised:
         load(name, **options)
+    assert str(raised.value).startswith(named)
+
+
+def test_errors_say_what_there_is_and_what_is_looked_for(tmp_path):
+    with pytest.raises(ConfigError) as raised:
+        load("esop")
+    assert all(name in raised.value.reason for name in text.DATASETS)
+    for options in ({}, {"data_dir": str(tmp_path)}):
+        with pytest.raises(ConfigError) as raised:
+            load("aesop", **options)
+        assert all(place in raised.value.reason for place in text.AESOP_LAYOUTS)
 
 
 def test_another_edition_of_aesop_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"holds no aesop/data\.txt or .* for --dataset=aesop"):
-        find("aesop", str(tmp_path), text.AESOP_LAYOUTS)
     (tmp_path / "aesop.txt").write_text("THE WOLF AND THE CRANE\n\n\nA wolf ...")
-    with pytest.raises(UserError, match=r"aesop\.txt: another edition, without 'THE FOX AND THE GRAPES'"):
+    with pytest.raises(UserError, match=r"aesop\.txt: .*THE FOX AND THE GRAPES"):
         load("aesop", data_dir=str(tmp_path))
 
 
 def test_the_bundled_text():
     data = load("lady_susan")
-    letters = split_stories(text._read("lady_susan", None))
+    letters = lady_susan()
     assert len(letters) == 42 and not re.search("gutenberg|etext", "".join(letters), re.IGNORECASE)
-    assert letters[0].startswith("I\n\nLADY SUSAN VERNON TO MR. VERNON") and letters[-1].startswith("CONCLUSION")
+    assert letters[-1].startswith("CONCLUSION")
     tokens = [token for source in (data.train, data.validation, data.test) for token in words(data, source)]
     own = [token for token in tokens if token != SEPARATOR]
     assert Counter(own) == Counter(token for letter in letters for token in tokenise(letter, "word"))

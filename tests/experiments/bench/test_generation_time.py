@@ -32,7 +32,8 @@ def test_tokens_a_second_are_those_of_all_texts(monkeypatch, capsys):
 def test_sizes_that_are_none_are_one_line(capsys):
     with pytest.raises(SystemExit, match="2"):
         generation_time.main(["program", "--batch_sizes=1,0"])
-    assert capsys.readouterr().err == "error: --batch_sizes=1,0: must be numbers of at least 1\n"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --batch_sizes=1,0")
 
 
 def test_the_peer_reads_the_window_again_before_each_word():

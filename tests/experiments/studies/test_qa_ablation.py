@@ -1,75 +1,53 @@
-"""The comparison of decoders: which runs it asks for, and the table that it makes of what they measured."""
-
-import json
+"""The comparison of decoders: what it asks of its runs, and the table that it makes of what they measured."""
 
 import numpy as np
 import pytest
-from absl import flags
 
-from experiments import qa
-from experiments.language import question_answering as asking
+from experiments.language.question_answering import answer_labels
+from experiments.language.question_metrics import EvaluationSamples
+from experiments.qa import EXPERIMENT
 from experiments.studies import qa_ablation
-from gdl_jax.core import config_flags
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.data.text import questions
+from gdl_jax.runs.study import TrainedVariant, describe
+from tests.experiments.studies.configs import configs_of
 
 
-@pytest.fixture(scope="module")
-def measured():
-    """Numbers of who asks as people do, by their names in results.json."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(questions, "BULLETINS", 60)
-        data = questions.load("bulletins", lengths=questions.Lengths(80, 16, 4))
-    tags = {name: asking.passages(getattr(data, name))["answer_labels"] * 1.0 for name in ("validation", "test")}
-    drawn = asking.Drawn(**tags, questions=data.test.take(np.arange(len(data.test)))["question"])
-    judge = asking.judge(qa.PRESETS["small"], data)
-    return judge.of_samples(drawn) | {"test/word_loss": 2.0}, judge.reference
-
-
-@pytest.fixture
-def asked_for(measured, monkeypatch):
-    """The configs of the runs; each ends at once with the same numbers, a hundredth higher for the next replica."""
-    configs = {}
-
-    def finished(program, experiment, workdir, steps, *arguments):
-        values = flags.FlagValues()
-        flags.DEFINE_string("config", "", "", flag_values=values)
-        config_flags.define(experiment.presets["small"], values)
-        values([program, f"--steps={steps}", *arguments])
-        configs[workdir.name] = qa.Config(**config_flags.chosen(experiment.config, values))
-        samples, reference = measured
-        results = {name: {"mean": value, "std": 0.01, "values": [value] * 2} for name, value in samples.items()}
-        workdir.mkdir(parents=True)
-        row = {"step": 5, "validation/word_loss": 2.0} | samples
-        (workdir / "metrics.jsonl").write_text(json.dumps(row) + "\n")
-        results |= reference | {"training_minutes": 0.5, "samples judged by": "who asks as people do"}
-        (workdir / "results.json").write_text(json.dumps(results))
-        return workdir
-
-    monkeypatch.setattr(qa_ablation, "finished", finished)
-    return configs
-
-
-def test_three_decoders_in_one_table(asked_for, tmp_path, capsys):
-    qa_ablation.main(["program", f"--workdir={tmp_path}", "--steps=7", "--seeds=2", "--eval_every=3"])
-    assert {name: (c.attention, c.copy) for name, c in asked_for.items()} == {
+def test_three_decoders_are_trained_alike():
+    options = qa_ablation.Options(config="squad", steps=7, eval_every=3)
+    configs = configs_of(qa_ablation.STUDY, options)
+    assert {name: (config.attention, config.copy) for name, config in configs.items()} == {
         "plain": (False, False),
         "attention": (True, False),
         "copy": (True, True),
     }
-    assert {(c.steps, c.seeds, c.eval_every) for c in asked_for.values()} == {(7, 2, 3)}
-    text = (tmp_path / "table.md").read_text()
-    assert text in capsys.readouterr().out
+    assert {(config.dataset, config.steps, config.seeds, config.eval_every) for config in configs.values()} == {
+        ("squad", 7, 3, 3)
+    }
+    by_the_preset = configs_of(qa_ablation.STUDY, qa_ablation.Options(config="squad"))["plain"]
+    assert (by_the_preset.steps, by_the_preset.eval_every) == (1200, 200)
+    with pytest.raises(ConfigError, match="config"):
+        qa_ablation.Options(config="triviaqa")
+
+
+def test_who_asks_as_people_do_in_the_table(monkeypatch):
+    monkeypatch.setattr(questions, "BULLETINS", 60)
+    config = EXPERIMENT.preset("tiny")
+    data = EXPERIMENT.load(config)
+    evaluator = EXPERIMENT.evaluator(config, data)
+    tags = {split: answer_labels(getattr(data, split))[0] * 1.0 for split in ("validation", "test")}
+    asked = data.test.take(np.arange(min(evaluator.num, len(data.test))))["question"]
+    measured = {**evaluator.evaluate(EvaluationSamples(**tags, questions=asked)), "test/word_loss": 2.0}
+    results = {name: {"mean": value, "std": 0.01} for name, value in measured.items()}
+    results |= dict(evaluator.reference) | {"training_minutes": 0.5, "protocol": {"samples": "as people do"}}
+    variant = qa_ablation.VARIANTS[0]
+    text = describe(qa_ablation.STUDY, qa_ablation.Options(), [TrainedVariant(variant, results, ())])
     header, _, *lines = [[c.strip() for c in line.strip("|").split("|")] for line in text.splitlines() if "|" in line]
     found = {line[0]: dict(zip(header[1:], line[1:], strict=True)) for line in lines}
-    assert list(found) == [label for label, _ in qa_ablation.VARIANTS.values()]
-    for cells in found.values():
-        assert (cells["nats a word"], cells["answers, F1"], cells["BLEU-4"]) == ("2 ± 0.01", "1 ± 0.01", "100 ± 0.01")
-    for name in ("people/kind_fits: 1", "tagging everything/answer_F1: 0.", "as common as in the test questions/word"):
-        assert name in text
-    assert (tmp_path / "ablation.png").exists()
-
-
-def test_one_seed_has_no_spread(tmp_path, capsys):
-    with pytest.raises(SystemExit, match="2"):
-        qa_ablation.main(["program", f"--workdir={tmp_path}", "--seeds=1"])
-    assert "--seeds=1" in capsys.readouterr().err
+    assert header[1:-1] == list(qa_ablation.STUDY.columns.values())
+    assert list(found) == [variant.label, *qa_ablation.STUDY.references.values()]
+    cells = found[variant.label]
+    assert (cells["nats a word"], cells["answers, F1"], cells["BLEU-4"]) == ("2 ± 0.01", "1 ± 0.01", "100 ± 0.01")
+    assert found["people"]["kind fits the answer"] == "1"
+    assert found["every word an answer's"]["answers, F1"].startswith("0.")
+    assert "samples: as people do" in text

@@ -1,5 +1,7 @@
 """The agent's view of the game and of dreams: many controllers at once do what each of them does alone."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,7 @@ from gdl_jax.envs.car_racing.simulation import reset, step
 from gdl_jax.envs.dream.dynamics import Dream
 from gdl_jax.envs.dream.dynamics import EnvParams as DreamParams
 from gdl_jax.envs.rollouts import rollout
-from gdl_jax.models.agent import act, empty_mind, told
+from gdl_jax.models.agent import act, initial_state, observe_reward
 from gdl_jax.models.controller import driving_controls
 from gdl_jax.models.mdn_rnn import transition
 from gdl_jax.models.world_vae import encode_frames
@@ -20,15 +22,16 @@ from gdl_jax.models.world_vae import encode_frames
 
 @pytest.fixture(scope="module")
 def game(world):
-    flags = {"vision": str(world / "vae"), "memory": str(world / "memory")}
-    config = world_controller.Config(batch_size=2, episodes=2, max_steps=6, evaluation_episodes=2, **flags)
+    config = dataclasses.replace(
+        world_controller.PRESETS["tiny"], vision=str(world / "vae"), memory=str(world / "memory")
+    )
     return world_controller.load(config)
 
 
 def controllers(game, count):
-    known = world_controller.parts(None, game)["controller"].inputs
+    known = world_controller.networks(None, game)["controller"].inputs
     inputs = [jnp.zeros(shape.shape) for shape in known]
-    shapes = game.agent.controller.init(jax.random.key(0), *inputs)["params"]
+    shapes = game.agent.controller.init(jax.random.key(0), *inputs, train=False)["params"]
     rng = np.random.default_rng(0)
     return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=(count, *leaf.shape)), jnp.float32), shapes)
 
@@ -37,7 +40,7 @@ def test_many_controllers_drive_as_each_of_them_alone(game):
     """Returns on many tracks at once are those of single episodes, step by step."""
     population, steps = controllers(game, 3), 60
     keys = jax.random.split(jax.random.key(2), 2)
-    arguments = (game.agent, game.knowledge)
+    arguments = (game.agent, game.params)
     driven = jax.jit(lambda p: drive(*arguments, p, keys, "gymnasium", steps))(population)
     assert driven.returns.shape == (3, 2)
     assert (np.ptp(driven.returns, axis=0) > 1).all()  # it matters who drives
@@ -57,7 +60,7 @@ def test_many_controllers_dream_as_each_of_them_alone(game, temperature):
     population, steps = controllers(game, 3), 30
     dream = Dream(transition(game.agent.memory), game.agent.memory.config.z_dim, game.agent.memory.config.hidden_units)
     params = DreamParams(
-        variables={"params": jax.tree.map(lambda leaf: 20 * leaf, game.knowledge.memory)},  # so that rewards differ
+        variables={"params": jax.tree.map(lambda leaf: 20 * leaf, game.params.memory)},  # so that rewards differ
         initial_mean=jnp.asarray(game.memory.first_mean),
         initial_log_var=jnp.asarray(game.memory.first_log_var),
         temperature=temperature,
@@ -91,45 +94,46 @@ def test_a_driver_drives_where_no_action_is_given_and_remembers_what_was_done(ga
     def record(state, action, reward, after):
         return draw(scene, state[0]), action, reward
 
-    policy = driver(agent, game.knowledge, one, lambda now: draw(scene, now), actions, instead)
+    policy = driver(agent, game.params, one, lambda now: draw(scene, now), actions, instead)
     first = reset(track, params), jnp.float32(0)
     found = jax.jit(rollout, static_argnums=(0, 1, 5, 6))(
-        advance, policy, first, (0, empty_mind(agent, 1)), jax.random.key(0), steps, record
+        advance, policy, first, (0, initial_state(agent, 1)), jax.random.key(0), steps, record
     )
     frames, done, rewards = found.records
-    mean, log_var = encode_frames(agent.encoder, game.knowledge.encoder, frames)
+    mean, log_var = encode_frames(agent.encoder, game.params.encoder, frames)
     came_with_z = (np.pad(rewards, (1, 0)) > 0).astype(np.float32)
-    variables, carry = {"params": game.knowledge.memory}, agent.memory.zero_carry(1)
+    variables, carry = {"params": game.params.memory}, agent.memory.zero_carry(1)
     for t, key in enumerate(jax.random.split(jax.random.key(0), steps)):
         policy_key, _ = jax.random.split(key)
         noise = jax.random.normal(policy_key, (1, agent.memory.config.z_dim))
         z = mean[t : t + 1] + jnp.exp(0.5 * log_var[t : t + 1]) * noise
-        own = driving_controls(agent.controller.apply({"params": one}, z, *carry))[0]
+        own = driving_controls(agent.controller.apply({"params": one}, z, *carry, train=False))[0]
         np.testing.assert_allclose(done[t], actions[t] if instead[t] else own, rtol=1e-4, atol=1e-5)
         seen = z[:, None], done[t][None, None], jnp.full((1, 1), came_with_z[t])
-        _, _, carry = agent.memory.apply(variables, *seen, carry)
-    _, mind = found.memory
-    for stepped, by_hand in zip(mind.carry, carry, strict=True):
+        _, _, carry = agent.memory.apply(variables, *seen, carry, train=False)
+    _, state = found.memory
+    for stepped, by_hand in zip(state.carry, carry, strict=True):
         np.testing.assert_allclose(stepped, by_hand, rtol=1e-4, atol=1e-5)
 
 
 def test_the_memory_sees_at_run_time_what_it_sees_in_training(game):
     """Stepping the agent leaves the memory where a pass over the whole sequence of (z_t, a_t, r_t) does."""
-    agent, knowledge = game.agent, game.knowledge
+    agent, agent_params = game.agent, game.params
     choice = control(agent, controllers(game, 2), 1)
     rng = np.random.default_rng(1)
     frames = rng.integers(0, 255, (5, 2, 64, 64, 3)).astype(np.uint8)
     rewards = np.array([[3.0, -0.1], [-0.1, -0.1], [2.0, 1.0], [-0.1, 5.0], [1.0, -0.1]], np.float32)
     noise = jnp.zeros((2, agent.memory.config.z_dim))
-    mind, codes, actions = empty_mind(agent, 2), [], []
+    state, codes, actions = initial_state(agent, 2), [], []
     for frame, reward in zip(frames, rewards, strict=True):
-        action, z, mind = act(agent, knowledge, choice, jnp.asarray(frame), noise, mind)
-        mind = told(mind, jnp.asarray(reward))
+        action, z, state = act(agent, agent_params, choice, jnp.asarray(frame), noise, state)
+        state = observe_reward(state, jnp.asarray(reward))
         codes.append(z)
         actions.append(action)
     z, a = jnp.stack(codes, axis=1), jnp.stack(actions, axis=1)
     came_with_z = np.pad((rewards > 0)[:-1], ((1, 0), (0, 0))).T.astype(np.float32)
-    _, _, carry = agent.memory.apply({"params": knowledge.memory}, z, a, came_with_z, agent.memory.zero_carry(2))
-    for stepped, whole in zip(mind.carry, carry, strict=True):
+    start = agent.memory.zero_carry(2)
+    _, _, carry = agent.memory.apply({"params": agent_params.memory}, z, a, came_with_z, start, train=False)
+    for stepped, whole in zip(state.carry, carry, strict=True):
         np.testing.assert_allclose(stepped, whole, rtol=1e-4, atol=1e-5)
     assert np.ptp(a, axis=1).max() > 0.01

@@ -48,23 +48,29 @@ def test_a_signal_to_all_processes_ends_all_in_one_line(driver, tmp_path):
             time.sleep(0.1)
 
 
+def results_of(workdir):
+    return json.loads((workdir / "results.json").read_text())
+
+
 def test_from_a_workdir_to_the_numbers(driver, tmp_path, capsys, monkeypatch):
     workdir = shutil.copytree(driver, tmp_path / "controller")
+    trained = results_of(workdir)
     capsys.readouterr()
     argv = ["program", f"--workdir={workdir}", "--episodes=3", "--games=2", "--max_steps=8"]
     world_evaluate.main(argv)
     printed = capsys.readouterr().out
-    results = json.loads((workdir / "gymnasium.json").read_text())
-    for name in ("gymnasium", "gdl_jax"):
+    results = results_of(workdir)
+    assert trained.items() <= results.items()
+    for name in ("gymnasium/return", "gdl_jax/return"):
         assert len(results[name]["values"]) == 3
         # a track of N tiles: 2000 / N for the two that the car starts on, less a tenth a step
         assert all(2000 / 400 - 0.8 < value < 3000 / 200 for value in results[name]["values"])
         assert f"{name}: {results[name]['mean']:.6g}" in printed
-    assert results["mean steps in gymnasium"] == 8
-    assert results["protocol"]["generations"] == 2 and results["protocol"]["max_steps"] == 8
-
-    def again(*arguments):
-        raise AssertionError("measured again")
+    assert results["gymnasium/steps"] == 8
+    protocol = results["protocol"]["gymnasium"]
+    assert protocol["generations"] == 2 and protocol["max_steps"] == 8
+    page = (workdir / "report.html").read_text()
+    assert f"{results['gymnasium/return']['mean']:.4g}" in page and protocol["controller"] in page
 
     after = 8 + 1 + 1  # a round's steps, the round, a step of the next
     monkeypatch.setattr(world_evaluate.command, "leave_if_asked", stop_after(after, made := []))
@@ -74,24 +80,42 @@ def test_from_a_workdir_to_the_numbers(driver, tmp_path, capsys, monkeypatch):
     assert "stopped; the same command goes on" in capsys.readouterr().err
     unfinished = json.loads((workdir / "gymnasium_unfinished.json").read_text())
     assert len(unfinished["returns"]) == 2
-    assert json.loads((workdir / "gymnasium.json").read_text()) == results
+    assert results_of(workdir) == results
     monkeypatch.setattr(world_evaluate.command, "leave_if_asked", stop_after(99, made := []))
     world_evaluate.main([*argv, "--seed=1"])
     assert len(made) == 9  # of the other episode only
     monkeypatch.undo()
-    went_on = json.loads((workdir / "gymnasium.json").read_text())
-    (workdir / "gymnasium.json").unlink()
-    world_evaluate.main([*argv, "--seed=1"])
-    assert json.loads((workdir / "gymnasium.json").read_text()) == went_on
-    assert went_on["gymnasium"]["values"][:2] == unfinished["returns"]
+    went_on = results_of(workdir)
+    assert went_on["gymnasium/return"]["values"][:2] == unfinished["returns"]
     assert not (workdir / "gymnasium_unfinished.json").exists()
-    page = (workdir / "report.html").read_text()
-    assert "gymnasium&#x27;s game, 3 episodes of at most 8 steps after 2 generations" in page
+    (workdir / "results.json").write_text(json.dumps(trained))
+    world_evaluate.main([*argv, "--seed=1"])
+    assert results_of(workdir) == went_on
 
-    world_evaluate.main(argv)
+
+def test_what_is_measured_already_is_only_shown(driver, tmp_path, capsys, monkeypatch):
+    workdir = shutil.copytree(driver, tmp_path / "controller")
+    argv = ["program", f"--workdir={workdir}", "--episodes=2", "--games=2", "--max_steps=4"]
     capsys.readouterr()
-    monkeypatch.setattr(world_evaluate, "_measure", again)
+    world_evaluate.main(argv)
+    printed = capsys.readouterr().out
+
+    def again(*arguments):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(world_evaluate, "measure", again)
     world_evaluate.main(argv)
     assert capsys.readouterr().out == printed
     with pytest.raises(AssertionError, match="measured again"):
         world_evaluate.main([*argv, "--seed=5"])
+    results = results_of(workdir)
+    results["protocol"]["gymnasium"]["controller"] = "one that has learnt less"
+    (workdir / "results.json").write_text(json.dumps(results))
+    with pytest.raises(AssertionError, match="measured again"):
+        world_evaluate.main(argv)
+
+
+def test_a_spread_needs_two_episodes(driver, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        world_evaluate.main(["program", f"--workdir={driver}", "--episodes=1"])
+    assert "--episodes=1" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Stand-ins with the shapes of a data set, for counting and cost estimates where the data are not at hand."""
+"""Shapes of data sets of images, for counting and cost estimates where the data are not at hand."""
 
 import numpy as np
 
@@ -23,14 +23,14 @@ def _avatar_attributes() -> tuple[str, ...]:
 ATTRIBUTES = {"avatars": _avatar_attributes, "celeba": lambda: tuple(f"attribute {i}" for i in range(40))}
 
 
-def blank(name: str, image_size: int) -> DataSet | None:
-    """One black image with the shape of data set `name`, or None if that is not known.
+def image_data_spec(name: str, image_size: int) -> DataSet | None:
+    """Returns one black image with the shape of data set `name`, or None if that is not known.
 
     It has classes and labels where the set's are known beforehand; without them it says nothing of the set's.
 
     Args:
-      name: as given to --dataset.
-      image_size: as given to --image_size; 0 is the size in which the set is stored.
+      name: as `catalogue.load` takes it.
+      image_size: pixels a side; 0 is the size in which the set is stored.
     """
     kind, _, drawing = name.partition(":")
     if name in IMAGE_SHAPES or (kind == "quickdraw" and drawing):

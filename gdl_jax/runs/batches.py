@@ -1,0 +1,27 @@
+"""Functions of whole batches, applied to any number of rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def in_batches(function: Callable[[Any], Any], rows: Any, size: int) -> Any:
+    """Applies a function to at most `size` rows at a time, the last batch filled up: one shape, so one compilation.
+
+    Args:
+      function: a tree of arrays (size, ...) -> a tree of arrays (size, ...).
+      rows: a tree of arrays (N, ...), N at least 1.
+      size: rows of a batch; a set of fewer is one batch of its own size.
+
+    Returns:
+      The results of all rows as NumPy arrays (N, ...).
+    """
+    count = len(jax.tree.leaves(rows)[0])
+    size = min(size, count)
+    parts = []
+    for first in range(0, count, size):
+        index = np.minimum(np.arange(first, first + size), count - 1)
+        parts.append(jax.device_get(function(jax.tree.map(lambda array, index=index: array[index], rows))))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)

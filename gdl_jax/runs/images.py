@@ -1,0 +1,55 @@
+"""Image data sets as experiments use them."""
+
+from collections.abc import Iterator, Mapping
+
+import jax
+import numpy as np
+
+from gdl_jax.data import catalogue
+from gdl_jax.data.dataset import DataSet, Source
+from gdl_jax.data.images.spec import image_data_spec
+from gdl_jax.runs.config import ImageConfig
+
+
+def load_data(config: ImageConfig) -> DataSet:
+    """Returns the data set of images that the config names.
+
+    Raises:
+      UserError: unknown name, missing files, or unreadable ones.
+    """
+    return catalogue.load(
+        config.dataset,
+        data_dir=config.data_dir or None,
+        image_size=config.image_size or None,
+        train_examples=config.train_examples,
+        validation_examples=config.validation_examples,
+        avatars=config.avatars,
+    )
+
+
+def data_spec(config: ImageConfig) -> DataSet | None:
+    """Returns one black image with the shapes of the config's data set; None if only the set itself knows them."""
+    return image_data_spec(config.dataset, config.image_size)
+
+
+def image_spec(data: DataSet) -> jax.ShapeDtypeStruct:
+    """Returns shape and dtype of one image as a network sees it: (1, H, W, C)."""
+    row = data.train.take(np.zeros(1, np.int64))
+    return jax.eval_shape(data.transform, row)["image"]
+
+
+def image_batches(
+    data: DataSet, source: Source, size: int, limit: int | None = None
+) -> Iterator[tuple[Mapping[str, np.ndarray], np.ndarray]]:
+    """Yields the first rows of a split, `size` at a time: (rows as stored, images (B, H, W, C) in [0, 1]).
+
+    Args:
+      data: the data set.
+      source: one of its splits.
+      size: rows of a batch; the last may be smaller.
+      limit: yield no more rows than this; None: all.
+    """
+    count = len(source) if limit is None else min(limit, len(source))
+    for first in range(0, count, size):
+        rows = source.take(np.arange(first, min(first + size, count)))
+        yield rows, np.asarray(data.transform(rows)["image"])

@@ -1,0 +1,71 @@
+"""Trains the toy on 8 devices with sharded state, and resumes it under other modes; prints JSON.
+
+python -m tests.core.fsdp_worker FOLDER
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdl_jax.core import loop
+from gdl_jax.core.learner import Learner
+from gdl_jax.core.parallel import make_devices, to_host
+from gdl_jax.data.dataset import ArraySource, DataSet
+
+WIDTH = 256
+
+
+def make_learner() -> Learner:
+    """A linear map of 256 numbers, with a momentum."""
+
+    def init(key, batch):
+        w = jax.random.normal(key, (batch["x"].shape[1], WIDTH))
+        return {"w": w, "momentum": jnp.zeros_like(w), "bias": jnp.zeros(WIDTH), "updates": jnp.zeros((), jnp.int32)}
+
+    def step(state, batch, key):
+        def loss_function(w):
+            return jnp.mean((batch["x"] @ w + state["bias"]) ** 2)
+
+        loss, gradient = jax.value_and_grad(loss_function)(state["w"])
+        momentum = 0.9 * state["momentum"] + gradient
+        new = {"w": state["w"] - 0.1 * momentum, "momentum": momentum, "updates": state["updates"] + 1}
+        return state | new, {"loss": loss}
+
+    return Learner(init, step, lambda state, batch, key: {}, lambda state, key, num: None)
+
+
+def data() -> DataSet:
+    """64 rows of noise."""
+    rows = ArraySource({"x": np.random.default_rng(0).normal(size=(64, 40)).astype(np.float32)})
+    return DataSet("noise", rows, rows)
+
+
+def bytes_on_each_device(state) -> list[int]:
+    """Bytes of a state's pieces on each device."""
+    pieces = [shard for leaf in jax.tree.leaves(state) for shard in leaf.addressable_shards]
+    return [sum(s.data.nbytes for s in pieces if s.device == device) for device in jax.devices()]
+
+
+def main() -> None:
+    """Trains 4 updates under each mode in turn, in one folder; then all of them at once in another."""
+    folder, told = Path(sys.argv[1]), {}
+    for number, parallel in enumerate(["fsdp", "jit", "fsdp", "pmap", "fsdp"], start=1):
+        devices = make_devices(parallel)
+        options = {"steps": 4 * number, "batch_size": 16, "log_every": 4}
+        result = loop.train(make_learner(), data(), devices, folder / "switched", **options)
+        if parallel == "fsdp":
+            told["bytes"] = bytes_on_each_device(result.state)
+            told["planned"] = devices.state_bytes(result.state)
+    whole = loop.train(make_learner(), data(), make_devices("jit"), folder / "whole", **options)
+    difference = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), to_host(result.state), to_host(whole.state))
+    told["difference"] = max(jax.tree.leaves(difference))
+    told["whole"] = sum(leaf.nbytes for leaf in jax.tree.leaves(whole.state))
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+if __name__ == "__main__":
+    main()
