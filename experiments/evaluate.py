@@ -41,6 +41,9 @@ def _main(values: flags.FlagValues) -> None:
         sys.stderr.write(f"{run.data.name} has no test split in this run: no means over it\n")
     chosen = config_flags.chosen(experiment.config, values)
     config = dataclasses.replace(run.config, **chosen)
+    config_flags.check_effects(config, run.config)
+    changed = {name: value for name, value in chosen.items() if value != getattr(run.config, name)}
+    run.figures.mkdir(exist_ok=True)
     run = dataclasses.replace(run, config=config, learner=experiment.build(config, run.data, None))
     sys.stderr.write(f"{experiment.name}, step {run.step}: held-out splits, samples, figures\n")
     evaluator = experiment.evaluator(config, run.data)
@@ -52,7 +55,9 @@ def _main(values: flags.FlagValues) -> None:
     samples = measure_samples(experiment.sample_metrics, evaluator, run_of_seed, config.seeds)
     results = records.merged(to_results(means(state) | samples), records.of_samples(evaluator))
     results = records.merged(results, experiment.analyse(run))
-    records.add_results(workdir, results)
+    if changed:
+        results = records.merged(results, {"protocol": {records.EVALUATION: changed}})
+    records.add_results(workdir, results, replaced=records.kinds_of_samples(evaluator))
     page = report.write_report(workdir)
     sys.stdout.write(format_results(results))
     sys.stderr.write(f"report: {page}\n")

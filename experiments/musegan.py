@@ -23,12 +23,11 @@ import numpy as np
 
 from experiments.adversarial import rules
 from experiments.music import four_voices
-from gdl_jax.core.config_flags import AtLeast
+from gdl_jax.core.config_flags import AtLeast, Renamed
 from gdl_jax.core.learner import Learner
 from gdl_jax.data.dataset import ArraySource, DataSet, Source, first_examples
 from gdl_jax.data.music import chorales
 from gdl_jax.evaluation import music
-from gdl_jax.learners.optimizers import OPTIMIZERS
 from gdl_jax.models import musegan
 from gdl_jax.runs.config import DTYPES
 from gdl_jax.runs.experiment import Experiment, Network, Run, SampleEvaluator, SampleMetrics, Sampler, SampleRequest
@@ -36,7 +35,7 @@ from gdl_jax.runs.main import main
 from gdl_jax.runs.records import merged
 
 COMPARED = 256  # samples that are compared with held-out pieces
-adam = OPTIMIZERS["adam_0.5_0.9"]  # flags.json of older runs names it: experiments.musegan:adam
+ADAM = Renamed("experiments.musegan:adam", "adam_0.5_0.9")  # as flags.json of older runs has it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +50,8 @@ class Config(rules.Config, musegan.Config):
     gradient_penalty: float = 10.0
     separate_updates: bool = False
     batch_statistics: bool = True
-    generator_optimizer: str = "adam_0.5_0.9"
-    critic_optimizer: str = "adam_0.5_0.9"
+    generator_optimizer: Annotated[str, ADAM] = "adam_0.5_0.9"
+    critic_optimizer: Annotated[str, ADAM] = "adam_0.5_0.9"
     generator_learning_rate: float = 1e-3
     critic_learning_rate: float = 1e-3
 

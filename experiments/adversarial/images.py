@@ -68,7 +68,7 @@ class Config(ImageConfig, rules.Config, dcgan.Config):
     join_splits: bool = False  # train on all splits, as the book's WGAN does; then nothing is held out
     conditional: bool = False  # generator and critic get the class as well
     # network whose features of samples and real images are compared: vgg16, inception:PATH, or the workdir of a
-    # `classifier` run; none: no comparison
+    # `classifier` run; empty: no comparison
     features: Annotated[str, IsPath(names=("", "vgg16"), kinds=("inception",)), EvaluationOnly()] = ""
     # generated images that are compared with as many held-out ones, or with all that there are
     judged_samples: Annotated[int, AtLeast(LEAST_COMPARED), Needs("features"), EvaluationOnly()] = 1000

@@ -75,7 +75,10 @@ class OneOf(Rule):
 
 @dataclass(frozen=True)
 class Needs(Rule):
-    """Another field, `name` or `name=value`, without which the field has no effect; see `check_effects`."""
+    """Another field, `name`, `name=value` or `name=value|value`, without which the field has no effect.
+
+    See `check_effects`.
+    """
 
     condition: str
 
@@ -135,6 +138,29 @@ class MayChangeOnResume(Rule):
 
 
 @dataclass(frozen=True)
+class FixesOnResume(Rule):
+    """The field, at one of some values, makes that another one may not change when a run resumes.
+
+    Attributes:
+      field: name of the other.
+      values: of this one.
+      unless: name of a field that, where it is set, allows it all the same.
+    """
+
+    field: str
+    values: tuple[str, ...]
+    unless: str = ""
+
+
+@dataclass(frozen=True)
+class Renamed(Rule):
+    """What the value `old` of runs made before is called now."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
 class EvaluationOnly(MayChangeOnResume):
     """Training doesn't depend on it: a run may go on, and a finished one be evaluated, with another value."""
 
@@ -143,7 +169,7 @@ def rules(config: type) -> dict[str, tuple[Rule, ...]]:
     """Returns the rules of each field, those of base classes included: {field name: rules}."""
     found: dict[str, dict[Rule, None]] = {field.name: {} for field in dataclasses.fields(config)}
     for cls in config.__mro__:
-        for name, annotation in inspect.get_annotations(cls).items():
+        for name, annotation in inspect.get_annotations(cls, eval_str=True).items():
             if name in found and typing.get_origin(annotation) is Annotated:
                 found[name] |= {rule: None for rule in annotation.__metadata__ if isinstance(rule, Rule)}
     return {name: tuple(each) for name, each in found.items()}
@@ -176,7 +202,7 @@ def check_effects(config: Any, preset: Any) -> None:
             if not isinstance(rule, Needs) or getattr(config, name) == getattr(preset, name):
                 continue
             other, equals, value = rule.condition.partition("=")
-            there = str(getattr(config, other)) == value if equals else bool(getattr(config, other))
+            there = str(getattr(config, other)) in value.split("|") if equals else bool(getattr(config, other))
             if not there:
                 raise ConfigError(name, getattr(config, name), f"has no effect without {rule.condition}")
 
@@ -184,7 +210,11 @@ def check_effects(config: Any, preset: Any) -> None:
 def needing(config: type[T], condition: str) -> type[T]:
     """Returns a dataclass with the fields of another, each of which `Needs(condition)`."""
     fields = [
-        (field.name, Annotated[_plain(inspect.get_annotations(cls)[field.name]), Needs(condition)], field.default)
+        (
+            field.name,
+            Annotated[_plain(inspect.get_annotations(cls, eval_str=True)[field.name]), Needs(condition)],
+            field.default,
+        )
         for field in dataclasses.fields(config)
         for cls in [next(c for c in config.__mro__ if field.name in inspect.get_annotations(c))]
     ]
@@ -289,16 +319,26 @@ def chosen(config: type, flag_values: flags.FlagValues) -> dict[str, Any]:
 
 
 def from_dict(config: type[T], values: Mapping[str, Any]) -> T:
-    """Returns a config made from JSON values (lists become tuples); fields that it lacks have their defaults.
+    """Returns a config made from JSON values (lists become tuples); fields that they lack have their defaults.
 
     Raises:
-      UserError: a field that the config doesn't have.
+      UserError: a field that the config doesn't have, or a value that it can't have.
     """
     known = {field.name for field in dataclasses.fields(config)}
     unknown = sorted(set(values) - known)
     if unknown:
         raise UserError(f"flags.json: {config.__module__} has no hyperparameter {unknown[0]!r}")
-    return config(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    types_of = typing.get_type_hints(config)
+    for name, value in given.items():
+        kind = _plain(types_of[name])
+        if kind in (bool, int, float, str) and not isinstance(value, (kind, int) if kind is float else kind):
+            raise UserError(f"flags.json: {name}={value!r}: must be of type {kind.__name__}")
+    for name, field_rules in rules(config).items():
+        for rule in field_rules:
+            if isinstance(rule, Renamed) and given.get(name) == rule.old:
+                given[name] = rule.new
+    return config(**given)
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any], ignore: Iterable[str] = ()) -> list[str]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -64,29 +65,34 @@ def initial_state(learner: Learner, data, devices: Devices, seed: int, seeds: in
     return init(devices.shard({name: array[None] for name, array in rows.items()}))
 
 
-def compile_train(learner: Learner, data, feed, devices: Devices, seed: int, seeds: int) -> Callable:
-    """(state, arrays, loaded, first, count) -> (state, metrics): `count` updates in one call.
+def _updates(state: State, loaded, key: jax.Array, *, learner: Learner, data, pipeline, arrays, first, count):
+    """(state, history) after `count` updates of one seed, the first of which is number `first`."""
+
+    @_traced_once
+    def update(k, state):
+        batch = data.transform(pipeline.pick(arrays, loaded, k))
+        return learner.step(state, batch, jax.random.fold_in(key, first + k))
+
+    def body(k, carry):
+        state, history = carry
+        state, metrics = update(jnp.int32(k), state)
+        return state, jax.tree.map(lambda past, now: past.at[k].set(now), history, dict(metrics))
+
+    shapes = jax.eval_shape(lambda state: update(jnp.int32(0), state)[1], state)
+    history = jax.tree.map(lambda s: jnp.zeros((pipeline.steps_per_call, *s.shape), s.dtype), dict(shapes))
+    return lax.fori_loop(0, count, body, (state, history))
+
+
+def compile_train(learner: Learner, data, pipeline, devices: Devices, seed: int, seeds: int) -> Callable:
+    """Returns a program (state, arrays, loaded, first, count) -> (state, metrics): `count` updates in one call.
 
     The state is donated. Metrics are arrays of steps_per_call values each (with an axis of seeds after it), of
     which the first `count` are filled.
     """
 
     def call(state, arrays, loaded, first, count):
-        def run(state, loaded, key):
-            @_traced_once
-            def update(k, state):
-                batch = data.transform(feed.pick(arrays, loaded, k))
-                return learner.step(state, batch, jax.random.fold_in(key, first + k))
-
-            def body(k, carry):
-                state, history = carry
-                state, metrics = update(jnp.int32(k), state)
-                return state, jax.tree.map(lambda past, now: past.at[k].set(now), history, dict(metrics))
-
-            shapes = jax.eval_shape(lambda state: update(jnp.int32(0), state)[1], state)
-            history = jax.tree.map(lambda s: jnp.zeros((feed.steps_per_call, *s.shape), s.dtype), dict(shapes))
-            return lax.fori_loop(0, count, body, (state, history))
-
+        where = {"arrays": arrays, "first": first, "count": count}
+        run = partial(_updates, learner=learner, data=data, pipeline=pipeline, **where)
         # Outside the loop over steps: on CPU, where seeds take turns, each one's state is copied once a call only.
         state, history = over_seeds(run, seeds, batch_axis=2)(state, loaded, make_keys(seed, seeds).step)
         return state, history if seeds == 1 else jax.tree.map(lambda past: past.swapaxes(0, 1), history)
@@ -94,30 +100,33 @@ def compile_train(learner: Learner, data, feed, devices: Devices, seed: int, see
     return devices.compile(call, (False, False, True, False, False), is_state=(True, False), donate=(0,))
 
 
-def compile_evaluate(learner: Learner, data, feed, devices: Devices, seed: int, seeds: int) -> Callable:
-    """(state, arrays, loaded, mask, first, count) -> {name: (sum, weight)} over the examples whose mask is 1."""
+def _sum_and_weight(name: str, metric, kept: jax.Array, shape: tuple[int, ...], axis_name: str | None) -> jax.Array:
+    """[sum, weight] of a metric over the kept examples, (2,) or (2, seeds)."""
+    values, weights = metric if isinstance(metric, tuple) else (metric, jnp.ones_like(metric))
+    for got in (values.shape, weights.shape):
+        if got != shape:
+            raise UserError(f"{name}: has shape {got}, not one value per example: {shape}")
+    sums = jnp.stack([jnp.where(kept, values * 1.0, 0).sum(-1), jnp.where(kept, weights * 1.0, 0).sum(-1)])
+    return sums if axis_name is None else lax.psum(sums, axis_name)
+
+
+def compile_evaluate(learner: Learner, data, pipeline, devices: Devices, seed: int, seeds: int) -> Callable:
+    """Returns a program (state, arrays, loaded, mask, first, count) -> {name: [sum, weight]}.
+
+    Sums are over the examples whose mask is 1.
+    """
     one_batch = over_seeds(learner.evaluate, seeds, batch_axis=None)
 
     def call(state, arrays, loaded, mask, first, count):
         keys = make_keys(seed, seeds).evaluate
+        per_example = (*((seeds,) if seeds > 1 else ()), mask.shape[1])
 
         @_traced_once
         def totals(k):
-            batch = data.transform(feed.pick(arrays, loaded, k))
+            batch = data.transform(pipeline.pick(arrays, loaded, k))
             metrics = one_batch(state, batch, _fold(keys, first + k))
-
-            per_example = (*((seeds,) if seeds > 1 else ()), mask.shape[1])
-
-            def total(name, metric):
-                values, weights = metric if isinstance(metric, tuple) else (metric, jnp.ones_like(metric))
-                for shape in (values.shape, weights.shape):
-                    if shape != per_example:
-                        raise UserError(f"{name}: has shape {shape}, not one value per example: {per_example}")
-                kept = mask[k] > 0
-                sums = jnp.stack([jnp.where(kept, values * 1.0, 0).sum(-1), jnp.where(kept, weights * 1.0, 0).sum(-1)])
-                return sums if devices.axis_name is None else lax.psum(sums, devices.axis_name)
-
-            return {name: total(name, metric) for name, metric in metrics.items()}
+            rest = (mask[k] > 0, per_example, devices.axis_name)
+            return {name: _sum_and_weight(name, metric, *rest) for name, metric in metrics.items()}
 
         zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(lambda: totals(jnp.int32(0))))
         return lax.fori_loop(0, count, lambda k, carry: jax.tree.map(jnp.add, carry, totals(jnp.int32(k))), zero)
@@ -132,24 +141,23 @@ def make_evaluate(learner: Learner, data, rows, batch_size: int, devices: Device
     """
     batch_size = max(jax.device_count(), min(batch_size, len(rows)) // jax.device_count() * jax.device_count())
     batches = math.ceil(len(rows) / batch_size)
-    columns = devices.local_slice(batch_size)
-    feed = input_pipeline.make_pipeline(
-        rows, devices, columns.stop - columns.start, min(batches, EVALUATION_STEPS_PER_CALL)
-    )
-    run = compile_evaluate(learner, data, feed, devices, seed, seeds)
+    mine = devices.local_slice(batch_size)
+    steps_per_call = min(batches, EVALUATION_STEPS_PER_CALL)
+    pipeline = input_pipeline.make_pipeline(rows, devices, mine.stop - mine.start, steps_per_call)
+    run = compile_evaluate(learner, data, pipeline, devices, seed, seeds)
 
     def indices(step):
-        position = (step * batch_size + np.arange(batch_size))[columns]
+        position = (step * batch_size + np.arange(batch_size))[mine]
         return np.minimum(position, len(rows) - 1).astype(np.int32)
 
     def evaluate(state):
         sums: dict[str, np.ndarray] = {}
-        for first in range(0, batches, feed.steps_per_call):
-            count = min(feed.steps_per_call, batches - first)
-            position = (first + np.arange(feed.steps_per_call))[:, None] * batch_size + np.arange(batch_size)
-            mask = devices.shard((position < len(rows))[:, columns].astype(np.float32))
-            loaded = feed.load(indices, first, count, batches)
-            for name, total in jax.device_get(run(state, feed.arrays, loaded, mask, first, count)).items():
+        for first in range(0, batches, pipeline.steps_per_call):
+            count = min(pipeline.steps_per_call, batches - first)
+            position = (first + np.arange(pipeline.steps_per_call))[:, None] * batch_size + np.arange(batch_size)
+            mask = devices.shard((position < len(rows))[:, mine].astype(np.float32))
+            loaded = pipeline.load(indices, first, count, batches)
+            for name, total in jax.device_get(run(state, pipeline.arrays, loaded, mask, first, count)).items():
                 sums[name] = sums.get(name, 0.0) + np.asarray(total, np.float64)
         return {name: total[0] / total[1] for name, total in sums.items()}
 

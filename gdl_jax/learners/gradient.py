@@ -103,7 +103,7 @@ def _accumulated(
     """The gradient of a batch, a part at a time: the mean over all that the parts' losses are means of."""
     count = max(leaf.shape[0] for leaf in jax.tree.leaves(dict(batch)) if leaf.ndim)
     if count % parts:
-        raise ConfigError("accumulate", parts, f"does not divide the {count} examples of a batch on each device")
+        raise ConfigError("accumulate", parts, f"does not divide the {count} examples of a batch")
 
     def weighted(found):
         weight = jnp.float32(1.0) if found.weight is None else found.weight.astype(jnp.float32)
@@ -157,7 +157,8 @@ def update(
       optimizer: what turns gradients into updates.
       axis_name: the pmapped axis over which gradients, metrics and statistics are averaged, or None.
       accumulate: parts of the batch whose gradients are added up, each weighed by the examples or tokens that its loss
-        is a mean of: the same gradient as that of the whole batch, in less memory. Batch normalisation sees parts.
+        is a mean of: the gradient of the whole batch, in less memory. Each part has a key of its own (so noise and
+        dropout are others than the whole batch's), and batch normalisation sees one part at a time.
 
     Returns:
       The new state, and the metrics with "loss" and "gradient_norm" (the global L2 norm) added.

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gdl_jax.core.config_flags import Above, AtLeast, Below, Needs, OneOf
+from gdl_jax.core.config_flags import Above, AtLeast, Below, FixesOnResume, Needs, OneOf
 from gdl_jax.core.errors import ConfigError, UserError, first_line
 from gdl_jax.core.lookup import resolve
 
@@ -35,19 +35,21 @@ class ScheduleConfig:
     """How gradients become updates, whatever the optimiser; the defaults add nothing to it."""
 
     # of the learning rate: constant, linear, cosine, inverse_sqrt or piecewise
-    schedule: Annotated[str, OneOf(*SCHEDULES)] = "constant"
+    schedule: Annotated[str, OneOf(*SCHEDULES), FixesOnResume("steps", ("linear", "cosine"), unless="decay_steps")] = (
+        "constant"
+    )
     warmup_steps: Annotated[int, AtLeast(0)] = 0  # updates in which the learning rate rises from 0 in a line
     # the learning rate at the end of a linear or cosine schedule, as a share of the highest
-    final_learning_rate: Annotated[float, AtLeast(0)] = 0.0
-    # updates after which a linear or cosine schedule is at its end; 0: as many as --steps
-    decay_steps: Annotated[int, AtLeast(0)] = 0
-    # updates after which a piecewise schedule multiplies the learning rate by --decay_factor
+    final_learning_rate: Annotated[float, AtLeast(0), Needs("schedule=linear|cosine")] = 0.0
+    # updates after which a linear or cosine schedule is at its end; 0: all that the run makes
+    decay_steps: Annotated[int, AtLeast(0), Needs("schedule=linear|cosine")] = 0
+    # updates after each of which a piecewise schedule multiplies the learning rate by decay_factor
     decay_at: Annotated[tuple[int, ...], AtLeast(1), Needs("schedule=piecewise")] = ()
     decay_factor: Annotated[float, Above(0), Needs("schedule=piecewise")] = 0.1  # of a piecewise schedule
     # share of the learning rate by which weights shrink at each update (decoupled; biases and norms are spared)
     weight_decay: Annotated[float, AtLeast(0)] = 0.0
     clip_norm: Annotated[float, AtLeast(0)] = 0.0  # largest norm of a gradient, over all parameters; 0: any
-    # parts of a batch whose gradients are added up before the update: more updates of memory for larger batches
+    # parts of a batch that go through the network one after the other, their gradients added up: saves memory
     accumulate: Annotated[int, AtLeast(1)] = 1
     ema_decay: Annotated[float, AtLeast(0), Below(1)] = 0.0  # of a moving average of the parameters; 0: none
 
@@ -56,7 +58,7 @@ class ScheduleConfig:
 class OptimizerConfig(ScheduleConfig):
     """The group of a learner with one optimiser."""
 
-    optimizer: str = "adam"  # adam, adam_0.5, adam_0, rmsprop, sgd or package.module:function
+    optimizer: str = "adam"  # adam, adam_0.5, adam_0.5_0.9, adam_0, rmsprop, sgd or package.module:function
     learning_rate: Annotated[float, Above(0)] = 1e-3  # the highest, where it has a schedule
 
 
@@ -137,6 +139,20 @@ def _named(name: str, learning_rate: optax.ScalarOrSchedule, field: str) -> opta
     return optimizer
 
 
+def _check(config: Any) -> None:
+    """Refuses hyperparameters that can't be together."""
+    end = config.decay_steps or config.steps
+    if config.schedule in ("linear", "cosine") and config.warmup_steps >= end:
+        raise ConfigError("warmup_steps", config.warmup_steps, f"must be below the schedule's {end} updates")
+    if config.schedule == "piecewise" and not config.decay_at:
+        raise ConfigError("schedule", config.schedule, "needs decay_at")
+    devices = jax.device_count() if config.parallel == "pmap" else 1
+    if config.batch_size // devices % config.accumulate:
+        reason = f"does not divide a batch of {config.batch_size} over {devices} pmapped devices"
+        reason = reason if devices > 1 else f"does not divide a batch of {config.batch_size}"
+        raise ConfigError("accumulate", config.accumulate, reason)
+
+
 def make_optimizer(config: Any, player: str = "") -> optax.GradientTransformation:
     """Returns the optimiser of a config: clipping, then the algorithm with its schedule, then weight decay.
 
@@ -145,11 +161,10 @@ def make_optimizer(config: Any, player: str = "") -> optax.GradientTransformatio
       player: prefix of these two: "generator_", "critic_" or nothing.
 
     Raises:
-      ConfigError: no such optimiser, or something else of that name; a schedule longer than it can be.
+      ConfigError: no such optimiser, or something else of that name; hyperparameters that can't be together.
     """
     field, peak = f"{player}optimizer", getattr(config, f"{player}learning_rate")
-    if config.decay_steps and config.decay_steps <= config.warmup_steps:
-        raise ConfigError("decay_steps", config.decay_steps, f"must be above warmup_steps ({config.warmup_steps})")
+    _check(config)
     schedule = learning_rate_schedule(config, peak, config.steps)
     is_constant = config.schedule == "constant" and not config.warmup_steps
     # A number, not a constant schedule, has no state: checkpoints of runs without schedules keep their form.

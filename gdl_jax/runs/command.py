@@ -1,4 +1,4 @@
-"""Command lines: flags parsed and errors shown the same way by every script. Only here a config's field is a --flag."""
+"""Command lines: flags parsed and errors shown the same way by every script. Errors name a config's field as a flag."""
 
 import signal
 import sys
@@ -64,22 +64,28 @@ class NamedRun(NamedTuple):
     config: Any
 
 
+def given(argv: Sequence[str], name: str) -> str | None:
+    """Returns the value of one flag before all are defined; None where it isn't given, or not as it should be."""
+    flag = flags.FlagValues()
+    flags.DEFINE_string(name, None, "", flag_values=flag)
+    try:
+        flag(list(argv), known_only=True)
+    except flags.Error:
+        return None
+    return flag[name].value
+
+
 def experiment_of_workdir(argv: Sequence[str]) -> NamedRun | None:
     """Returns what the folder named by --workdir=DIR is a run of, so that its own flags can be defined.
 
     None where no folder is named or none can be read: the program will say so when it reads it.
     """
-    flag = flags.FlagValues()
-    flags.DEFINE_string("workdir", None, "", flag_values=flag)
-    try:
-        flag(list(argv), known_only=True)
-    except flags.Error:
-        return None
-    if not flag.workdir:
+    folder = given(argv, "workdir")
+    if not folder:
         return None
     try:
-        saved = read_flags(Path(flag.workdir) / "flags.json")
-        experiment = find_experiment(saved, Path(flag.workdir))
+        saved = read_flags(Path(folder) / "flags.json")
+        experiment = find_experiment(saved, Path(folder))
         return NamedRun(experiment, config_flags.from_dict(experiment.config, saved["flags"]))
     except UserError:
         return None

@@ -44,8 +44,8 @@ def _define(experiment: Experiment, argv: Sequence[str]) -> flags.FlagValues:
     flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, to join processes by hand", flag_values=values)
     flags.DEFINE_integer("num_processes", None, "with --coordinator: how many", flag_values=values)
     flags.DEFINE_integer("process_id", None, "with --coordinator: which one this is", flag_values=values)
-    asked = [text.partition("=")[2] for text in argv if text.startswith("--config=")]
-    config_flags.define(experiment.presets[asked[-1] if asked and asked[-1] in names else names[0]], values)
+    asked = command.given(argv, "config")
+    config_flags.define(experiment.presets[asked if asked in names else names[0]], values)
     return values
 
 
@@ -98,10 +98,12 @@ class Prepared:
         means = split_evaluator(self.learner, self.data, splits, self.devices, self.config)
 
         def values(state):
-            of_splits, state = means(state), to_host(state)
-            metrics, seeds = self.experiment.sample_metrics, self.config.seeds
+            of_splits = means(state)
+            if self.evaluator is None:
+                return of_splits
+            metrics, seeds, whole = self.experiment.sample_metrics, self.config.seeds, to_host(state)
             return of_splits | measure_samples(
-                metrics, self.evaluator, lambda index: self.run(state, 0, splits[-1], index), seeds
+                metrics, self.evaluator, lambda index: self.run(whole, 0, splits[-1], index), seeds
             )
 
         return values
@@ -128,9 +130,9 @@ def prepare(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
     if config.batch_size > len(data.train):
         reason = f"{data.name} has {len(data.train)} examples to train on"
         raise ConfigError("batch_size", config.batch_size, reason)
-    if config.patience and data.validation is None:
-        raise ConfigError("patience", config.patience, f"{data.name} has no validation split; give 0")
     learners = [experiment.build(config, data, axis_name) for axis_name in (devices.axis_name, None)]
+    if config.patience:
+        _check_patience(config, data, learners[-1])
     evaluator = experiment.evaluator(config, data)
     before = records.check_resume(workdir, experiment, config)
     records.check_same_data(workdir, before, data)
@@ -144,6 +146,17 @@ def prepare(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
     return Prepared(*asked, workdir, data, devices, *learners, evaluator, before, results)
 
 
+def _check_patience(config: Any, data: DataSet, learner: Learner) -> None:
+    """Refuses patience where there is no held-out loss that could fall."""
+    batch = data.transform(data.train.take(np.zeros(1, np.int64)))
+    key = jax.random.key(0)
+    state = jax.eval_shape(learner.init, key, batch)
+    metrics = jax.eval_shape(learner.evaluate, state, batch, key)
+    if data.validation is None or "loss" not in metrics:
+        lacking = "no validation split" if data.validation is None else "no held-out loss"
+        raise ConfigError("patience", config.patience, f"there is {lacking}; give 0")
+
+
 def _config(experiment: Experiment, values: flags.FlagValues) -> Any:
     preset = experiment.presets[values.config]
     config = dataclasses.replace(preset, **config_flags.chosen(experiment.config, values))
@@ -152,14 +165,14 @@ def _config(experiment: Experiment, values: flags.FlagValues) -> Any:
 
 
 def _record(prepared: Prepared) -> None:
-    """Writes flags.json, and takes away results that will no longer be those of the run."""
+    """Writes flags.json, and takes away results that training will make old."""
     p = prepared
     parameters = count_parameters(p.experiment.networks(p.config, p.data)).total
     if p.before is None:
         run = records.describe(p.experiment, p.preset, p.config, p.argv, parameters, p.data.digest)
     else:
         run = records.resumed(p.before, p.experiment, p.config)
-    if not p.results:
+    if not p.results and not records.is_at_its_end(p.workdir, p.config):
         (p.workdir / "results.json").unlink(missing_ok=True)
     write_json(p.workdir / "flags.json", run)
     sys.stderr.write(
@@ -228,7 +241,10 @@ def finish(prepared: Prepared, trained: loop.TrainResult) -> None:
         step = int(trained.best_step.flat[0])
     results = records.merged(results, p.experiment.analyse(p.run(state, step, "test")))
     results["training_minutes"] = round(training_minutes(read_rows(p.workdir / "metrics.jsonl")), 2)
-    write_json(p.workdir / "results.json", results)
+    if trained.began == trained.step:  # what else was measured of this state stays
+        records.add_results(p.workdir, results, replaced=records.kinds_of_samples(p.evaluator))
+    else:
+        write_json(p.workdir / "results.json", results)
     _show(p.workdir, results)
 
 

@@ -4,17 +4,19 @@ import dataclasses
 import datetime
 import importlib.metadata
 import importlib.util
+import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax
 
 from gdl_jax.core import config_flags
-from gdl_jax.core.config_flags import IsPath, IsPathAfter, MayChangeOnResume
-from gdl_jax.core.errors import ConfigError, UserError
+from gdl_jax.core.config_flags import EvaluationOnly, FixesOnResume, IsPath, IsPathAfter, MayChangeOnResume
+from gdl_jax.core.errors import ConfigError, UserError, first_line
 from gdl_jax.data.dataset import DataSet
 from gdl_jax.runs.experiment import Experiment, SampleEvaluator
 from gdl_jax.runs.json_files import read_json, write_json
@@ -22,6 +24,7 @@ from gdl_jax.runs.json_files import read_json, write_json
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 # Runs made before flags.json named a module are of this package, whose registry knows them.
 OLDER_RUNS = "experiments.registry"
+EVALUATION = "evaluation"  # in the protocol: flags with which a run was evaluated, where they are not its own
 
 
 def _commit() -> str | None:
@@ -64,12 +67,21 @@ def _comparable(config: Any, by_digest: bool) -> dict[str, Any]:
 
 def _may_change(config: Any) -> set[str]:
     """Names of the fields that may have another value when a run resumes."""
-    return {
-        name
-        for name, rules in config_flags.rules(type(config)).items()
-        for rule in rules
-        if isinstance(rule, MayChangeOnResume) and not (rule.unless and getattr(config, rule.unless))
-    }
+    free, fixed = set(), set()
+    for name, rules in config_flags.rules(type(config)).items():
+        for rule in rules:
+            allowed = bool(getattr(rule, "unless", "") and getattr(config, rule.unless))
+            if isinstance(rule, MayChangeOnResume) and not allowed:
+                free.add(name)
+            if isinstance(rule, FixesOnResume) and getattr(config, name) in rule.values and not allowed:
+                fixed.add(rule.field)
+    return free - fixed
+
+
+def _decides_results(config: Any) -> set[str]:
+    """Names of the fields that may change on resume and on which results depend all the same."""
+    found = config_flags.rules(type(config)).items()
+    return {"steps"} | {name for name, rules in found for rule in rules if isinstance(rule, EvaluationOnly)}
 
 
 def read_flags(path: Path) -> dict[str, Any]:
@@ -91,7 +103,28 @@ def _module_name(module: str) -> str:
     if module != "__main__":
         return module
     main = sys.modules["__main__"]
-    return main.__spec__.name if main.__spec__ else str(Path(main.__file__).resolve())
+    if main.__spec__:
+        return main.__spec__.name
+    if getattr(main, "__file__", None) is None:
+        raise UserError("an experiment must be in a file, so that tools find it again by its run's folder")
+    return str(Path(main.__file__).resolve())
+
+
+def _load_file(path: Path) -> ModuleType:
+    """The module in a file, under a name that no other module has; its folder is searched for what it imports."""
+    name = "experiment_in_" + re.sub(r"\W", "_", str(path))
+    if name in sys.modules:
+        return sys.modules[name]
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def find_experiment(saved: Mapping[str, Any], workdir: Path) -> Experiment:
@@ -100,19 +133,14 @@ def find_experiment(saved: Mapping[str, Any], workdir: Path) -> Experiment:
     Raises:
       UserError: its module can't be imported, or has no such experiment.
     """
-    name, module = saved["experiment"], saved.get("module")
-    if module is None:
-        return importlib.import_module(OLDER_RUNS).find(name)
+    name, module = saved["experiment"], saved.get("module", OLDER_RUNS)
     try:
-        if module.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(Path(module).stem, module)
-            loaded = importlib.util.module_from_spec(spec)
-            sys.modules.setdefault(spec.name, loaded)
-            spec.loader.exec_module(loaded)
-        else:
-            loaded = importlib.import_module(module)
-    except (ImportError, OSError) as error:
-        raise UserError(f"{workdir}: the experiment's module {module} cannot be imported: {error}") from error
+        loaded = _load_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
+    except (Exception, SystemExit) as error:  # it is the user's, and may raise anything
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(f"{workdir}: the experiment's module {module} cannot be imported: {reason}") from error
+    if module == OLDER_RUNS:
+        return loaded.find(name)
     experiment = getattr(loaded, "EXPERIMENT", None)
     if not isinstance(experiment, Experiment) or experiment.name != name:
         raise UserError(f"{workdir}: {module} has no EXPERIMENT named {name}")
@@ -159,8 +187,7 @@ def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str
       UserError: the run is of another experiment, its hyperparameters were others (names the flags that changed), or it
         has made more updates than it is now to make. Or the file is damaged.
     """
-    steps = (int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdigit())
-    made = max(steps, default=None)
+    made = newest_step(workdir)
     if made is None:
         return None
     before = read_flags(workdir / "flags.json")
@@ -195,6 +222,23 @@ def has_ended(workdir: Path) -> bool:
     return "training_minutes" in read_json(workdir / "results.json")
 
 
+def newest_step(workdir: Path) -> int | None:
+    """Returns how many updates a run's newest checkpoint has; None where there is none."""
+    steps = (int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdigit())
+    return max(steps, default=None)
+
+
+def is_at_its_end(workdir: Path, config: Any) -> bool:
+    """Whether a run has results and nothing left to train, as far as its checkpoints tell."""
+    try:
+        results = read_json(workdir / "results.json")
+    except UserError:
+        return False
+    made = newest_step(workdir)
+    stopped_early = results.get("steps_trained")
+    return "training_minutes" in results and made in (config.steps, stopped_early) and made is not None
+
+
 def of_samples(evaluator: SampleEvaluator | None) -> dict[str, Any]:
     """Returns how samples are measured, and what to compare with, for results.json."""
     return {"protocol": {"samples": evaluator.protocol}, **evaluator.reference} if evaluator else {}
@@ -207,18 +251,26 @@ def merged(results: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any
     return both | {"protocol": protocol} if protocol else both
 
 
-def add_results(workdir: Path, more: Mapping[str, Any]) -> None:
+def add_results(workdir: Path, more: Mapping[str, Any], replaced: Collection[str] = ()) -> None:
     """Adds what was measured of a run to its results.json.
 
     Args:
       workdir: of the run.
       more: snake_case names -> numbers, {"mean", "std", ...} or texts; "protocol" -> {name: how it was measured}.
+      replaced: kinds, KIND of "KIND/METRIC", of which nothing measured before is to stay.
 
     Raises:
       UserError: the file is damaged, or can't be written.
     """
     path = workdir / "results.json"
-    write_json(path, merged(read_json(path), more))
+    kept = {name: value for name, value in read_json(path).items() if name.partition("/")[0] not in replaced}
+    kept["protocol"] = {name: how for name, how in kept.get("protocol", {}).items() if name != EVALUATION}
+    write_json(path, merged(kept, more))
+
+
+def kinds_of_samples(evaluator: SampleEvaluator | None) -> set[str]:
+    """Returns the kinds of results that measures of samples have, those to compare with included."""
+    return {"samples", *(name.partition("/")[0] for name in evaluator.reference)} if evaluator else set()
 
 
 def finished_results(
@@ -228,7 +280,10 @@ def finished_results(
 
     Otherwise {}.
     """
-    if before is None or config_flags.changed(before["flags"], with_absolute_paths(config)):
+    if before is None:
+        return {}
+    was, now = with_absolute_paths(config_flags.from_dict(type(config), before["flags"])), with_absolute_paths(config)
+    if config_flags.changed(was, now, ignore=_may_change(config) - _decides_results(config)):
         return {}
     try:
         results = read_json(workdir / "results.json")
@@ -236,5 +291,7 @@ def finished_results(
         return {}  # damaged: they are made again
     expected = of_samples(evaluator)
     protocol = expected.pop("protocol", {})
-    same = results.items() >= expected.items() and results.get("protocol", {}).items() >= protocol.items()
+    recorded = results.get("protocol", {})
+    same = results.items() >= expected.items() and all(recorded.get(name) == how for name, how in protocol.items())
+    same = same and EVALUATION not in recorded
     return results if same and "training_minutes" in results and (workdir / "figures").is_dir() else {}

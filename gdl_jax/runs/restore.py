@@ -46,14 +46,17 @@ def restore(
 
     Raises:
       UserError: no run there or one of another experiment, none of its checkpoints can be read, or its data have
-        changed; names the directory.
+        changed or can't be loaded; names the directory.
     """
     saved = read_flags(workdir / "flags.json")
     if expected not in (None, saved["experiment"]):
         raise UserError(f"{workdir} holds a run of {saved['experiment']}, not of {expected}")
     experiment = find_experiment(saved, workdir)
     config = config_flags.from_dict(experiment.config, saved["flags"])
-    data = (load or experiment.load)(config)
+    try:
+        data = (load or experiment.load)(config)
+    except UserError as error:
+        raise UserError(f"{workdir}: the run's data cannot be loaded: {error}") from error
     check_same_data(workdir, saved, data)
     devices = make_devices("jit")
     learner = experiment.build(config, data, None)
@@ -71,8 +74,6 @@ def restore(
         best = state["best"]
         state, step = best.state, int(best.step.flat[0])
     state = devices.place_state(state)
-    figures = workdir / "figures"
-    figures.mkdir(exist_ok=True)
     key = make_keys(config.seed).sample
-    run = Run(config, data, learner, state_of_seed(state, config.seeds), key, step, figures)
+    run = Run(config, data, learner, state_of_seed(state, config.seeds), key, step, workdir / "figures")
     return RestoredRun(experiment, run, state)

@@ -131,6 +131,7 @@ def trace_step(experiment: Experiment, config: Any) -> tuple[jax.stages.Traced, 
 def dry_run(experiment: Experiment, config: Any) -> str:
     """Returns what a run would be and cost: tables, one update's arithmetic, and the memory that it takes."""
     devices = make_devices(config.parallel)
+    devices.local_slice(config.batch_size)  # refuses a batch that the devices can't share
     traced, batch, state = trace_step(experiment, config)
     cost, memory = count_multiplications(traced.jaxpr.jaxpr), traced.lower().compile().memory_analysis()
     lines = [summary(experiment, config).rstrip(), ""]
@@ -139,7 +140,8 @@ def dry_run(experiment: Experiment, config: Any) -> str:
     lines.append(f"FLOPs a step: {flops} (of matrix products and convolutions; all devices, one seed)")
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     each = f"{devices.state_bytes(state):,} bytes on each of {jax.device_count()} devices, by {config.parallel}"
-    lines.append(f"state: {size / 2**20:.1f} MiB; {each}")
+    of_one = "" if config.seeds == 1 else f" of one of {config.seeds} seeds"
+    lines.append(f"state{of_one}: {size / 2**20:.1f} MiB; {each}")
     if memory is not None:
-        lines.append(f"temporary memory: {memory.temp_size_in_bytes / 2**20:.1f} MiB")
+        lines.append(f"temporary memory, all on one device: {memory.temp_size_in_bytes / 2**20:.1f} MiB")
     return "\n".join(lines) + "\n"

@@ -1,11 +1,12 @@
 import dataclasses
+import importlib
 from typing import Annotated
 
 import pytest
 from absl import flags
 
 from gdl_jax.core import config_flags
-from gdl_jax.core.config_flags import AtLeast, Below, IsPath, IsPathAfter, Needs, OneOf
+from gdl_jax.core.config_flags import AtLeast, Below, IsPath, IsPathAfter, Needs, OneOf, Renamed
 from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.core.lookup import resolve
 
@@ -116,6 +117,39 @@ def test_a_subclass_may_add_rules():
     assert Ruled(units=(100,)).units == (100,)
     with pytest.raises(ConfigError, match=r"^units=100: "):
         Derived(units=(100,))
+
+
+def test_rules_hold_where_annotations_are_texts(tmp_path, monkeypatch):
+    code = """
+from __future__ import annotations
+import dataclasses
+import importlib
+from typing import Annotated
+from gdl_jax.core.config_flags import AtLeast
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    z_dim: Annotated[int, AtLeast(1)] = 2
+"""
+    (tmp_path / "texts_as_annotations.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = importlib.import_module("texts_as_annotations").Config
+    with pytest.raises(ConfigError, match=r"^z_dim=-5: "):
+        config_flags.check(config(z_dim=-5))
+
+
+def test_a_value_that_has_another_name_now_is_read():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Later:
+        optimizer: Annotated[str, Renamed("old:adam", "adam")] = "sgd"  # a name
+
+    assert config_flags.from_dict(Later, {"optimizer": "old:adam"}).optimizer == "adam"
+    assert config_flags.from_dict(Later, {"optimizer": "rmsprop"}).optimizer == "rmsprop"
+
+
+def test_a_value_of_the_wrong_type_is_no_traceback():
+    with pytest.raises(UserError, match=r"flags\.json"):
+        config_flags.from_dict(Ruled, {"rate": "many"})
 
 
 def test_help_may_stand_above_the_field():

@@ -1,5 +1,7 @@
 import signal
+from functools import partial
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from gdl_jax.core import loop
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.metrics_log import read_rows
-from gdl_jax.core.parallel import make_devices
+from gdl_jax.core.parallel import PARALLEL, make_devices
 from gdl_jax.core.programs import make_evaluate
 from tests.core import toy
 
@@ -44,23 +46,15 @@ def test_evaluation_is_the_exact_mean_over_the_split(tmp_path, seeds):
     np.testing.assert_allclose(evaluate(outcome.state)["loss"].reshape(-1), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+@pytest.mark.parametrize("parallel", PARALLEL)
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_update_and_evaluation_are_traced_once(tmp_path, seeds, parallel):
-    traced, devices, data = [], make_devices(parallel), toy.make_data()
+    chex.clear_trace_counter()
+    devices, data, once = make_devices(parallel), toy.make_data(), partial(chex.assert_max_traces, n=1)
     plain = toy.make_learner(devices.axis_name)
-
-    def noted(name):
-        def function(*arguments):
-            traced.append(name)
-            return getattr(plain, name)(*arguments)
-
-        return function
-
-    learner = plain._replace(step=noted("step"), evaluate=noted("evaluate"))
-    outcome = loop.train(learner, data, devices, tmp_path, steps=12, batch_size=8, seeds=seeds)
-    make_evaluate(learner, data, data.test, 8, devices, 0, seeds)(outcome.state)
-    assert traced == ["step", "evaluate"]
+    learner = plain._replace(step=once(plain.step), evaluate=once(plain.evaluate))
+    result = loop.train(learner, data, devices, tmp_path, steps=12, batch_size=8, seeds=seeds)
+    make_evaluate(learner, data, data.test, 8, devices, 0, seeds)(result.state)
 
 
 def test_a_metric_that_is_not_one_value_per_example_is_refused_by_name(tmp_path):

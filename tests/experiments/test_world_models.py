@@ -276,13 +276,14 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(world, tmp_path
 
 
 SEARCH = """
+import dataclasses
 import sys
 from experiments.worlds import controller
 from gdl_jax.runs.main import main
 root, parallels, *flags = sys.argv[1:]
 for parallel in parallels.split(","):
     more = [f"--workdir={root}/{parallel}", f"--parallel={parallel}"]
-    main(controller.EXPERIMENT, "about", ["program", *flags, *more])
+    main(dataclasses.replace(controller.EXPERIMENT, analyse=lambda run: {}), "about", ["program", *flags, *more])
 """
 
 

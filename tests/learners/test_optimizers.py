@@ -20,6 +20,8 @@ GRADIENTS = np.random.default_rng(0).normal(size=(6, 4)) * [1.0, 1e-2, 1e-6, 1e-
 class Config(OptimizerConfig):
     learning_rate: float = RATE
     steps: int = 100
+    batch_size: int = 12
+    parallel: str = "jit"
 
     def __post_init__(self):
         config_flags.check(self)
@@ -72,8 +74,12 @@ def test_what_is_no_optimizer_is_named():
             make_optimizer(Config(optimizer=name))
     with pytest.raises(ConfigError, match=r"^learning_rate=0\.0: "):
         Config(learning_rate=0.0)
-    with pytest.raises(ConfigError, match=r"^decay_steps=5: "):
+    with pytest.raises(ConfigError, match=r"^warmup_steps=5: "):
         make_optimizer(Config(schedule="linear", warmup_steps=5, decay_steps=5))
+    with pytest.raises(ConfigError, match=r"^schedule=piecewise: "):
+        make_optimizer(Config(schedule="piecewise"))
+    with pytest.raises(ConfigError, match=r"^accumulate=5: "):
+        make_optimizer(Config(accumulate=5))
 
 
 def rates(steps=(0, 1, 4, 5, 10, 30, 55, 80, 100, 200), **options):

@@ -1,0 +1,78 @@
+"""What results.json keeps, and when results are those of a run."""
+
+import json
+
+import pytest
+
+from experiments import evaluate
+from gdl_jax.runs import records
+from tests.runs.programs import checkpoint, finished, refused, run
+
+STEPS = ("--steps=4", "--log_every=2", "--likelihood_examples=4")
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    done = run(tmp_path, *STEPS)
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def results(workdir):
+    return json.loads((workdir / "results.json").read_text())
+
+
+def test_what_was_measured_later_stays_until_the_run_is_trained_on(workdir):
+    assert finished(evaluate.main, f"--workdir={workdir}", "--split=train").returncode == 0
+    records.add_results(workdir, {"elsewhere/return": 7.0, "protocol": {"elsewhere": "once"}})
+    kept = {"train/loss", "elsewhere/return"}
+    assert "it has ended" in run(workdir, *STEPS, "--checkpoint_every=3").stderr  # of which no number depends
+    assert kept <= results(workdir).keys()
+    assert run(workdir, *STEPS, "--likelihood_samples=3").returncode == 0  # measured again
+    assert kept <= results(workdir).keys()
+    assert results(workdir)["protocol"]["elsewhere"] == "once"
+    assert run(workdir, *STEPS, "--steps=6").returncode == 0
+    assert not kept & results(workdir).keys()
+
+
+def test_an_evaluation_with_other_flags_is_on_record_and_not_taken_for_the_run_s(workdir):
+    before = results(workdir)["log_likelihood_bound"]
+    assert finished(evaluate.main, f"--workdir={workdir}", "--likelihood_samples=20").returncode == 0
+    after = results(workdir)
+    assert after["protocol"]["evaluation"] == {"likelihood_samples": 20}
+    assert after["log_likelihood_bound"] != before
+    assert "it has ended" not in run(workdir, *STEPS).stderr
+    assert "evaluation" not in results(workdir)["protocol"]
+    assert results(workdir)["log_likelihood_bound"] == pytest.approx(before, rel=1e-4)
+
+
+def test_an_evaluation_flag_without_effect_is_refused(workdir):
+    refused(finished(evaluate.main, f"--workdir={workdir}", "--beams=3"), "beams")
+
+
+def test_the_end_of_a_schedule_does_not_move_when_a_run_goes_on(tmp_path):
+    cosine = (*STEPS, "--schedule=cosine")
+    assert run(tmp_path, *cosine).returncode == 0
+    before = checkpoint(tmp_path)
+    refused(run(tmp_path, *cosine, "--steps=8"), "steps was 4, is now 8")
+    assert checkpoint(tmp_path) == before
+    fixed = (*cosine, "--decay_steps=10")
+    assert run(tmp_path / "fixed", *fixed).returncode == 0
+    assert run(tmp_path / "fixed", *fixed, "--steps=8").returncode == 0
+
+
+def test_what_can_never_work_is_refused_before_anything_is_written(tmp_path):
+    refused(run(tmp_path / "a", *STEPS, "--accumulate=5"), "--accumulate=5")
+    refused(run(tmp_path / "b", "--patience=2", "--eval_every=2", experiment="gan"), "--patience=2")
+    refused(run(tmp_path / "c", *STEPS, "--decay_steps=7"), "--decay_steps=7", "schedule")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_module_that_fails_and_flags_of_the_wrong_type_are_one_line(workdir):
+    path = workdir / "flags.json"
+    saved = json.loads(path.read_text())
+    (workdir / "random.py").write_text("this is no Python")
+    changes = {"random.py": {"module": str(workdir / "random.py")}, "no.such.module": {"module": "no.such.module"}}
+    for named, change in (changes | {"steps='many'": {"flags": {"steps": "many"}}}).items():
+        path.write_text(json.dumps(saved | change))
+        refused(finished(evaluate.main, f"--workdir={workdir}"), named)
