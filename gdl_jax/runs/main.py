@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,7 @@ class Prepared:
       evaluator: what measures samples, or None.
       before: flags.json of the run that goes on; None for a new one.
       results: of a run that has ended with these flags already; else {}.
+      means: split -> its evaluator, once one has been asked for: each is compiled once.
     """
 
     experiment: Experiment
@@ -86,6 +87,7 @@ class Prepared:
     evaluator: SampleEvaluator | None
     before: dict[str, Any] | None
     results: dict[str, Any]
+    means: dict[str, Callable[[State], dict[str, np.ndarray]]] = field(default_factory=dict)
 
     def run(self, state: State, step: int, split: str, index: int = 0) -> Run:
         """Returns the run of one seed at a state, as analyses and samplers take it."""
@@ -95,10 +97,13 @@ class Prepared:
 
     def evaluate(self, splits: Sequence[str]) -> Callable[[State], dict[str, np.ndarray]]:
         """Returns a function: state -> means over splits, and measures of samples beside the last of them."""
-        means = split_evaluator(self.learner, self.data, splits, self.devices, self.config)
+        for split in splits:
+            if split not in self.means:
+                rest = (self.devices, self.config)
+                self.means[split] = split_evaluator(self.learner, self.data, [split], *rest)
 
         def values(state):
-            of_splits = means(state)
+            of_splits = {name: value for split in splits for name, value in self.means[split](state).items()}
             if self.evaluator is None:
                 return of_splits
             metrics, seeds, whole = self.experiment.sample_metrics, self.config.seeds, to_host(state)

@@ -15,7 +15,13 @@ COUNTED_FROM_DATA = [("qa", "squad")]  # not bundled, and its vocabulary is part
 PRESETS = [(name, preset) for name in registry.NAMES for preset in registry.find(name).presets]
 
 
-@pytest.fixture(scope="module", params=registry.NAMES)
+QUICK = ("naive_bayes", "vae", "gan")  # the others are marked slow
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in registry.NAMES],
+)
 def trained(request, tmp_path_factory):
     """(experiment, workdir, flags) of a short run through the command line."""
     experiment = registry.find(request.param)

@@ -18,15 +18,16 @@ from gdl_jax.runs.main import main
 from tests.runs.programs import checkpoint, command, finished, refused, run, wait_for
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("experiment", "loss", "steps"), [("vae", "train/loss", 2000), ("wgan_gp", "train/critic_loss", 1000)]
+    ("experiment", "loss", "steps", "kills"), [("vae", "train/loss", 1000, 3), ("wgan_gp", "train/critic_loss", 400, 2)]
 )
-def test_killed_five_times_it_ends_bit_for_bit_the_same(tmp_path, experiment, loss, steps):
-    flags = (f"--steps={steps}", "--log_every=50", f"--checkpoint_every={steps // 20}")
+def test_killed_several_times_it_ends_bit_for_bit_the_same(tmp_path, experiment, loss, steps, kills):
+    flags = (f"--steps={steps}", f"--log_every={steps // 40}", f"--checkpoint_every={steps // 20}")
     assert run(tmp_path / "whole", *flags, experiment=experiment).returncode == 0
     moments = random.Random(0)
     metrics = tmp_path / "killed" / "metrics.jsonl"
-    for _ in range(5):
+    for _ in range(kills):
         before = len(read_rows(metrics))
         process = subprocess.Popen(
             command(tmp_path / "killed", *flags, experiment=experiment), stderr=subprocess.DEVNULL
