@@ -332,7 +332,8 @@ def from_dict(config: type[T], values: Mapping[str, Any]) -> T:
     types_of = typing.get_type_hints(config)
     for name, value in given.items():
         kind = _plain(types_of[name])
-        if kind in (bool, int, float, str) and not isinstance(value, (kind, int) if kind is float else kind):
+        expected = (kind, int) if kind is float else kind
+        if value is not None and kind in (bool, int, float, str) and not isinstance(value, expected):
             raise UserError(f"flags.json: {name}={value!r}: must be of type {kind.__name__}")
     for name, field_rules in rules(config).items():
         for rule in field_rules:

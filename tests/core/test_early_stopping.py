@@ -89,6 +89,7 @@ def test_where_no_loss_is_a_number_the_first_state_is_the_best(tmp_path):
     assert int(outcome.state["updates"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("killed_at", "checkpoint_every", "seeds"),
     [(0, EVERY, 1), (12, EVERY, 1), (20, EVERY, 1), (24, EVERY, 1), (20, 6, 1), (16, 6, 2)],

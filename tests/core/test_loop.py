@@ -46,6 +46,7 @@ def test_evaluation_is_the_exact_mean_over_the_split(tmp_path, seeds):
     np.testing.assert_allclose(evaluate(outcome.state)["loss"].reshape(-1), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parallel", PARALLEL)
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_update_and_evaluation_are_traced_once(tmp_path, seeds, parallel):
@@ -67,6 +68,7 @@ def test_a_metric_that_is_not_one_value_per_example_is_refused_by_name(tmp_path)
         evaluate(outcome.state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cuts", [[7], [1, 2, 30], [13, 26, 39]])
 def test_resuming_changes_nothing(tmp_path, cuts):
     whole = train(tmp_path / "whole", steps=40)
@@ -76,6 +78,7 @@ def test_resuming_changes_nothing(tmp_path, cuts):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_replica_is_the_run_with_its_seed(tmp_path):
     many = train(tmp_path / "many", steps=30, seed=4, seeds=3)
     for r in range(3):

@@ -11,6 +11,8 @@ import pytest
 from gdl_jax.core.parallel import state_axis
 from tests.core.parallel_worker import environment
 
+pytestmark = pytest.mark.slow
+
 WORKER = [sys.executable, "-m", "tests.core.parallel_worker"]
 
 

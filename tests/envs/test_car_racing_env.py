@@ -43,6 +43,7 @@ def test_a_car_stands_on_the_tile_it_is_put_on_and_looks_along_the_road(begun, t
     assert distances.max() <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("observation", list(FRAMES))
 def test_observations_are_what_their_space_says(begun, observation):
     env, first, state = begun[observation]

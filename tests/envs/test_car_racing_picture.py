@@ -106,6 +106,7 @@ def test_the_edges_of_a_straight_road_fall_into_the_right_columns():
     np.testing.assert_allclose(frame[84:, :, 1][:, :48], 0, atol=0)  # nothing moves, so no bar is drawn
 
 
+@pytest.mark.slow
 def test_tiles_and_borders_end_in_straight_lines():
     """Seen from near, where a texel is 7 by 6 pixels."""
     shape, position = (400, 600), (-84 * np.sin(0.7), 84 * np.cos(0.7))

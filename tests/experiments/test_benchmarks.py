@@ -20,6 +20,7 @@ from gdl_jax.runs.summary import spec_or_data, trace_step
 CASE = benchmarks.CASES["cnn-32"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mlp-32", "cnn-32", "vae-32", "gan-64", "wgan_gp-64", "text-32"])
 def test_multiplications_are_those_of_the_traced_step(name):
     case = benchmarks.CASES[name]
@@ -59,6 +60,7 @@ def test_without_peers_there_are_no_ratios():
     assert cells == ["10", *["not installed"] * 4, "", "", "203%"]
 
 
+@pytest.mark.slow
 def test_a_step_of_ours_is_timed_in_the_real_loop():
     flags = ["--experiment=classifier", "--config=mlp", "--batch_size=8", "--steps=5", "--windows=1"]
     done = subprocess.run([sys.executable, "-m", "experiments.bench.step_time", *flags], capture_output=True, text=True)

@@ -21,6 +21,8 @@ from gdl_jax.runs.experiment import Run
 from gdl_jax.runs.main import main
 from gdl_jax.runs.summary import count_parameters
 
+pytestmark = pytest.mark.slow
+
 SHORT = ["--config=tiny", "--steps=2", "--log_every=1", "--eval_every=1", "--checkpoint_every=1"]
 TINY = musegan.PRESETS["tiny"]
 

@@ -21,6 +21,8 @@ from gdl_jax.models.events import Events, Passage
 from gdl_jax.runs.main import main
 from gdl_jax.runs.summary import count_parameters
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENTS = {"music_rnn": music_rnn.EXPERIMENT, "phrase_rnn": phrase_rnn.EXPERIMENT}
 TINY = ["--config=tiny", "--steps=2", "--log_every=1", "--eval_every=1", "--checkpoint_every=1"]
 MAJOR = (0, 2, 4, 5, 7, 9, 11)

@@ -22,6 +22,8 @@ from gdl_jax.runs.records import check_resume
 from gdl_jax.runs.restore import restore
 from gdl_jax.runs.summary import count_parameters
 
+pytestmark = pytest.mark.slow
+
 LEARNED = ["--config=tiny", "--beams=2"]
 SHORT = [*LEARNED, "--steps=2", "--log_every=1", "--eval_every=2"]
 

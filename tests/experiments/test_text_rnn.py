@@ -61,6 +61,7 @@ def finished(dataset, tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_the_tiny_preset_learns_more_than_how_frequent_each_character_is(tmp_path):
     with contextlib.redirect_stderr(io.StringIO()):
         main(text_rnn.EXPERIMENT, "about", ["program", f"--workdir={tmp_path}/run", "--config=tiny"])
@@ -100,6 +101,7 @@ def test_it_shows_what_it_writes_and_how_well_it_predicts(finished):
     assert results["carried_state/perplexity"] == pytest.approx(carried, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_killed_it_resumes_to_the_same_end(finished, dataset, tmp_path):
     def killed(run):
         if run.step == 4:
@@ -111,6 +113,7 @@ def test_killed_it_resumes_to_the_same_end(finished, dataset, tmp_path):
     assert checksums(tmp_path, 6) == checksums(finished, 6)
 
 
+@pytest.mark.slow
 def test_a_run_that_gets_worse_stops_early_and_is_restored_at_its_best(dataset, tmp_path, capsys):
     flags = (dataset, "--steps=40", "--patience=2", "--optimizer=sgd", "--learning_rate=1000")
     train(tmp_path, *flags)
@@ -138,6 +141,7 @@ def stories(capsys, workdir, *flags):
     return Path(said.out.strip()).read_text(encoding="utf-8").strip("\n").split("\n\n"), said.err
 
 
+@pytest.mark.slow
 def test_samples_continue_a_prompt_at_a_temperature(finished, capsys):
     texts, said = stories(capsys, finished, "--num=3", "--prompt=The FOX, and the unicorn", "--temperature=0")
     (line,) = said.splitlines()

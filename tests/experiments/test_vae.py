@@ -43,6 +43,7 @@ def results_of(workdir):
     return json.loads((workdir / "results.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_tiny_one_learns_more_than_the_mean_digit(tmp_path):
     """The held-out loss falls below that of the mean training image, which costs no divergence."""
     main(EXPERIMENT, "about", ["program", f"--workdir={tmp_path}", "--config=tiny"])
@@ -60,6 +61,7 @@ def test_analysis_draws_arithmetic_and_morphs(workdir):
         assert Image.open(workdir / "figures" / f"{name}.png").width > 300
 
 
+@pytest.mark.slow
 def test_edits_are_measured_by_a_classifier_trained_apart(workdir, attribute_classifier, capsys):
     before = results_of(workdir)
     assert not any(name.startswith("edit/") for name in before)

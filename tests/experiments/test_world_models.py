@@ -23,6 +23,8 @@ from gdl_jax.runs.restore import restore
 from tests.core.parallel_worker import environment
 from tests.experiments import small_worlds as worlds
 
+pytestmark = pytest.mark.slow
+
 TRAINED = {  # stage -> its experiment
     "vae": world_vae.EXPERIMENT,
     "memory": world_memory.EXPERIMENT,

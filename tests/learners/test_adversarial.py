@@ -314,6 +314,7 @@ def test_wgan_gp_learns_where_the_data_is():
     assert 0.7 < float(metrics["critic_input_gradient_norm"]) < 1.3
 
 
+@pytest.mark.slow
 def test_a_shrunk_gan_learns_what_digits_are_made_of():
     config = dcgan.Config(
         z_dim=8,

@@ -154,6 +154,7 @@ def test_step_sizes_are_adapted_as_pycma_decides():
             assert algorithm.default_params.d_std == pytest.approx(pycma.adapt_sigma.sp.damp, rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "dimensions", "start", "two_point", "target"),
     [
@@ -287,6 +288,7 @@ def test_what_is_not_finite_is_worst(failure):
         np.testing.assert_array_equal(getattr(new, name), getattr(expected, name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("two_point", [False, True])
 @pytest.mark.parametrize(
     "function",
@@ -308,6 +310,7 @@ def test_thousands_of_generations_stay_finite(function, two_point):
     assert len(np.unique(population, axis=0)) > 1
 
 
+@pytest.mark.slow
 def test_it_can_be_used_as_evosax_s():
     """The same calls, states and metrics, in a Python loop, compiled, scanned and mapped."""
     ours, theirs = CMA_ES(POPULATION, SOLUTION), EvosaxCMA_ES(POPULATION, SOLUTION)

@@ -59,6 +59,7 @@ def recording(calls, fitness=distance):
     return noting
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(STRATEGIES))
 def test_every_strategy_gets_nearer(name):
     algorithm, learner, state = make(distance, name, population_size=32, sigma=0.3)
@@ -123,6 +124,7 @@ def test_weight_decay_is_weighed_against_returns():
     np.testing.assert_allclose(got, expected, atol=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cma_es", "evosax_cma_es"])
 @pytest.mark.parametrize("failure", [np.nan, np.inf, -np.inf])
 def test_failures_are_ranked_last_and_counted(failure, name):
@@ -278,6 +280,7 @@ def one_device(tmp_path_factory):
     return dict(np.load(out))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
 def test_eight_devices_equal_one(one_device, tmp_path, parallel):
     out = tmp_path / "out.npz"
@@ -294,6 +297,7 @@ def test_eight_devices_equal_one(one_device, tmp_path, parallel):
         np.testing.assert_allclose(eight[name], array, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
 def test_a_population_that_cannot_be_shared_is_an_error(tmp_path, parallel):
     finished = run_worker(tmp_path / "out.npz", 8, f"--parallel={parallel}", "--population=12")
@@ -315,6 +319,7 @@ print(sorted(set(re.findall(r"f32\\[(\\d+),2\\]\\S* (?:sinh|exponential|exponent
 """
 
 
+@pytest.mark.slow
 def test_under_jit_every_device_evaluates_its_share():
     finished = subprocess.run([sys.executable, "-c", SHARES], env=environment(8), capture_output=True, text=True)
     assert finished.stdout.strip() == "['2']", finished.stderr

@@ -184,6 +184,7 @@ def trained(of_action, steps=250):
     return before, means(state)
 
 
+@pytest.mark.slow
 def test_it_learns_what_only_this_action_and_the_last_one_can_tell():
     """Given a_{t-1} in place of a_t, as the book's agents are, or without a memory, one dimension stays unknown."""
     before, after = trained((0, -1))

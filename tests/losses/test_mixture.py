@@ -42,6 +42,7 @@ EXTREMES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", EXTREMES.values(), ids=EXTREMES)
 def test_extremes_are_scipy_s_and_have_gradients(arguments):
     arguments = tuple(np.asarray(a, np.float32) for a in arguments)

@@ -95,12 +95,14 @@ def keras_2_file(weights, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_parameter_counts_are_those_that_keras_documents():
     total = sum(leaf.size for leaf in jax.tree.leaves(init_shapes()))
     assert total == 23_851_784
     assert total - sum(leaf.size for leaf in jax.tree.leaves(init_shapes()["params"]["predictions"])) == 21_802_784
 
 
+@pytest.mark.slow
 def test_features_and_logits_are_those_of_keras(keras_2_file):
     variables = load_weights(keras_2_file)
     assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, init_shapes())
@@ -111,6 +113,7 @@ def test_features_and_logits_are_those_of_keras(keras_2_file):
     np.testing.assert_allclose(logits[:, :4], KERAS_LOGITS, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [write_keras_2, write_keras_3])
 def test_every_array_goes_to_its_place_and_without_the_classifier_there_are_no_logits(tmp_path, weights, write):
     write(tmp_path / "notop.h5", weights, top=False)
@@ -128,6 +131,7 @@ def test_every_array_goes_to_its_place_and_without_the_classifier_there_are_no_l
     assert logits is None
 
 
+@pytest.mark.slow
 def test_damaged_and_other_files_are_refused_in_one_line(tmp_path, keras_2_file):
     def changed(name):
         path = tmp_path / f"{name}.h5"

@@ -77,6 +77,7 @@ def test_the_critic_has_the_book_s_parameters():
     assert count(shapes) == 1_446_401
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "dtype"),
     [(Shape(1, 8, 12, 1), jnp.float32), (Shape(2, 16, 36, 2), jnp.bfloat16), (Shape(5, 4, 24, 3), jnp.float32)],
@@ -260,6 +261,7 @@ def test_pieces_that_cannot_be_made_are_refused():
         variables(Generator(TINY, SHAPE._replace(pitches=20)), noise())
 
 
+@pytest.mark.slow
 def test_kernels_of_one_deviation_but_for_dense_layers_of_the_generator():
     wide = {"temporal_filters": 64, "bar_filters": (64, 64, 64), "octave_filters": 64, "critic_filters": 32}
     config = dataclasses.replace(TINY, initial_deviation=0.05, z_dim=32, **wide)

@@ -167,6 +167,7 @@ def test_what_is_written_is_the_most_probable_after_reading_the_window_anew(atte
     assert (passage.attention is not None) == attention
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", [True, False])
 def test_phrases_follow_one_another_and_each_is_the_most_probable(attention):
     module, params = phrase(attention)
@@ -242,6 +243,7 @@ def test_bad_hyperparameters_are_named(make):
         make(dropout_rate=1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "write"), [(music, music_rnn.write_on), (phrase, phrase_rnn.write_phrases)], ids=["music", "phrase"]
 )

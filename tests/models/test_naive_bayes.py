@@ -85,6 +85,7 @@ def test_counts_of_parts_add_up(name):
     np.testing.assert_array_equal(parts, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["naive_bayes", "multinomial"])
 def test_samples_are_as_frequent_as_they_are_probable(name):
     model, counts = fitted(name)

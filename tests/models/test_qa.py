@@ -67,12 +67,14 @@ def test_it_has_the_book_s_count_of_parameters(reset_after, count, vectors):
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count
 
 
+@pytest.mark.slow
 def test_word_vectors_are_what_it_starts_from():
     vectors = np.random.default_rng(0).normal(size=(V, 6)).astype(np.float32)
     params = QuestionAnswerer(TINY, V, vectors).init(jax.random.key(0), *inputs(batch()), train=False)["params"]
     np.testing.assert_array_equal(params["embedding"]["embedding"], vectors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_changes_no_prediction(kind):
     module, variables = network(**kind)
@@ -139,6 +141,7 @@ def all_at_once(module, variables, rows, example, sequences):
     return totals
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS[:3])
 def test_a_beam_that_is_wide_enough_finds_the_most_probable_question(kind):
     module, variables = network(seed=1, **kind)
@@ -158,6 +161,7 @@ def test_a_beam_that_is_wide_enough_finds_the_most_probable_question(kind):
         np.testing.assert_allclose(found.scores[example, :4], [scores[one] for one in best], rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_changes_no_question(kind):
     module, variables = network(seed=2, **kind)

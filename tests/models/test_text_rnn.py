@@ -79,6 +79,7 @@ def written_out(config, params, tokens):
     return predict(params, ends if config.bidirectional else states)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -130,6 +131,7 @@ def greedy(module, variables, tokens, steps, carried):
     return written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "reread", "carried"),
     [
@@ -168,6 +170,7 @@ def test_draws_are_as_bold_as_each_row_asks_for_and_never_the_unknown_token():
     assert set(drawn[2]) == set(np.argsort(shares)[-2:]) and UNKNOWN not in drawn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reread", [False, True])
 def test_a_text_that_has_not_begun_does_not_end(reread):
     module, variables = network(scale=3.0)

@@ -116,6 +116,7 @@ def test_decoder_stamps_its_kernels():
     np.testing.assert_allclose(frames, x, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_variational_learner_trains_it():
     """On pictures of one square at random places, it does better than any single picture could."""
     config = Config(encoder_filters=(8, 8, 8, 16), decoder_units=32, decoder_filters=(16, 8, 8, 3), z_dim=5)

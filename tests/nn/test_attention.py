@@ -63,6 +63,7 @@ def test_contexts_and_weights_are_those_written_out(attend, score, masked):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attend", [pool, additive])
 def test_what_is_masked_is_never_seen(attend):
     unseen = np.where(MASK[..., None], VALUES, np.nan).astype(np.float32)

@@ -38,6 +38,7 @@ def written_out(example, width, length):
     return beams
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "length"), [(1, 5), (2, 5), (3, 6), (4, 1), (81, 4)])
 def test_it_finds_what_lists_find(width, length):
     found = search(width, length)

@@ -128,6 +128,7 @@ def test_gradient_of_a_gradient_penalty(stride):
         assert_close(a, e)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kernel", "stride", "channels", "features"),
     [((3, 3), 1, 2, 16), ((5, 5), 1, 8, 8), ((5, 3), 2, 16, 8), ((4, 4), 3, 8, 1)],

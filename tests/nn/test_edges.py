@@ -7,6 +7,7 @@ from scipy.signal import correlate2d
 from gdl_jax.nn.edges import edge_maps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("kernel", [(3, 3), (1, 5)])
 def test_is_the_centred_correlation(stride, kernel):

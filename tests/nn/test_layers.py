@@ -191,6 +191,7 @@ class TestDropout:
         assert not np.array_equal(first, second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [Dense(6, spectral_norm=True), Conv(6, 3, spectral_norm=True)])
 def test_spectral_normalisation_brings_the_largest_singular_value_to_one(layer):
     x = normal(0, (2, 5, 5, 4))

@@ -249,6 +249,7 @@ def test_bfloat16_of_a_gru_computes_coarser_and_keeps_a_float32_carry():
     assert 1e-4 < float(jnp.abs(exact - coarse).max()) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lstm", *RESETS])
 def test_bfloat16_gradients_are_near_the_exact_ones(kind):
     params, carry = (PARAMS, CARRY) if kind == "lstm" else (gru_params(RESETS[kind]), CARRY[0])
@@ -264,6 +265,7 @@ def test_bfloat16_gradients_are_near_the_exact_ones(kind):
         assert 0 < jnp.linalg.norm(one - other) < 0.05 * jnp.linalg.norm(one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [LSTM, GRU])
 def test_both_directions_read_each_row_from_its_own_ends(cell):
     """With padding after it, and before it, a row gives what it gives alone."""

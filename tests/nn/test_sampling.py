@@ -59,6 +59,7 @@ def test_frequencies_are_the_probabilities(bounds):
     check(tokens, exact(LOGITS, **bounds))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2, 99, 100, 101])
 def test_frequencies_of_many_values(size):
     """Sizes about a square, some of the values impossible."""

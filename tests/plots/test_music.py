@@ -122,6 +122,7 @@ MAJOR = (0, 2, 4, 5, 7, 9, 11, 12, 7, 4, 0, -1)
 MINOR = (0, 2, 3, 5, 7, 8, 10, 12, 7, 3, 0, -2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [MAJOR, MINOR], ids=["major", "minor"])
 @pytest.mark.parametrize("tonic", range(12))
 def test_a_scale_is_spelled_in_its_key(tonic, steps):

@@ -52,6 +52,7 @@ def test_a_loss_of_ones_own_is_tried_first(loss, texts):
     assert not printed and all(text in error for text in ["--adversarial_loss=", *texts]), error
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_the_classes_of_the_data(data_dir):
     small = ["--generator_filters=4,4,4,1", "--critic_filters=4,4,4,4", "--first_filters=4", f"--data_dir={data_dir}"]
     printed, error = dry_run(gan.EXPERIMENT, "--config=quadrupeds", "--conditional", *small)

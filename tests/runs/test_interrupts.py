@@ -9,6 +9,8 @@ import pytest
 
 from tests.runs.programs import command
 
+pytestmark = pytest.mark.slow
+
 IMPORTING = "import experiments; import time; print('now', flush=True); time.sleep(30)"
 
 

@@ -9,6 +9,8 @@ import pytest
 from experiments import evaluate, sample, wgan
 from tests.runs.programs import finished, train
 
+pytestmark = pytest.mark.slow
+
 OLD = Path(__file__).with_name("old_run")
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.source_tree import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 def program(*arguments, cwd):
     """What a program leaves that is started in another folder."""

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.runs.report import write_report
+from gdl_jax.runs.report import player, write_report
 
 RUN = {
     "experiment": "vae",
@@ -236,3 +236,15 @@ def test_a_page_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "report.html").mkdir()
     with pytest.raises(UserError, match=r"report\.html"):
         write_report(_run(tmp_path))
+
+
+def test_a_player_holds_the_whole_file(tmp_path):
+    path, score = tmp_path / "a.mp3", tmp_path / "a_1.mid"
+    path.write_bytes(b"sound")
+    score.write_bytes(b"MThd")
+    assert "<a " not in player(path, "Bach")
+    html = player(path, "Bach & sons", [score])
+    (data,) = re.findall(r'<a download="a_1.mid" href="data:audio/midi;base64,([^"]+)">a_1.mid</a>', html)
+    assert base64.b64decode(data) == b"MThd"
+    (data,) = re.findall(r'<audio controls[^>]* src="data:audio/mpeg;base64,([^"]+)">', html)
+    assert base64.b64decode(data) == b"sound" and "Bach &amp; sons" in html

@@ -22,6 +22,7 @@ def results(workdir):
     return json.loads((workdir / "results.json").read_text())
 
 
+@pytest.mark.slow
 def test_what_was_measured_later_stays_until_the_run_is_trained_on(workdir):
     assert finished(evaluate.main, f"--workdir={workdir}", "--split=train").returncode == 0
     records.add_results(workdir, {"elsewhere/return": 7.0, "protocol": {"elsewhere": "once"}})
@@ -35,6 +36,7 @@ def test_what_was_measured_later_stays_until_the_run_is_trained_on(workdir):
     assert not kept & results(workdir).keys()
 
 
+@pytest.mark.slow
 def test_an_evaluation_with_other_flags_is_on_record_and_not_taken_for_the_run_s(workdir):
     before = results(workdir)["log_likelihood_bound"]
     assert finished(evaluate.main, f"--workdir={workdir}", "--likelihood_samples=20").returncode == 0
@@ -50,6 +52,7 @@ def test_an_evaluation_flag_without_effect_is_refused(workdir):
     refused(finished(evaluate.main, f"--workdir={workdir}", "--beams=3"), "beams")
 
 
+@pytest.mark.slow
 def test_the_end_of_a_schedule_does_not_move_when_a_run_goes_on(tmp_path):
     cosine = (*STEPS, "--schedule=cosine")
     assert run(tmp_path, *cosine).returncode == 0

@@ -128,6 +128,7 @@ def test_a_set_is_drawn_once(cache, monkeypatch):
     np.testing.assert_array_equal(all_rows(avatars.load(10, 16))["image"], first["image"])
 
 
+@pytest.mark.slow
 def test_other_processes_draw_the_same(cache):
     """So many faces are shared out among processes where there are several processors."""
     count = 2 * avatars.FACES_PER_WORKER

@@ -1,8 +1,5 @@
 """What is heard is what was written: pitches by their spectrum, times by loudness."""
 
-import base64
-import re
-
 import numpy as np
 import pytest
 import soundfile
@@ -64,18 +61,6 @@ def test_a_note_begins_and_ends_without_a_click():
     loudest = wave.max()
     assert wave[:millisecond].max() < 0.2 * loudest and wave[-millisecond:].max() < 0.02 * loudest
     assert wave[RATE // 2 - 10 * millisecond : RATE // 2].max() > 0.1 * loudest  # and doesn't end before its time
-
-
-def test_a_player_holds_the_whole_file(tmp_path):
-    path, score = tmp_path / "a.mp3", tmp_path / "a_1.mid"
-    sound.write_sound(as_notes([(0, TICKS, 60, 0)]), path)
-    score.write_bytes(b"MThd")
-    assert "<a " not in sound.player(path, "Bach")
-    html = sound.player(path, "Bach & sons", [score])
-    (data,) = re.findall(r'<a download="a_1.mid" href="data:audio/midi;base64,([^"]+)">a_1.mid</a>', html)
-    assert base64.b64decode(data) == b"MThd"
-    (data,) = re.findall(r'<audio controls[^>]* src="data:audio/mpeg;base64,([^"]+)">', html)
-    assert base64.b64decode(data) == path.read_bytes() and "Bach &amp; sons" in html
 
 
 def test_a_file_that_cannot_be_written(tmp_path):

@@ -231,6 +231,7 @@ def test_the_bundled_questions():
     assert len(values) == len(data.vocabulary) - len(SPECIAL)  # GloVe knows every word
 
 
+@pytest.mark.slow
 def test_the_real_squad(data_dir):
     data = load("squad", data_dir=str(data_dir), vectors="bundled")
     assert 9_000 < len(data.vocabulary) <= 10_004 and data.word_vectors.shape == (len(data.vocabulary), 50)

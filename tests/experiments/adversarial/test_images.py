@@ -70,6 +70,7 @@ def classifier_workdir(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_samples_of_several_conditional_gans_are_measured_in_training_and_after(tmp_path, classifier_workdir):
     more = ["--conditional", "--seeds=2", "--ema_decay=0.9", f"--features={classifier_workdir}", "--judged_samples=40"]
     main(wgan_gp.EXPERIMENT, "about", ["program", f"--workdir={tmp_path}", *SHORT, *more])
@@ -134,6 +135,7 @@ def test_modes_are_those_of_the_real_images(measured):
     assert numbers["samples/kl_to_real"] < 0.3 < numbers["samples/kl_to_uniform"]
 
 
+@pytest.mark.slow
 def test_joined_splits_leave_nothing_to_hold_out(tmp_path):
     flags = ["--join_splits", "--only_class=3"]
     main(gan.EXPERIMENT, "about", ["program", f"--workdir={tmp_path}", *SHORT, *flags])
@@ -187,6 +189,7 @@ def test_labels_are_as_frequent_as_in_training(tmp_path):
     assert np.mean(np.asarray(labels) == 2) > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("biases", [True, False])
 def test_weights_at_the_limit_are_counted_now_and_at_the_start(tmp_path, biases):
     config = dataclasses.replace(wgan.PRESETS["digits"], clip_biases=biases)

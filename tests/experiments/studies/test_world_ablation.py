@@ -9,6 +9,8 @@ from experiments.studies import world_ablation
 from gdl_jax.runs import study
 from tests.experiments.studies.configs import configs_of
 
+pytestmark = pytest.mark.slow
+
 SMALL = (
     *("--population=2", "--episodes=2", "--max_steps=5", "--dream_steps=5", "--evaluation_episodes=2"),
     *("--generations=2", "--seeds=2"),

@@ -19,6 +19,8 @@ from gdl_jax.models.controller import driving_controls
 from gdl_jax.models.mdn_rnn import transition
 from gdl_jax.models.world_vae import encode_frames
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def game(world):

@@ -14,6 +14,8 @@ from experiments.worlds import evaluate as world_evaluate
 from gdl_jax.runs import command
 from tests.core.parallel_worker import environment
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("Box2D", reason="needs gymnasium[box2d]")
 
 
