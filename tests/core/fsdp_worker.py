@@ -19,7 +19,7 @@ from gdl_jax.data.dataset import ArraySource, DataSet
 WIDTH = 256
 
 
-def make_learner() -> Learner:
+def make_learner(axis_name: str | None) -> Learner:
     """A linear map of 256 numbers, with a momentum."""
 
     def init(key, batch):
@@ -31,6 +31,8 @@ def make_learner() -> Learner:
             return jnp.mean((batch["x"] @ w + state["bias"]) ** 2)
 
         loss, gradient = jax.value_and_grad(loss_function)(state["w"])
+        if axis_name is not None:
+            loss, gradient = jax.lax.pmean((loss, gradient), axis_name)
         momentum = 0.9 * state["momentum"] + gradient
         new = {"w": state["w"] - 0.1 * momentum, "momentum": momentum, "updates": state["updates"] + 1}
         return state | new, {"loss": loss}
@@ -56,11 +58,11 @@ def main() -> None:
     for number, parallel in enumerate(["fsdp", "jit", "fsdp", "pmap", "fsdp"], start=1):
         devices = make_devices(parallel)
         options = {"steps": 4 * number, "batch_size": 16, "log_every": 4}
-        result = loop.train(make_learner(), data(), devices, folder / "switched", **options)
+        result = loop.train(make_learner(devices.axis_name), data(), devices, folder / "switched", **options)
         if parallel == "fsdp":
             told["bytes"] = bytes_on_each_device(result.state)
             told["planned"] = devices.state_bytes(result.state)
-    whole = loop.train(make_learner(), data(), make_devices("jit"), folder / "whole", **options)
+    whole = loop.train(make_learner(None), data(), make_devices("jit"), folder / "whole", **options)
     difference = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), to_host(result.state), to_host(whole.state))
     told["difference"] = max(jax.tree.leaves(difference))
     told["whole"] = sum(leaf.nbytes for leaf in jax.tree.leaves(whole.state))

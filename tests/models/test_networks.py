@@ -172,6 +172,16 @@ def test_arrays_of_another_shape_or_type_are_refused(module, inputs):
         jax.eval_shape(lambda *x: module.init(jax.random.key(0), *x, train=False), *inputs)
 
 
+def test_a_conditional_gan_s_networks_heed_the_class():
+    config = dcgan.Config(first_filters=2, generator_filters=(2, 2, 2, 1), critic_filters=(2, 2, 2, 2), z_dim=4)
+    generator, critic = dcgan.Generator(config, (28, 28, 1), classes=3), dcgan.Critic(config, classes=3)
+    z, images = jax.random.normal(jax.random.key(0), (1, 4)), jax.random.normal(jax.random.key(1), (1, 28, 28, 1))
+    for module, x in ((generator, z), (critic, images)):
+        learnt = module.init(jax.random.key(2), x, jnp.array([0]), train=False)
+        of_class = [module.apply(learnt, x, jnp.array([label]), train=False) for label in range(3)]
+        assert not np.allclose(of_class[0], of_class[1]) and not np.allclose(of_class[1], of_class[2])
+
+
 def test_the_axis_name_is_given_to_modules_that_have_one():
     critic = dcgan.Critic(dcgan.Config())
     assert with_axis_name(critic, "devices") == critic.clone(axis_name="devices")
