@@ -51,6 +51,18 @@ def test_replicas_make_a_band_of_one_standard_deviation(tmp_path, drawn):
     assert len(axes.lines) == 1
 
 
+def test_compared_curves_have_a_band_each_that_does_not_go_below_zero_where_values_do_not(tmp_path, drawn):
+    logs = {
+        label: [{"step": s, "test/loss": value, "test/loss_std": 2.0} for s in (1, 2)]
+        for label, value in (("a", 5.0), ("b", 1.0))
+    }
+    curves.compared_curves(logs, ["test/loss"], "step", tmp_path / "compared.png")
+    (axes,) = drawn[0].axes
+    corners = [{tuple(point) for point in band.get_paths()[0].vertices} for band in axes.collections]
+    assert {(1, 3), (1, 7), (2, 3), (2, 7)} <= corners[0]
+    assert {(1, 0), (1, 3), (2, 0), (2, 3)} <= corners[1]
+
+
 def test_generations_show_the_spread_of_individuals_and_the_evaluations(tmp_path, drawn):
     def row(step, mean):
         numbers = {"mean_return": mean, "std_return": 2.0, "min_return": mean - 5, "max_return": mean + 3, "sigma": 0.1}
