@@ -57,6 +57,7 @@ def _room(file: str) -> str:
     return max((folder for folder in ALLOWED if file.startswith(f"{folder}/")), key=len)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", python_files())
 def test_imports_go_the_right_way(file):
     room = _room(file)
@@ -158,6 +159,7 @@ def test_files_are_short():
     assert {file: length for file, length in lengths.items() if length > MAX_LINES} == {}
 
 
+@pytest.mark.slow
 def test_no_experiment_takes_a_device_before_its_processes_have_joined():
     imports = "import experiments.world_models, experiments.registry as r; [r.find(name) for name in r.NAMES]"
     taken = "from jax._src import xla_bridge; print(xla_bridge.backends_are_initialized())"

@@ -3,6 +3,8 @@
 import ast
 import re
 
+import pytest
+
 from tests.source_tree import ROOT, imported_distributions, python_files
 
 
@@ -52,6 +54,7 @@ def _ranges() -> dict[str, dict[str, str]]:
     }
 
 
+@pytest.mark.slow
 def test_what_is_imported_is_what_gets_installed():
     shipped = [file for file in python_files() if not file.startswith("tests/")]
     imported = {package for file in shipped for package in imported_distributions(file)}

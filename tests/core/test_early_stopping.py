@@ -113,6 +113,7 @@ def test_killed_and_resumed_it_ends_bit_for_bit_the_same(tmp_path, killed_at, ch
     assert steps[0] == steps[1]
 
 
+@pytest.mark.slow
 def test_each_replica_has_its_own_best_and_the_run_ends_when_all_have_waited(tmp_path):
     outcome = train(tmp_path / "run", seeds=2, seed=5)
     assert (outcome.step, outcome.finished, outcome.best_step.tolist()) == (24, True, [12, 0])

@@ -21,12 +21,14 @@ def train(workdir, learner=None, data=None, **options):
     return loop.train(learner, data, devices, workdir, **({"batch_size": 8, "log_every": 5} | options))
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path):
     outcome = train(tmp_path, steps=200)
     assert (outcome.began, outcome.step) == (0, 200)
     np.testing.assert_allclose(outcome.state["w"], toy.WEIGHTS, atol=0.05)
 
 
+@pytest.mark.slow
 def test_rows_of_the_log_are_exact_means(tmp_path):
     train(tmp_path / "fine", steps=20, log_every=1)
     train(tmp_path / "coarse", steps=20, log_every=10)
@@ -35,6 +37,7 @@ def test_rows_of_the_log_are_exact_means(tmp_path):
     np.testing.assert_allclose(coarse, [np.mean(fine[:10]), np.mean(fine[10:])], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_evaluation_is_the_exact_mean_over_the_split(tmp_path, seeds):
     data = toy.make_data(test=21)
@@ -91,6 +94,7 @@ def test_a_replica_is_the_run_with_its_seed(tmp_path):
     np.testing.assert_allclose(row["replicas"]["train/loss"], ones, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_nan_names_its_step_and_keeps_the_last_good_checkpoint(tmp_path):
     learner = toy.make_learner(poison_step=23)
     with pytest.raises(loop.NonFiniteError, match=r"loss became nan at step 23; .* step 20"):
@@ -99,6 +103,7 @@ def test_a_nan_names_its_step_and_keeps_the_last_good_checkpoint(tmp_path):
     assert train(tmp_path, steps=40, checkpoint_every=10).step == 40
 
 
+@pytest.mark.slow
 def test_a_signal_finishes_the_call_saves_and_goes_on(tmp_path):
     def preview(state, step):
         if step == 10:
@@ -126,6 +131,7 @@ def test_a_signal_in_the_last_call_is_not_forgotten(tmp_path):
         assert (outcome.step, outcome.finished) == (5, finished)
 
 
+@pytest.mark.slow
 def test_the_log_of_an_interrupted_run_is_that_of_an_uninterrupted_one(tmp_path):
     train(tmp_path / "whole", steps=40, log_every=10)
 

@@ -170,6 +170,7 @@ def test_absent_sets_are_user_errors_that_say_what_is_looked_for(tmp_path, name)
         catalogue.load(name, data_dir=str(tmp_path / "absent"))
 
 
+@pytest.mark.slow
 def test_the_real_mnist(data_dir):
     data = catalogue.load("mnist", data_dir=str(data_dir))
     assert (len(data.train), len(data.test)) == (60_000, 10_000)
@@ -179,6 +180,7 @@ def test_the_real_mnist(data_dir):
     assert rows["image"].std() / 255 == pytest.approx(0.3081, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_real_cifar10(data_dir):
     data = catalogue.load("cifar10", data_dir=str(data_dir))
     train, test = everything(data.train), everything(data.test)

@@ -70,6 +70,7 @@ def test_a_placed_car_is_where_a_reset_leaves_it(game, angle):
     np.testing.assert_allclose(cars.wheel_positions(ours), positions, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(SEQUENCES))
 def test_the_same_actions_lead_to_the_same_place(drives, name):
     ours, theirs = drives[name]
@@ -103,6 +104,7 @@ def test_leaving_the_playfield_ends_the_episode(game):
     np.testing.assert_allclose(ours.returned, theirs.rewards.sum(), atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("unvisited", "ends"),
     [([0], True), ([0, 100], True), ([0, *range(100, 120)], False), ([-2, 100], False), ([-2, 0], True)],
@@ -146,6 +148,7 @@ def test_gymnasiums_car_is_read_as_one_body(game):
     np.testing.assert_allclose(read.wheel_phase, ours.car.wheel_phase, atol=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "low", "high"),
     [("nothing", -95, -91), ("held uniform, 5 steps", -40, -15), ("pure pursuit", 750, 940)],

@@ -31,6 +31,7 @@ def begun():
     return started | {"none": (envs["none"], envs["none"].get_obs(drawn), drawn.replace(scene=None))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tile", [0, 7, 150])
 def test_a_car_stands_on_the_tile_it_is_put_on_and_looks_along_the_road(begun, tile):
     track = begun["none"][2].track
@@ -94,6 +95,7 @@ def test_what_the_first_tiles_earn_comes_with_the_first_step(begun):
     np.testing.assert_allclose(rewards, [1000 * tiles / int(state.track.count) - 0.1, -0.1], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_time_runs_out_and_gymnax_begins_a_new_episode():
     env = CarRacing("none")
     params = EnvParams(max_steps_in_episode=2)

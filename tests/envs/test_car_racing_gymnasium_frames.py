@@ -135,6 +135,7 @@ def test_our_car_gets_the_state_of_gymnasiums():
     np.testing.assert_allclose(hull_velocity(car), game.car.hull.linearVelocity, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_frames_are_gymnasiums(recorded):
     errors = {(n, row[0]): apart(row[4], row[6]).mean() for n, row in enumerate(recorded)}
     assert max(errors.values()) < 0.6, errors
@@ -224,6 +225,7 @@ def test_small_frames_are_gymnasiums_shrunk(recorded):
     assert np.mean([error for error, step in errors if step > OPENING]) < 0.5
 
 
+@pytest.mark.slow
 def test_large_views_are_gymnasiums_window():
     import pygame
 

@@ -79,6 +79,7 @@ def difference(frame, expected, shape):
     return apart
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("angle", [0.0, 0.7, -2.4])
 @pytest.mark.parametrize("place", [(0.0, 84.0), (-5.0, 100.0), (9.0, 40.0)])
 def test_the_ground_is_where_it_should_be(angle, place):
@@ -182,6 +183,7 @@ def test_random_colours_are_gymnasiums():
     np.testing.assert_allclose((lift > 1).mean(axis=0), 1 / 3, atol=0.04)
 
 
+@pytest.mark.slow
 def test_cars_on_a_pool_of_tracks_see_their_own_and_share_the_rasters():
     tracks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(straight_track(angle) for angle in (0.0, 0.5, 1.0)))
     scenes = jax.jit(lambda t: jax.lax.map(lambda t: rasterise(t, default_colours(), PLAYFIELD), t))(tracks)

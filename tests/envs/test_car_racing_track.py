@@ -29,6 +29,7 @@ def single(tracks, number):
     return jax.tree.map(lambda leaf: leaf[number], tracks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [*range(12), 36, 100, 105])
 def test_checkpoints_make_the_track_that_gymnasium_makes_of_them(seed):
     theirs = games.try_track(np.random.default_rng(seed))
@@ -46,6 +47,7 @@ def test_checkpoints_make_the_track_that_gymnasium_makes_of_them(seed):
         np.testing.assert_array_equal(ours.border[:count], np.where(has_border, -np.sign(turns), 0))
 
 
+@pytest.mark.slow
 def test_tracks_are_distributed_as_gymnasiums():
     theirs, _ = games.make_tracks(seed=0, num=100)
     compared = compare_tracks(make_points(seed=0, num=NUM), theirs)
@@ -61,6 +63,7 @@ def test_checkpoints_are_distributed_as_gymnasiums():
     np.testing.assert_allclose(ours.std(axis=0), theirs.std(axis=0), rtol=0.1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_tiles_join_and_are_as_wide_as_the_road(tracks):
     track = single(tracks, 0)
     count = int(track.count)
@@ -107,6 +110,7 @@ def test_a_track_that_the_index_has_no_room_for_is_refused():
         load_track(np.tile([0.3, 10.0, 20.0], (MAX_TILES + 1, 1)))
 
 
+@pytest.mark.slow
 def test_a_failed_try_is_tried_again(tracks):
     def first_try(key):
         return track_through(*draw_checkpoints(jax.random.split(key)[1]))[1]

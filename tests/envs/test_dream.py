@@ -49,6 +49,7 @@ def scripted(rewards, dones, can_end, **params):
     return env, EnvParams(variables=script, **start, **params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("observe_cell", "draw_rewards"), [(False, True), (True, False)])
 def test_a_dream_is_the_network_stepped_by_hand(observe_cell, draw_rewards):
     env, params = network_dream(draw_rewards, observe_cell=observe_cell)
@@ -148,6 +149,7 @@ def test_the_network_ending_a_dream_is_gymnax_s_termination():
     assert terminated and not truncated and int(state.time) == 0
 
 
+@pytest.mark.slow
 def test_a_population_s_dreams_at_once_are_the_dreams_alone():
     env, params = network_dream()
     keys = jax.random.split(jax.random.key(0), (4, 3))

@@ -32,6 +32,7 @@ def alone(number):
     return sum(rewards), len(rewards)
 
 
+@pytest.mark.slow
 def test_episodes_of_many_games_are_those_of_each_alone():
     """Three episodes in two processes: the second round has one that counts and one that doesn't."""
     counted = []

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy import stats
 
 from gdl_jax.envs.car_racing import policies
@@ -80,6 +81,7 @@ def test_held_uniform_actions():
     np.testing.assert_allclose(np.corrcoef(drawn.T), np.eye(3), atol=0.1)
 
 
+@pytest.mark.slow
 def test_the_books_later_policy():
     actions = np.asarray(policies.book_2020(jax.random.key(0), 20_000, 5))
     np.testing.assert_allclose(actions[:20], np.tile([-0.1, 1, 0], (20, 1)), rtol=1e-6)
@@ -97,6 +99,7 @@ def test_held_for_the_books_default_of_twenty_steps_the_start_is_one_action():
     assert (actions[20] != actions[19]).any()
 
 
+@pytest.mark.slow
 def test_brownian_actions():
     actions = np.asarray(policies.brownian(jax.random.key(0), 20_000))
     assert (actions >= [-1, 0, 0]).all() and (actions <= [1, 1, 1]).all()

@@ -84,6 +84,7 @@ def runs(roll):
     return counts
 
 
+@pytest.mark.slow
 def test_note_lengths():
     assert music.note_lengths(line(60, 60, 60, 62, None, 60)).tolist() == [2, 0, 1, 0, 0, 0]
     assert music.note_lengths(line(60, 60, 60)).tolist() == [0, 0, 1]

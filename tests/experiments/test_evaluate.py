@@ -33,6 +33,7 @@ def measured(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_run_without_a_test_split_is_evaluated_without_one(tmp_path, capsys):
     train(f"--workdir={tmp_path}", "--join_splits")
     assert [row["step"] for row in read_rows(tmp_path / "metrics.jsonl")] == [2]
@@ -45,6 +46,7 @@ def test_a_run_without_a_test_split_is_evaluated_without_one(tmp_path, capsys):
     assert "train/generator_loss" in json.loads((tmp_path / "results.json").read_text())
 
 
+@pytest.mark.slow
 def test_features_are_found_from_any_directory_and_may_change(measured, monkeypatch, capsys):
     workdir = f"--workdir={measured}/run"
 

@@ -70,6 +70,7 @@ def test_the_tiny_preset_learns_more_than_how_frequent_each_character_is(tmp_pat
     assert perplexity < 0.7 * unigram
 
 
+@pytest.mark.slow
 def test_it_shows_what_it_writes_and_how_well_it_predicts(finished):
     made = {path.name for path in (finished / "figures").iterdir()}
     assert {*(f"samples_at_{step:07d}.png" for step in (0, 2, 4, 6)), "next_tokens.png"} <= made
@@ -154,6 +155,7 @@ def test_samples_continue_a_prompt_at_a_temperature(finished, capsys):
     assert narrow[0] == likeliest[0]
 
 
+@pytest.mark.slow
 def test_of_a_long_prompt_it_says_how_much_is_read(finished, capsys):
     prompt, end = "the fox and the crow met . the lion and the ox", "the lion and the ox"
     length = restored(finished).config.sequence_length
@@ -164,6 +166,7 @@ def test_of_a_long_prompt_it_says_how_much_is_read(finished, capsys):
     assert text.partition(end)[2] == other.partition(end)[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flag",
     [

@@ -56,6 +56,7 @@ def test_a_tiny_one_learns_more_than_the_mean_digit(tmp_path):
     assert "log_likelihood_bound" in results["protocol"]
 
 
+@pytest.mark.slow
 def test_analysis_draws_arithmetic_and_morphs(workdir):
     for name in ("attribute_arithmetic", "morphs", "latent_histograms", "samples", "reconstructions"):
         assert Image.open(workdir / "figures" / f"{name}.png").width > 300
@@ -77,6 +78,7 @@ def test_edits_are_measured_by_a_classifier_trained_apart(workdir, attribute_cla
     assert f"--attribute_classifier={workdir}" in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_photos_are_edited_and_morphed(workdir, photos, capsys):
     edits = "--edit=Eyeglasses:2,Smiling:-1"
     sample.main(["program", f"--workdir={workdir}", f"--images={photos}", edits, "--morph"])
@@ -85,6 +87,7 @@ def test_photos_are_edited_and_morphed(workdir, photos, capsys):
     assert all(np.asarray(Image.open(path).convert("L")).std() > 5 for path in paths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "text"),
     [

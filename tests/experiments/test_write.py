@@ -41,6 +41,7 @@ def likeliest(run, story):
     return [(run.data.vocabulary.words[number], shares[number]) for number in ranked]
 
 
+@pytest.mark.slow
 def test_a_number_picks_a_word_adds_and_undo_takes_back(run, capsys):
     third = likeliest(run, ["a"])[2][0]
     story = write.session(run, ["a"], SamplingConfig(), ["3", "X y", "unicorn", ":undo", "z", ":quit", "b"])

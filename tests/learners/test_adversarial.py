@@ -176,6 +176,7 @@ def test_separate_updates_are_a_step_on_real_images_and_then_one_on_generated_on
     np.testing.assert_allclose(weight(step(make_with(clip_weights(limit)))[0]), after_both, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_statistics", [True, False])
 def test_the_generator_s_averages_move_once_a_step_however_often_the_critic_learns(batch_statistics):
     few, many = (
@@ -282,6 +283,7 @@ def test_held_out_losses_are_one_value_per_example():
     assert set(mean_of(make(), state, {"image": IMAGES})).isdisjoint({"real_accuracy", "fake_accuracy"})
 
 
+@pytest.mark.slow
 def test_wgan_gp_learns_where_the_data_is():
     rng = np.random.default_rng(0)
     data = {"image": (rng.normal(size=(1024, DIM)) * 0.5 + [1.0, -1.0, 2.0]).astype(np.float32)}

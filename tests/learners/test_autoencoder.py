@@ -19,6 +19,7 @@ class Scaled(nn.Module):
         return self.param("scale", nn.initializers.ones, ()) * x
 
 
+@pytest.mark.slow
 def test_two_dimensions_reconstruct_digits_better_than_any_one_image_could():
     train, test = digits()
     learner = autoencoder(Encoder(CONFIG), Decoder(CONFIG, (28, 28, 1)), OPTIMIZERS["adam"](3e-3), mse)
@@ -27,6 +28,7 @@ def test_two_dimensions_reconstruct_digits_better_than_any_one_image_could():
     assert mean_of(learner, state, test)["loss"] < 0.9 * best_constant
 
 
+@pytest.mark.slow
 def test_noise_is_on_the_input_and_not_on_the_target():
     images = np.full((64, 8, 8, 1), 0.5, np.float32)
     for noise in (0.0, 0.3):

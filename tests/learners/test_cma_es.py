@@ -112,6 +112,7 @@ def tutorial_update(state, population, fitness, two_point):
     return {"mean": old["mean"] + old["std"] * y_w, "p_std": p_s, "p_c": p_c, "C": C, "std": std}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stalled", [False, True], ids=["moving", "stalled"])
 @pytest.mark.parametrize("two_point", [False, True], ids=["csa", "tpa"])
 def test_one_generation_is_the_tutorial_s(two_point, stalled):
@@ -226,6 +227,7 @@ def test_the_first_generation_has_no_step_to_go_along():
     assert new.std == state.std and new.rank_difference == 0
 
 
+@pytest.mark.slow
 def test_decompositions_are_rare_and_right():
     algorithm = CMA_ES(12, jnp.zeros(300))
     params = algorithm.default_params
@@ -269,6 +271,7 @@ def test_equals_are_ranked_at_random():
     np.testing.assert_allclose(counts / 500, 1, atol=0.2)
 
 
+@pytest.mark.slow
 def test_the_mean_only_wanders_on_a_plateau():
     """After k steps of independent directions it is sqrt(k) steps away; going along the last one it would be k."""
     algorithm = CMA_ES(20, jnp.zeros(40), two_point=True)

@@ -53,6 +53,7 @@ def lesson(request):
     return module, learner, traces, jax.jit(learner.evaluate), batch, before, *train(before)
 
 
+@pytest.mark.slow
 def test_losses_are_cross_entropies_of_what_comes_next(lesson):
     module, _, _, evaluate, batch, state, _, history = lesson
     rng = np.random.default_rng(0)
@@ -73,6 +74,7 @@ def test_losses_are_cross_entropies_of_what_comes_next(lesson):
         np.testing.assert_allclose(history[key][0], first[key].mean(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_pattern_is_learnt_and_gone_on_with_in_one_program(lesson):
     _, learner, traces, _, _, _, state, history = lesson
     assert history["loss"][0] > 2.5  # ln 6 + ln 3 = 2.9 where nothing is known

@@ -72,6 +72,7 @@ def test_every_strategy_gets_nearer(name):
     assert jax.tree.structure(mean_parameters(algorithm, state)) == jax.tree.structure(TARGET)
 
 
+@pytest.mark.slow
 def test_metrics_are_those_of_the_population():
     def lucky(population, keys):
         return distance(population, keys) + 10 * noise(population, keys)
@@ -188,6 +189,7 @@ def test_evaluation_is_by_example_and_for_the_mean_and_the_best(common):
         np.testing.assert_allclose(values[name], of_one + expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(STRATEGIES))
 def test_samples_are_individuals(name):
     _, learner, state = make(distance, name, sigma=0.3)
@@ -207,6 +209,7 @@ def test_genetic_algorithms_have_their_last_best_for_a_mean():
     np.testing.assert_array_equal(ravel_pytree(mean_parameters(algorithm, state))[0], best)
 
 
+@pytest.mark.slow
 def test_replicas_evolve_on_their_own():
     _, learner, _ = make(distance)
     keys = jax.random.split(jax.random.key(0), 2)

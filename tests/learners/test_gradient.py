@@ -48,6 +48,7 @@ def test_an_accumulated_update_is_that_of_the_whole_batch(loss, parts):
     chex.assert_trees_all_close(accumulated, whole, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_examples_with_more_tokens_weigh_more_over_devices_too():
     whole, metrics = step(mean_over_tokens, 1)
     shared = {name: BATCH[name].reshape(3, 4, *BATCH[name].shape[1:]) for name in ("tokens", "mask")}

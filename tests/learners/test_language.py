@@ -20,6 +20,7 @@ def alphabet(rows):
     return {"tokens": ((np.arange(rows)[:, None] + np.arange(C + 1)) % (V - 1) + 1).astype(np.int32)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every_position", [False, True])
 def test_the_loss_is_the_cross_entropy_of_what_comes_next(every_position):
     module = TextRNN(dataclasses.replace(CONFIG, every_position=every_position), V)
@@ -37,6 +38,7 @@ def test_the_loss_is_the_cross_entropy_of_what_comes_next(every_position):
     np.testing.assert_allclose(held_out["loss"], -picked[:, -1], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_alphabet_is_learnt_and_said():
     module = TextRNN(dataclasses.replace(CONFIG, every_position=True), V)
     learner, batch = language_model(module, optax.adam(0.02), unknown=0, separator=-1), alphabet(B)

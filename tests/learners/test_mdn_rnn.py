@@ -195,6 +195,7 @@ def test_it_learns_what_only_this_action_and_the_last_one_can_tell():
     assert after["loss"] == pytest.approx(after["mixture_loss"] + after["reward_loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_it_cannot_know_the_next_action():
     """Were targets or actions one step out of place, this would be learnt."""
     _, after = trained((0, 1), steps=150)

@@ -108,6 +108,7 @@ def test_the_rate_rises_during_warm_up_and_is_used():
     np.testing.assert_allclose(params, -RATE * sum(with_warmup.values()) / 2.0, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_weights_decay_apart_from_the_gradient_and_biases_and_norms_do_not():
     params = {
         "Dense_0": {"kernel": jnp.full((2, 3), 2.0), "bias": jnp.full(3, 2.0)},

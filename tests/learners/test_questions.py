@@ -31,6 +31,7 @@ def learner_of(data, **changes):
     return question_answerer(module, OPTIMIZERS["adam"](1e-2), special=SPECIAL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"attention": True, "copy": True}])
 def test_it_learns_to_find_answers_and_to_ask(data, changes):
     learner, rng = learner_of(data, **changes), np.random.default_rng(0)
@@ -58,6 +59,7 @@ def test_it_learns_to_find_answers_and_to_ask(data, changes):
     assert all(np.isfinite(value) for value in metrics.values())
 
 
+@pytest.mark.slow
 def test_the_loss_is_a_mean_over_questions_without_their_padding(data):
     learner = learner_of(data)
     batch = data.transform(data.train.take(np.arange(6)))
@@ -78,6 +80,7 @@ def test_the_loss_is_a_mean_over_questions_without_their_padding(data):
     np.testing.assert_allclose(more["word_loss"], values["word_loss"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_word_loss_takes_all_unknown_words_for_one(data):
     """As what a copying network says, summed over the words that the vocabulary lacks, tells."""
     config = Config(embedding_size=4, reader_units=4, decoder_units=4, attention_units=4, attention=True, copy=True)

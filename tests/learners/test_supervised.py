@@ -30,6 +30,7 @@ def test_one_step_of_softmax_regression_is_the_closed_form():
     np.testing.assert_allclose(after.params["Dense_0"]["bias"], -0.5 * by_bias, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_cnn_shrunk_learns_digits():
     train, test = digits()
     learner = classifier(cnn.CNN(SMALL_CNN, 10), ADAM)
@@ -40,6 +41,7 @@ def test_the_cnn_shrunk_learns_digits():
     assert np.abs(running_mean).max() > 0  # it was 0
 
 
+@pytest.mark.slow
 def test_attributes_are_learnt_each_by_itself():
     train, test = digits()
     learner = attribute_classifier(mlp.MLP(mlp.Config(hidden_units=(64,)), 3), ADAM)

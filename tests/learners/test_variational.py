@@ -35,6 +35,7 @@ def known(**weights):
     return learner, first_state(learner, batch), batch
 
 
+@pytest.mark.slow
 def test_reparameterised_draws_have_the_posterior_s_moments_and_gradients():
     mean, log_var, noise = jnp.float32(2.0), jnp.float32(0.6), np.random.default_rng(0).normal(size=20_000)
     draws = np.asarray(reparameterise(mean, log_var, noise.astype(np.float32)))
@@ -44,6 +45,7 @@ def test_reparameterised_draws_have_the_posterior_s_moments_and_gradients():
     assert float(gradient) == pytest.approx(np.exp(0.6), rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("free_bits", [0.0, 0.7])
 def test_losses_of_a_known_posterior_are_the_closed_forms(free_bits):
     learner, state, batch = known(reconstruction_weight=30.0, kl_weight=2.0, free_bits=free_bits)
@@ -65,6 +67,7 @@ def test_samples_are_decoded_from_the_prior():
     np.testing.assert_allclose(np.cov(codes.T), np.eye(DIM), atol=0.08)
 
 
+@pytest.mark.slow
 def test_it_learns_digits_and_uses_its_codes():
     train, test = digits()
     learner = vae(

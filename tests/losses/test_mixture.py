@@ -51,6 +51,7 @@ def test_extremes_are_scipy_s_and_have_gradients(arguments):
     assert all(np.isfinite(g).all() for g in gradients)
 
 
+@pytest.mark.slow
 def test_gradients_are_differences_of_scipy_s():
     arguments = mixtures(2, (4, 3))
     gradients = jax.grad(lambda *a: mixture_negative_log_likelihood(*a).sum(), (0, 1, 2, 3))(*arguments)

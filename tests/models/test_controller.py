@@ -28,6 +28,7 @@ def test_it_starts_at_zero_and_drives_straight_on():
     np.testing.assert_array_equal(driving_controls(module.apply(variables, *inputs())), [[0, 0.5, 0.5]] * 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "used"), [("z_h", 2), ("z", 1), ("z_h_c", 3)])
 def test_actions_of_a_whole_population_are_the_equation_s(name, used):
     module, seen = Controller(Config(controller_inputs=name)), inputs()

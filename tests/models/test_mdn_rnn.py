@@ -89,6 +89,7 @@ def test_without_heads_there_are_no_logits():
     assert predicted.means.shape == (B, T, 32, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.5, 1.3])
 def test_a_dream_step_draws_from_what_the_network_predicts(temperature):
     module, params = MDNRNN(SMALL), variables(SMALL)
@@ -117,6 +118,7 @@ def test_a_dream_step_draws_from_what_the_network_predicts(temperature):
     chex.assert_trees_all_close(carry, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_dream_along_actions_is_one_step_after_the_other():
     module, params, steps = MDNRNN(SMALL), variables(SMALL), 6
     z, action, _, carry = inputs(SMALL, 1, steps)

@@ -111,6 +111,7 @@ def generate():
     return partial(play, given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", [False, True])
 @pytest.mark.parametrize("name", Noise._fields)
 def test_a_noise_vector_changes_its_own_tracks_in_every_bar(generate, name, train):
@@ -137,6 +138,7 @@ def test_bars_of_a_track_are_not_alike(generate):
         assert (np.abs(made[:, bar] - made[:, 0]).max(axis=(0, 1, 2)) > 1e-3).all()
 
 
+@pytest.mark.slow
 def test_each_track_s_parameters_learn_from_that_track_alone():
     generator = Generator(TINY, SHAPE)
     z = noise()
@@ -170,6 +172,7 @@ def test_the_bars_of_a_track_are_made_by_one_generator():
     assert np.abs(bars[:, 1] - bars[:, 0]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_half_a_batch_on_each_of_two_devices_is_normalised_as_a_whole():
     z = noise()
     whole = Generator(TINY, SHAPE)
@@ -217,6 +220,7 @@ def test_the_critic_hears_every_cell_of_its_piece_and_of_the_bars_before():
     assert all(np.all(np.asarray(slope) != 0) for slope in slopes(x, previous, given))
 
 
+@pytest.mark.slow
 def test_a_conditioned_generator_hears_the_bars_before():
     generator = Generator(CONDITIONED, SHAPE)
     z, previous, others = noise(CONDITIONED), pieces(2), pieces(2, seed=1)
@@ -236,6 +240,7 @@ def test_sounding_is_the_highest_positive_value():
     np.testing.assert_array_equal(sounding(jnp.asarray(roll)), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 5])
 def test_pieces_are_continued_from_what_was_generated(count):
     """Against a loop; each round gets the last `count` bars of all so far and the round's own noise."""

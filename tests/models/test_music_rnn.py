@@ -147,6 +147,7 @@ def test_the_book_s_parameter_counts():
     assert count(phrase_rnn.PhraseRNN(phrase_rnn.Config(), vocabulary), 47) == shared + attentive
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", [True, False])
 def test_what_is_written_is_the_most_probable_after_reading_the_window_anew(attention):
     module, params = music(attention)
@@ -210,6 +211,7 @@ def test_each_head_has_a_temperature_of_its_own():
     assert set(np.asarray(bold.note)) == {logits[0].argmax()} and len(set(np.asarray(bold.duration))) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "length"), [(music, C), (phrase, C + T - 1)])
 def test_dropout_is_for_training_only(make, length):
     module, params = make(dropout_rate=0.5)

@@ -51,6 +51,7 @@ def apply(module, inputs, train=False, key=1):
     return _apply(module, variables(module, inputs), inputs, train, jax.random.key(key))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_any_image_shape_and_dtype_gives_float32_of_the_right_shape(dtype):
     mean, log_var = apply(autoencoder.GaussianEncoder(TINY, dtype), IMAGES)
@@ -75,6 +76,7 @@ MODULES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
 def test_training_mode_draws_dropout_and_sees_the_batch_and_evaluation_does_neither(module):
     assert not np.allclose(apply(module, IMAGES, train=True, key=1), apply(module, IMAGES, train=True, key=2))

@@ -152,6 +152,7 @@ def test_text_is_written_token_by_token(changes, reread, carried):
     assert module.config.bidirectional or expected != other  # the two ways differ here
 
 
+@pytest.mark.slow
 def test_draws_are_as_bold_as_each_row_asks_for_and_never_the_unknown_token():
     module, variables = network()
     context = jnp.tile(TOKENS[:1], (3000, 1))
@@ -184,6 +185,7 @@ def test_a_text_that_has_not_begun_does_not_end(reread):
         assert not ((tokens[1:] == favourite) & (tokens[:-1] == favourite)).any()
 
 
+@pytest.mark.slow
 def test_dropout_is_on_in_training_only():
     module, variables = network(dropout_rate=0.5, embedding_dropout_rate=0.5)
     rngs = {"dropout": jax.random.key(0)}

@@ -58,6 +58,7 @@ def lax_encoder(params, frames):
     return [x @ params[name]["kernel"] + params[name]["bias"] for name in ("mean", "log_var")]
 
 
+@pytest.mark.slow
 def test_encoder_is_laxs_whole_and_in_chunks():
     encoder = WorldEncoder(Config())
     params = parameters(encoder, jnp.zeros((1, 64, 64, 3)))
@@ -69,6 +70,7 @@ def test_encoder_is_laxs_whole_and_in_chunks():
         chex.assert_trees_all_close(list(actual), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [3, CHUNK, 2 * CHUNK])
 def test_any_number_of_frames_can_be_encoded(count):
     encoder = WorldEncoder(SMALL)
@@ -78,6 +80,7 @@ def test_any_number_of_frames_can_be_encoded(count):
     chex.assert_trees_all_close(list(actual), lax_encoder(params, frames), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_gradients_are_laxs():
     encoder = WorldEncoder(SMALL)
     params = parameters(encoder, jnp.zeros((1, 64, 64, 3)))

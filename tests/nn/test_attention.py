@@ -54,6 +54,7 @@ def additive(values, mask):
     return AdditiveAttention(UNITS).apply({"params": ADDITIVE}, QUERY, values, mask)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("attend", "score"), [(pool, pool_score), (additive, additive_score)])
 def test_contexts_and_weights_are_those_written_out(attend, score, masked):

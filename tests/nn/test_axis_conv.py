@@ -81,6 +81,7 @@ def assert_alike(function, reference, x, w):
             np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("axis", "kernel", "stride", "padding"), CASES)
 def test_axis_conv_is_a_convolution_in_three_dimensions(axis, kernel, stride, padding):
     x, w = normal(0, SHAPE), 0.3 * normal(1, (kernel, SHAPE[-1], FEATURES))

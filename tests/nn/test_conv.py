@@ -43,6 +43,7 @@ def assert_close(actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "kernel", "stride", "padding"), CASES)
 def test_conv_and_its_gradients_are_laxs(size, kernel, stride, padding):
     x, w = normal(0, (2, *size, 3)), normal(1, (*kernel, 3, 4))
@@ -58,6 +59,7 @@ def test_conv_and_its_gradients_are_laxs(size, kernel, stride, padding):
         assert_close(actual, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "kernel", "stride", "padding"), CASES)
 def test_conv_transpose_is_the_input_gradient_of_conv(size, kernel, stride, padding):
     x, w = normal(0, (2, *size, 3)), normal(1, (*kernel, 3, 4))
@@ -149,6 +151,7 @@ def test_a_batch_cut_into_chunks_gives_the_same_in_less_memory(monkeypatch, kern
     assert memory[1] < memory[0]
 
 
+@pytest.mark.slow
 def test_vmap_over_images_and_kernels():
     x, w = normal(0, (3, 2, 6, 6, 2)), normal(1, (3, 3, 3, 2, 4))
 
@@ -192,6 +195,7 @@ def test_one_function_can_be_exported_for_all_platforms():
         assert_close(actual, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kernel", "factor"),
     [((5, 5), 2), ((3, 3), 2), ((1, 7), 3), ((3, 5), (1, 2)), ((3, 3), 1), ((4, 4), 2), ((2, 6), 3)],

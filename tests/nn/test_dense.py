@@ -28,6 +28,7 @@ def test_gradients_of_first_and_second_order_are_those_of_the_plain_product(of):
         np.testing.assert_allclose(one, other, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_can_be_batched_over_replicas():
     many = np.stack([W, 2 * W])
     gradients = jax.vmap(jax.grad(lambda w: (dense(X, w) ** 2).sum()))(many)

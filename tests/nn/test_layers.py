@@ -26,6 +26,7 @@ def drop(x, rate, key=0, axis_name=None):
     return Dropout(rate, axis_name).apply({}, x, deterministic=False, rngs={"dropout": jax.random.key(key)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layer", "fan_in", "fan_out"), [(Conv, 9 * 16, 9 * 64), (ConvTranspose, 9 * 16, 9 * 64)])
 def test_convolutions_start_glorot_uniform_with_zero_bias(layer, fan_in, fan_out):
     params = layer(64, 3).init(jax.random.key(0), jnp.zeros((1, 4, 4, 16)))["params"]
@@ -42,6 +43,7 @@ def test_dense_starts_glorot_uniform_with_zero_bias():
     assert np.all(params["bias"] == 0)
 
 
+@pytest.mark.slow
 def test_convolution_shapes_and_parameter_counts():
     x = jnp.zeros((2, 28, 28, 1))
     y, variables = Conv(32, 3, strides=2).init_with_output(jax.random.key(0), x)
@@ -53,6 +55,7 @@ def test_convolution_shapes_and_parameter_counts():
     assert Conv(3, 4, strides=2, padding="VALID").init_with_output(jax.random.key(0), x)[0].shape == (2, 13, 13, 3)
 
 
+@pytest.mark.slow
 def test_bfloat16_compute_keeps_float32_parameters():
     for layer in (
         Conv(4, 3, dtype=jnp.bfloat16),
@@ -209,6 +212,7 @@ def test_spectral_normalisation_brings_the_largest_singular_value_to_one(layer):
     np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_gradient_of_a_spectrally_normalised_kernel_ignores_its_size():
     layer, x = Dense(6, spectral_norm=True), normal(0, (2, 4))
     variables = layer.init(jax.random.key(0), x)

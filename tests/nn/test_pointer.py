@@ -33,6 +33,7 @@ def test_copying_agrees_with_a_sum_over_places():
             assert float(found[b, t]) == pytest.approx(np.log(probability), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_of_every_word_it_is_as_probable_as_by_itself():
     logits, gate_logits, attention, document, _ = inputs()
     words = np.broadcast_to(np.arange(V + D), (B, V + D))
@@ -44,6 +45,7 @@ def test_of_every_word_it_is_as_probable_as_by_itself():
     np.testing.assert_allclose(np.exp(every).sum(axis=1), 1.0, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_copying_has_a_gradient_even_where_nothing_says_the_target():
     logits, gate_logits, attention, document, targets = inputs()
     targets[0, 0] = 9  # neither in the vocabulary nor in its document

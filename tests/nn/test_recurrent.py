@@ -55,6 +55,7 @@ def test_sequence_is_the_one_written_out(name, masked):
     np.testing.assert_array_equal(hs[:, -1], h)
 
 
+@pytest.mark.slow
 def test_steps_make_the_sequence_and_a_mask_of_numbers_is_one_of_truths():
     layer, variables = LSTM(H), {"params": PARAMS}
     hs, end = layer.apply(variables, XS, CARRY)
@@ -177,6 +178,7 @@ def test_a_gru_is_the_one_written_out(name, reset, masked):
     np.testing.assert_allclose(h, expected[1], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reset", RESETS)
 def test_steps_of_a_gru_make_its_sequence(reset):
     layer, variables = GRU(H, reset_after=RESETS[reset]), {"params": gru_params(RESETS[reset])}
@@ -209,6 +211,7 @@ def test_gradients_of_a_gru_are_differences_of_the_one_written_out(reset, gate):
     assert sum(jax.tree.leaves(slopes)) == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-3, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("reset", "count"), [("reset after", 121_200), ("reset before", 120_600)])
 def test_a_gru_starts_as_in_keras(reset, count):
     """Counts are those of the book's bidirectional layer, 100 units each way on vectors of 100."""
@@ -222,6 +225,7 @@ def test_a_gru_starts_as_in_keras(reset, count):
     assert 0.99 * limit < np.abs(params["kernel"]).max() <= limit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [LSTM, GRU])
 def test_backwards_gradients_are_those_of_the_row_turned_round(cell):
     params, carry = (PARAMS, CARRY) if cell is LSTM else (gru_params(True), CARRY[0])

@@ -36,6 +36,7 @@ def check(tokens, shares):
         assert stats.chisquare(counts[shares > 0], shares[shares > 0] * counts.sum()).pvalue > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bounds",
     [
@@ -70,6 +71,7 @@ def test_frequencies_of_many_values(size):
     check(draw(jax.random.key(8), jnp.tile(logits, (200_000, 1))), shares / shares.sum())
 
 
+@pytest.mark.slow
 def test_the_nucleus_is_of_what_the_temperature_and_top_k_left():
     """Shares 0.5, 0.3, 0.2: the first two are 0.625 and 0.375 of both, and at temperature 1/2 25/34 and 9/34."""
     logits = np.log(np.array([0.2, 0.5, 0.3], np.float32))
@@ -84,6 +86,7 @@ def test_the_nucleus_is_of_what_the_temperature_and_top_k_left():
         assert set(np.asarray(tokens).tolist()) == kept, bounds
 
 
+@pytest.mark.slow
 def test_bounds_may_differ_between_rows_and_exclude_nothing_without_changing_a_draw():
     logits = jax.random.normal(jax.random.key(2), (4, DRAWS // 4, 9))
     rows = jnp.tile(LOGITS, (4, DRAWS // 4, 1))
@@ -104,6 +107,7 @@ def test_towards_no_temperature_only_the_most_probable_is_left(temperature):
     assert (draw(jax.random.key(5), logits, temperature, 3, 0.9) == LOGITS.argmax()).all()
 
 
+@pytest.mark.slow
 def test_what_is_impossible_is_never_drawn_and_of_equals_top_k_keeps_the_first():
     impossible = LOGITS.copy()
     impossible[1] = -np.inf

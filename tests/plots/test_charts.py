@@ -63,6 +63,7 @@ def test_compared_curves_have_a_band_each_that_does_not_go_below_zero_where_valu
     assert {(1, 0), (1, 3), (2, 0), (2, 3)} <= corners[1]
 
 
+@pytest.mark.slow
 def test_generations_show_the_spread_of_individuals_and_the_evaluations(tmp_path, drawn):
     def row(step, mean):
         numbers = {"mean_return": mean, "std_return": 2.0, "min_return": mean - 5, "max_return": mean + 3, "sigma": 0.1}

@@ -61,6 +61,7 @@ def test_a_dry_run_counts_the_classes_of_the_data(data_dir):
     assert "no classes" in dry_run(gan.EXPERIMENT, "--config=camel", "--conditional", *small)[1]
 
 
+@pytest.mark.slow
 def test_the_bytes_of_a_state_on_each_device_are_told():
     printed, _ = dry_run(vae.EXPERIMENT, "--config=tiny")
     counted = int(re.search(r"total parameters: (\d+)", printed)[1])

@@ -48,6 +48,7 @@ def test_an_evaluation_with_other_flags_is_on_record_and_not_taken_for_the_run_s
     assert results(workdir)["log_likelihood_bound"] == pytest.approx(before, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_an_evaluation_flag_without_effect_is_refused(workdir):
     refused(finished(evaluate.main, f"--workdir={workdir}", "--beams=3"), "beams")
 
@@ -71,6 +72,7 @@ def test_what_can_never_work_is_refused_before_anything_is_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_module_that_fails_and_flags_of_the_wrong_type_are_one_line(workdir):
     path = workdir / "flags.json"
     saved = json.loads(path.read_text())

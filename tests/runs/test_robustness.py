@@ -58,6 +58,7 @@ def test_preemption_saves_exits_with_0_and_goes_on(tmp_path):
     assert f"resuming from step {saved}" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_nan_stops_the_run_and_names_the_step(tmp_path):
     done = run(tmp_path, "--steps=200", "--learning_rate=1e30")
     assert done.returncode != 0
@@ -65,6 +66,7 @@ def test_a_nan_stops_the_run_and_names_the_step(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_mistake_ends_a_process_with_one_line(tmp_path):
     refused(subprocess.run(command(tmp_path, "--zdim=3"), capture_output=True, text=True), "zdim")
 
@@ -164,6 +166,7 @@ def test_a_corrupt_image_is_named(tmp_path):
     refused(done, str(folder))
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line(tmp_path):
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], capture_output=True)
     if mounted.returncode:

@@ -47,6 +47,7 @@ def trained(**results):
     return TrainedVariant(VARIANTS[0], numbers | {"training_minutes": 1.0}, ())
 
 
+@pytest.mark.slow
 def test_from_the_command_line_to_the_table(tmp_path, capsys):
     run(tmp_path)
     text = (tmp_path / "table.md").read_text()
@@ -85,6 +86,7 @@ def test_results_of_fewer_steps_are_not_those_of_a_run_that_was_stopped(tmp_path
     assert not (tmp_path / "smooth" / "results.json").exists()
 
 
+@pytest.mark.slow
 def test_one_of_several_studies_is_chosen(tmp_path):
     needed = Variant("needed", "needed", EXPERIMENT, ("--config=tiny", "--steps=1"))
     drawn = []

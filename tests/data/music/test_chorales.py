@@ -128,6 +128,7 @@ def cut_as_in_the_book(pieces, bars):
     return np.array(rolls)
 
 
+@pytest.mark.slow
 def test_the_books_chorales(data_dir):
     data = chorales.load("chorales", data_dir=str(data_dir))
     assert [len(source) for source in (data.train, data.validation, data.test)] == [229, 76, 77] and data.note == ""

@@ -212,6 +212,7 @@ def test_folders_without_music_are_user_errors(tmp_path):
 MUSIC21_DIGEST = "e29878a4f1d0131fae9e3937249adbd9"
 
 
+@pytest.mark.slow
 def test_the_cello_suites_are_those_that_music21_heard_for_the_book(data_dir):
     digest = hashlib.blake2b(digest_size=16)
     for movement in music.CELLO_MOVEMENTS:

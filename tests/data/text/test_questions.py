@@ -153,6 +153,7 @@ def test_a_csv_with_vectors_of_the_users_own(tmp_path, vectors):
     assert data.note.split()[0] == "21"  # questions left out
 
 
+@pytest.mark.slow
 def test_rows_are_the_questions_in_words(tmp_path):
     csv_of(tmp_path / "train.csv", 30)
     data = load(f"newsqa:{tmp_path}", lengths=Lengths(document=40))
@@ -221,6 +222,7 @@ def test_a_folder_without_a_file_of_the_kind(tmp_path):
         load("newsqa", data_dir=str(tmp_path))
 
 
+@pytest.mark.slow
 def test_the_bundled_questions():
     data = load("bulletins")
     assert len(data.train) > 10_000 and len(data.vocabulary) < 400

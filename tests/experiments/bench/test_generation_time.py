@@ -12,6 +12,7 @@ from experiments.bench import generation_time
 from experiments.bench.peers import keras_text
 
 
+@pytest.mark.slow
 def test_tokens_a_second_are_those_of_all_texts(monkeypatch, capsys):
     small = dataclasses.replace(text_rnn.PRESETS["aesop"], embedding_size=4, hidden_units=4)
     monkeypatch.setitem(text_rnn.PRESETS, "aesop", small)

@@ -17,6 +17,7 @@ def test_ratios_are_to_gymnasium():
     assert [line.split("|")[3].strip() for line in lines] == ["", "", ""]
 
 
+@pytest.mark.slow
 def test_what_is_timed_are_episodes_on_tracks_of_their_own():
     dynamic, seen = jax.jit(lambda key: world_speed.play(CarRacing("none"), key, 3, 10))(jax.random.key(0))
     assert seen.shape == (3, 0)

@@ -38,6 +38,7 @@ def test_a_classifier_is_trained_first_unless_there_is_one():
     assert configs_of(gan_ablation.STUDY, there)["gan"].features == "runs/there"
 
 
+@pytest.mark.slow
 def test_every_column_is_measured(tmp_path):
     quick = dataclasses.replace(classifier.EXPERIMENT, preview=lambda run: None, analyse=lambda run: {})
     main(quick, "about", ["program", f"--workdir={tmp_path / 'features'}", "--config=tiny", "--steps=20"])

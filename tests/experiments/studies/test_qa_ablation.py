@@ -30,6 +30,7 @@ def test_three_decoders_are_trained_alike():
         qa_ablation.Options(config="triviaqa")
 
 
+@pytest.mark.slow
 def test_who_asks_as_people_do_in_the_table(monkeypatch):
     monkeypatch.setattr(questions, "BULLETINS", 60)
     config = EXPERIMENT.preset("tiny")
