@@ -11,7 +11,7 @@ from functools import partial
 from experiments import registry
 from gdl_jax.runs.main import main
 
-MACHINERY = ("--steps=4", "--log_every=2", "--eval_every=0", "--checkpoint_every=2")  # where only it is tested
+MACHINERY = ("--steps=4", "--log_every=2", "--eval_every=4", "--checkpoint_every=2")  # where only it is tested
 
 
 def arguments(workdir, *flags):
