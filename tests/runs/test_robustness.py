@@ -15,7 +15,13 @@ from PIL import Image
 from experiments import evaluate, registry, sample
 from gdl_jax.core.metrics_log import read_rows
 from gdl_jax.runs.main import main
+from gdl_jax.runs.records import newest_step
 from tests.runs.programs import checkpoint, command, finished, refused, run, wait_for
+
+
+def saved(workdir):
+    """Updates of the newest checkpoint that is whole; 0 where there is none."""
+    return newest_step(workdir) or 0
 
 
 @pytest.mark.slow
@@ -26,13 +32,12 @@ def test_killed_several_times_it_ends_bit_for_bit_the_same(tmp_path, experiment,
     flags = (f"--steps={steps}", f"--log_every={steps // 20}", f"--checkpoint_every={steps // 10}")
     assert run(tmp_path / "whole", *flags, experiment=experiment).returncode == 0
     moments = random.Random(0)
-    metrics = tmp_path / "killed" / "metrics.jsonl"
     for _ in range(kills):
-        before = len(read_rows(metrics))
+        before = saved(tmp_path / "killed")
         process = subprocess.Popen(
             command(tmp_path / "killed", *flags, experiment=experiment), stderr=subprocess.DEVNULL
         )
-        wait_for(lambda before=before: len(read_rows(metrics)) > before, process)
+        wait_for(lambda before=before: saved(tmp_path / "killed") > before, process)
         time.sleep(moments.uniform(0, 0.3))
         process.kill()
         process.wait()
