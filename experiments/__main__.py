@@ -8,7 +8,7 @@ from pathlib import Path
 from experiments import registry
 
 ROOT = Path(__file__).resolve().parent
-FOLDERS = {"studies": "Studies", "bench": "Benchmarks", "worlds": "Stages of world models"}  # the others by their name
+FOLDERS = {"studies": "Studies", "bench": "Benchmarks", "worlds": "Stages of world models"}  # headings; else the name
 
 
 def _first_sentence(module: ast.Module) -> str:
@@ -28,7 +28,7 @@ def _group(name: str) -> str:
 
 
 def commands() -> dict[str, dict[str, str]]:
-    """Returns {group: {name of a command: the first sentence about it}}, read from the files without importing them."""
+    """Returns {group: {command: first sentence of its docstring}}, read from the files without importing them."""
     groups = {title: {} for title in ("Systems", "Tools", *FOLDERS.values())}
     for path in (*sorted(ROOT.glob("*.py")), *sorted(ROOT.glob("*/*.py"))):
         if path.name.startswith("__"):
@@ -40,14 +40,14 @@ def commands() -> dict[str, dict[str, str]]:
     return groups
 
 
-def main() -> None:
-    """Prints the commands, group by group."""
+def main(program: str = "python -m experiments.") -> None:
+    """Prints the commands by group; `program` is what precedes a name on a command line."""
     groups = commands()
     width = max(len(name) for group in groups.values() for name in group)
     lines = []
     for title, group in groups.items():
         lines += [title, *(f"  {name:<{width}}  {about}" for name, about in group.items()), ""]
-    sys.stdout.write("\n".join([*lines, "python -m experiments.NAME --help says more of each.\n"]))
+    sys.stdout.write("\n".join([*lines, f"Details of a command: {program}NAME --help\n"]))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The autoencoder on digits (book chapter 3, 03_01).
+"""Autoencoder (book chapter 3, 03_01): digits in a latent plane.
 
-    python -m experiments.autoencoder                  bundled digits, about two minutes
+    python -m experiments.autoencoder                  bundled digits, a latent map with gaps; 2 minutes
     python -m experiments.autoencoder --noise=0.3      denoising
     python -m experiments.autoencoder --dataset=mnist --data_dir=D --train_examples=1000 --steps=6250
                                                        the book's run: 200 epochs of 1,000 images, loss 0.0346
 
-Minutes are those of two CPU cores. Look at `figures/latent_gaps.png`: what is drawn between the clusters is why chapter
-3 goes on to the variational autoencoder.
+Minutes are those of two CPU cores. Look at `figures/latent_gaps.png`: samples from between the clusters are not
+digits, which is chapter 3's motivation for the variational autoencoder.
 """
 
 from dataclasses import dataclass
@@ -36,9 +36,9 @@ from gdl_jax.runs.main import main
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ImageConfig, OptimizerConfig, autoencoder.Config):
-    learning_rate: float = 5e-4  # the highest, where it has a schedule; the book's is constant
+    learning_rate: float = 5e-4  # peak value where there is a schedule; the book's is constant
     reconstruction_loss: str = "mse"  # mse, bce, rmse or package.module:function
-    # standard deviation of noise on the input, whose clean version is the target (denoising)
+    # standard deviation of the noise added to the input; the target stays clean (denoising)
     noise: Annotated[float, AtLeast(0)] = 0.0
 
 
@@ -58,8 +58,8 @@ PRESETS = {
         checkpoint_every=40,
     ),
 }
-ENCODED = 5000  # test images in the figures, at most (the book's number)
-BOXED = 1000  # training images from whose codes' bounding box samples are drawn
+ENCODED = 5000  # most test images in the figures (the book's number)
+BOXED = 1000  # training images whose codes span the bounding box for sampling
 GRID = 20
 
 
@@ -87,7 +87,7 @@ def _corrupted(run: Run, pixels: np.ndarray) -> np.ndarray:
 
 
 def preview(run: Run) -> None:
-    """Draws test images above what comes back of them."""
+    """Draws test images above their reconstructions."""
     coders = make_coders(run, networks(run.config, run.data))
     pixels = images_at(run, run.data.test, np.arange(min(10, len(run.data.test))))
     shown = {"original": pixels}
@@ -98,7 +98,7 @@ def preview(run: Run) -> None:
 
 
 def analyse(run: Run) -> Results:
-    """Draws reconstructions, the latent map, what lies in its gaps, and samples from its bounding box."""
+    """Draws reconstructions, the latent map, decoded points of its gaps, and samples from its bounding box."""
     preview(run)
     coders = make_coders(run, networks(run.config, run.data))
     rows, codes = encode_rows(run, coders, run.data.test, ENCODED)
@@ -118,7 +118,7 @@ def analyse(run: Run) -> Results:
 
 
 def sample(run: Run, request: SampleRequest) -> list[Path]:
-    """Decodes codes drawn from the bounding box of those of the training set's first images."""
+    """Decodes codes drawn from the bounding box of the first training images' codes."""
     coders = make_coders(run, networks(run.config, run.data))
     _, codes = encode_rows(run, coders, run.data.train, BOXED)
     drawn = run.learner.sample(run.state, run.key, request.num, codes.min(0), codes.max(0))

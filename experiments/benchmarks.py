@@ -1,13 +1,13 @@
-"""Our training steps beside what a user would take instead, measured in one run and one environment.
+"""Times training steps of ours, Keras and PyTorch on the same networks, in one run.
 
-    python -m experiments.benchmarks                        the whole table, about twenty minutes on two CPU cores
+    python -m experiments.benchmarks                        all cases, about twenty minutes on two CPU cores
     python -m experiments.benchmarks --cases=cnn-32 --cases=cnn-256
 
-The peers are Keras 3 on its three backends (`model.fit`) and PyTorch written by hand (channels_last); they are the
-extra [bench], and a missing one is shown as such. Every number is the median over windows of steps, after warm-up, in a
-process of its own with the same settings of malloc. The data are noise of the right shape. The share of peak is that of
-the multiplications and additions that a step needs (MULTIPLICATIONS), per second, in what a large matrix product
-reaches on this machine. The memory of a step is not in the table: `python -m experiments.NAME --dry_run` prints it.
+The peers are Keras 3 on its three backends (`model.fit`) and hand-written PyTorch (channels_last). They are in the
+extra [bench]; a missing one is marked in the table. Every number is the median over windows of steps after warm-up, in
+a separate process with the same malloc settings. The data are noise of the right shape. The share of peak is the rate
+of the multiplications and additions that a step needs (MULTIPLICATIONS), relative to the rate of a large matrix product
+on this machine. The memory of a step is not in the table: `python -m experiments.NAME --dry_run` prints it.
 """
 
 import functools
@@ -28,15 +28,15 @@ from experiments.bench.peers import timing
 from gdl_jax.runs import command
 from gdl_jax.runs.tables import as_table
 
-# As launch/environment.sh sets them on CPUs; for the peers as well, which gain from them too.
+# As set by launch/environment.sh on CPUs; for the peers too, which also profit.
 MALLOC = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
 }
-# Multiplications of each layer's forward pass per example: output pixels x kernel x channels in x channels out; of a
-# transposed convolution, the input's pixels. A 5x5 convolution of an image enlarged by repeating each pixel twice both
-# ways is four 3x3 convolutions of the image itself, and counts as such.
+# Multiplications of each layer's forward pass per example: output pixels x kernel x input channels x output channels;
+# input pixels for transposed convolutions. A 5x5 convolution after nearest-neighbour upsampling by 2 equals four 3x3
+# convolutions of the smaller image, and is counted as these.
 MLP = (3072 * 200, 200 * 150, 150 * 10)
 CNN = (1024 * 9 * 3 * 32, 256 * 9 * 32 * 32, 256 * 9 * 32 * 64, 64 * 9 * 64 * 64, 4096 * 128, 128 * 10)
 VAE = (
@@ -55,7 +55,7 @@ TEXT_RNN = (timing.TOKENS * 100 * 1024, timing.TOKENS * 256 * 1024, 256 * timing
 
 
 def _update(layers: tuple[int, ...]) -> int:
-    """Counts forward, the gradient of each layer's kernel, and that of its input; of the data there is no gradient."""
+    """Counts the forward pass, the gradient of each layer's kernel, and that of its input except for the data."""
     return 3 * sum(layers) - layers[0]
 
 
@@ -64,28 +64,38 @@ def adversarial_step(
 ) -> int:
     """Returns the multiplications of a GAN's step per example of one batch.
 
-    A critic's update: the fakes; the critic's update on them and on real images, be it one or two. A penalty on its
-    gradient with respect to the image: forward, that gradient, and of that the derivative with respect to each layer's
-    incoming gradient and kernel. The forward pass isn't gone back through: the gradient depends on it only by the signs
-    that (leaky) ReLUs see. The generator's update goes through the critic, whose kernels need no gradient.
+    A critic update counts the generator's forward pass, and the critic's update on generated and on real images, joint
+    or separate. A penalty on the critic's gradient with respect to the image adds a forward pass, that gradient, and
+    its derivatives with respect to each layer's incoming gradient and kernel. There is no backward pass through the
+    forward pass: the gradient depends on it only through the signs of (leaky) ReLU inputs. The generator update goes
+    through the critic, whose kernels need no gradient.
     """
     critic_update = sum(generator) + 2 * _update(critic) + (4 * sum(critic) if penalty else 0)
     return critic_updates * critic_update + _update(generator) + 2 * sum(critic)
 
 
-# Of a whole step, per example of a batch.
+# Multiplications of a whole step per example of a batch.
 MULTIPLICATIONS = {
     "mlp": _update(MLP),
     "cnn": _update(CNN),
     "vae": _update(VAE),
     "gan": adversarial_step(*GAN),
     "wgan_gp": adversarial_step(*WGAN_GP, critic_updates=timing.BATCHES["wgan_gp"], penalty=True),
-    "text_rnn": 3 * sum(TEXT_RNN),  # what the first layer is given is learnt too
+    "text_rnn": 3 * sum(TEXT_RNN),  # the first layer's input, an embedding, is trained too
 }
 
 
 class Case(NamedTuple):
-    """One row: a network of the peers, the same one here, and how many steps make a window of a second or more."""
+    """A row of the table.
+
+    Attributes:
+      label: in the table.
+      model: of the peers.
+      experiment, config: the same network here.
+      batch_size: examples per batch.
+      steps: steps of a window, which should take a second or more.
+      flags: more flags of `experiments.bench.step_time`.
+    """
 
     label: str
     model: str
@@ -93,10 +103,10 @@ class Case(NamedTuple):
     config: str
     batch_size: int
     steps: int
-    flags: tuple[str, ...] = ()  # more ones of `experiments.bench.step_time`
+    flags: tuple[str, ...] = ()
 
 
-GATES = ("--recurrent_activation=sigmoid",)  # what those of the peers' LSTMs are; in the book, with an older Keras, not
+GATES = ("--recurrent_activation=sigmoid",)  # as in the peers' LSTMs; the book's older Keras has hard_sigmoid
 CASES = {
     "mlp-32": Case("MLP, batch 32", "mlp", "classifier", "mlp", 32, 500),
     "cnn-32": Case("CNN, batch 32", "cnn", "classifier", "cnn", 32, 60),
@@ -107,19 +117,24 @@ CASES = {
     "text-32": Case("text LSTM, batch 32", "text_rnn", "text_rnn", "aesop", 32, 100, GATES),
 }
 KERAS = ("jax", "torch", "tensorflow")
-SEEDS = 3  # trained together
-OF_SEEDS = ("mlp-32", "vae-32")  # cases for which that is timed
+SEEDS = 3  # trained in one program
+OF_SEEDS = ("mlp-32", "vae-32")  # cases timed with several seeds
 ABSENT = "not installed"
-LIMIT = 600  # seconds for one number; the WGAN-GP's step on Keras's JAX backend takes minutes
+LIMIT = 600  # seconds for one number; a step of WGAN-GP on Keras's JAX backend takes minutes
+
+
+def environment() -> dict[str, str]:
+    """Returns the environment of a timed process: memory settings, and modules found where they are found here."""
+    return MALLOC | os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def _time(module: str, *arguments: str, needs: tuple[str, ...] = ()) -> float | str:
-    """Returns milliseconds a step of `python -m module arguments`, or why there are none."""
+    """Returns the milliseconds per step that `python -m module arguments` prints, or a text if there are none."""
     if any(importlib.util.find_spec(package) is None for package in needs):
         return ABSENT
     command_line = [sys.executable, "-m", module, *arguments]
     try:
-        done = subprocess.run(command_line, env=MALLOC | os.environ, capture_output=True, text=True, timeout=LIMIT)
+        done = subprocess.run(command_line, env=environment(), capture_output=True, text=True, timeout=LIMIT)
     except subprocess.TimeoutExpired:
         return f"none in {LIMIT} s"
     if done.returncode:
@@ -142,7 +157,7 @@ def _ours(case: Case, windows: int, *more: str) -> float | str:
 
 
 def measure(case: Case, windows: int) -> dict[str, float | str]:
-    """Returns milliseconds a step, ours and every peer's; a text where there is no number."""
+    """Returns milliseconds per step of ours and of every peer; a text where there is no number."""
     shape = (f"--model={case.model}", f"--batch_size={case.batch_size}", f"--steps={case.steps}")
     arguments = (*shape, f"--windows={windows}")
 
@@ -164,7 +179,7 @@ def measure(case: Case, windows: int) -> dict[str, float | str]:
 
 
 def peak_gflops() -> float:
-    """Returns what a product of two float32 matrices of 2048 x 2048 reaches here; the median of seven."""
+    """Returns the GFLOP/s of a product of two float32 matrices of 2048 x 2048 on this machine; the median of seven."""
     size = 2048
     a = jax.random.normal(jax.random.key(0), (size, size))
     multiply = jax.jit(jnp.dot)
@@ -186,7 +201,7 @@ def _cell(value: float | str) -> str:
 
 
 def row(case: Case, times: dict[str, float | str], peak: float) -> list[str]:
-    """Returns the cells of one case: times, how much faster than the best Keras and than PyTorch, share of peak."""
+    """Returns the cells of one case: times, speed relative to the best Keras backend and to PyTorch, share of peak."""
     ours = times["gdl_jax"]
     flops = 2 * MULTIPLICATIONS[case.model] * case.batch_size
     share = "" if isinstance(ours, str) else f"{flops / (ours * 1e6) / peak:.0%}"
@@ -198,7 +213,7 @@ def _main(values: flags.FlagValues) -> None:
     cases = {name: CASES[name] for name in values.cases or CASES}
     peak = peak_gflops()
     header = [
-        "ms a step",
+        "ms per step",
         "gdl_jax",
         *(f"Keras, {b}" for b in KERAS),
         "PyTorch",
@@ -214,17 +229,17 @@ def _main(values: flags.FlagValues) -> None:
     rows = []
     for case in (cases[name] for name in OF_SEEDS if name in cases):
         sys.stderr.write(f"measuring: {case.label}, {SEEDS} seeds\n")
-        kinds = [_ours(case, values.windows, f"--seeds={SEEDS}", f"--replicas={kind}") for kind in ("vmap", "map")]
+        kinds = [_ours(case, values.windows, f"--seeds={SEEDS}", f"--seed_loop={kind}") for kind in ("vmap", "map")]
         rows.append([case.label, *map(_cell, kinds)])
     if rows:
-        sys.stdout.write("\n" + as_table([f"ms a step of {SEEDS} seeds", "vmap", "map"], rows))
+        sys.stdout.write("\n" + as_table([f"ms per step of {SEEDS} seeds", "vmap", "map"], rows))
 
 
 def main(argv=None) -> None:
-    """Does what `python -m experiments.benchmarks` does."""
+    """Runs `python -m experiments.benchmarks`."""
     values = command.new_flags()
-    flags.DEFINE_multi_enum("cases", None, list(CASES), "only this one; may be given again", flag_values=values)
-    flags.DEFINE_integer("windows", 5, "windows that a median is of", lower_bound=1, flag_values=values)
+    flags.DEFINE_multi_enum("cases", None, list(CASES), "case to time, repeatable [all]", flag_values=values)
+    flags.DEFINE_integer("windows", 5, "windows per median", lower_bound=1, flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 
 

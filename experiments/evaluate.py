@@ -1,9 +1,9 @@
-"""Evaluates any run again: held-out means, figures, report.
+"""Evaluates any run again: held-out means, sample metrics, figures, report.
 
 python -m experiments.evaluate --workdir=runs/vae-digits
-python -m experiments.evaluate --workdir=runs/gan-digits --features=vgg16      samples measured by another network
+python -m experiments.evaluate --workdir=runs/gan-digits --features=vgg16      another feature extractor
 
-Hyperparameters on which training does not depend are flags here, too: `--workdir=... --help` lists a run's.
+Hyperparameters that training does not depend on are flags here, too: `--workdir=... --help` lists those of a run.
 """
 
 import dataclasses
@@ -28,9 +28,11 @@ from gdl_jax.runs.measure import (
 from gdl_jax.runs.restore import restore
 
 
-def _main(values: flags.FlagValues) -> None:
+def _main(values: flags.FlagValues, found: command.NamedRun | None) -> None:
     workdir = command.workdir(values)
-    experiment, run, state = restore(workdir, warn=command.warn)
+    moved = command.moved(found, values)
+    experiment, run, state = restore(workdir, warn=command.warn, read_data=True, moved=moved)
+    records.check_writable(workdir)
     if values.split and values.split not in experiment.splits:
         reason = f"{experiment.name} is evaluated on {', '.join(experiment.splits)} only"
         raise ConfigError("split", values.split, reason)
@@ -38,7 +40,7 @@ def _main(values: flags.FlagValues) -> None:
     if getattr(run.data, splits[-1]) is None:
         if values.split:
             raise ConfigError("split", values.split, f"{run.data.name} has no such split in this run")
-        sys.stderr.write(f"{run.data.name} has no test split in this run: no means over it\n")
+        sys.stderr.write(f"{run.data.name} has no test split in this run; no test means\n")
     chosen = config_flags.chosen(experiment.config, values)
     config = dataclasses.replace(run.config, **chosen)
     config_flags.check_effects(config, run.config)
@@ -67,15 +69,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs `python -m experiments.evaluate`."""
     argv = sys.argv if argv is None else argv
     values = command.new_flags()
-    flags.DEFINE_string("workdir", None, "the run's directory", flag_values=values)
+    command.define_path("workdir", None, "the run's directory", values)
     splits = ["train", "validation", "test"]
-    about = "on which examples [validation and test, if there are any]"
+    about = "split to evaluate on [validation and test, if there are any]"
     flags.DEFINE_enum("split", None, splits, about, flag_values=values)
     if found := command.experiment_of_workdir(argv):
+        command.define_moved(found, values)
         rules = config_flags.rules(found.experiment.config)
         names = [name for name, each in rules.items() if any(isinstance(rule, EvaluationOnly) for rule in each)]
         config_flags.define(found.config, values, only=names)
-    command.run(_main, __doc__, values, argv)
+    command.run(lambda values: _main(values, found), __doc__, values, argv)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""MuseGAN (book chapter 7, 07_04 and 07_05): bars of four voices from chords, style, melodies and grooves.
+"""MuseGAN (book chapter 7, 07_04 and 07_05): bars for four voices from chords, style, melodies and grooves.
 
-    python -m experiments.musegan                                     bundled chorales, small networks
-    python -m experiments.musegan --config=chorales --data_dir=D      the book's run: 6,000 iterations, 229 chorales
-    python -m experiments.musegan --condition_bars=4                  two bars that go on from four, and long pieces
+    python -m experiments.musegan                                 bundled chorales, small networks; 8 minutes
+    python -m experiments.musegan --config=chorales --data_dir=D  the book's run, 229 chorales; 490 minutes
+    python -m experiments.musegan --condition_bars=4              two bars that continue four given ones; long pieces
     python -m experiments.sample --workdir=runs/musegan-corpus --num=8
 
-In the book's run, means near iteration 6,200 are a critic's score of 41.1 for real pieces and of 2.8 for generated
-ones, and an unweighted gradient penalty of 1.0; but its generator has no tanh, and in training all of its tracks and
-bars hear the same vectors. `figures/what_each_noise_changes.png` shows that here they don't. After these iterations,
-each of 229 chorales seen some 8,400 times, one sample in seven is nearly a training piece (one in twenty of the test
-pieces is): less of the music is new than the musical numbers suggest.
+Minutes are those of two CPU cores. In the book's run, the means near iteration 6,200 are a critic's score of 41.1 for
+real and 2.8 for generated pieces, and an unweighted gradient penalty of 1.0. But the book's generator has no tanh, and
+during training all of its tracks and bars get the same noise vectors. Here they get different ones, as
+`figures/what_each_noise_changes.png` shows. The generator memorises: after 6,000 iterations, in which each of the 229
+chorales is seen some 8,400 times, one sample in seven is nearly a training piece (of the test pieces, one in twenty).
 """
 
 import dataclasses
@@ -34,17 +34,17 @@ from gdl_jax.runs.experiment import Experiment, Network, Run, SampleEvaluator, S
 from gdl_jax.runs.main import main
 from gdl_jax.runs.records import merged
 
-COMPARED = 256  # samples that are compared with held-out pieces
-ADAM = Renamed("experiments.musegan:adam", "adam_0.5_0.9")  # as flags.json of older runs has it
+COMPARED = 256  # samples compared with held-out pieces
+ADAM = Renamed("experiments.musegan:adam", "adam_0.5_0.9")  # its name in the flags.json of older runs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(rules.Config, musegan.Config):
-    """The values of 07_04."""
+    """Hyperparameters of MuseGAN, with the values of 07_04."""
 
     dataset: str = "corpus_chorales"  # corpus_chorales (bundled), or chorales in --data_dir
-    bars: Annotated[int, AtLeast(1)] = 2  # of a generated piece
-    batch_size: int = 64  # pieces of one critic update, over all devices
+    bars: Annotated[int, AtLeast(1)] = 2  # bars of a generated piece
+    batch_size: int = 64  # pieces per critic update, over all devices
     adversarial_loss: str = "wasserstein"
     n_critic: int = 5
     gradient_penalty: float = 10.0
@@ -93,7 +93,7 @@ PRESETS = {
 
 
 def load(config: Config) -> DataSet:
-    """Returns the first bars of each chorale; with condition_bars all its bars, each after those that precede it."""
+    """Returns the first bars of each chorale; with condition_bars, all of its bars, each with the preceding ones."""
     data = chorales.load(config.dataset, data_dir=config.data_dir or None, bars=config.bars)
     if config.condition_bars:
         sources = {
@@ -105,7 +105,7 @@ def load(config: Config) -> DataSet:
 
 
 def spec(config: Config) -> DataSet:
-    """Returns a row of silence, which has the shapes of any of the sets."""
+    """Returns a row of silence with the shapes of any of the data sets."""
     shape = (1, (config.condition_bars + config.bars) * chorales.BAR, len(chorales.VOICES))
     source = ArraySource({"pitches": np.full(shape, chorales.SILENT, np.int8)})
     return DataSet(config.dataset, source, source, transform=chorales.to_roll)
@@ -117,12 +117,12 @@ def rolls(data: DataSet, source: Source, rows: np.ndarray) -> jax.Array:
 
 
 def compared_rows(source: Source, num: int) -> np.ndarray:
-    """Returns the rows (num,) of a held-out split with which as many samples are compared: evenly spread, in order."""
+    """Returns `num` rows of a held-out split to compare as many samples with: evenly spaced, in order."""
     return np.arange(num) * len(source) // num
 
 
 def test_pieces(data: DataSet) -> jax.Array:
-    """Returns the held-out pieces with which samples are compared, after the bars before them, as `rolls` does."""
+    """Returns the held-out pieces that samples are compared with, including the bars before them, as `rolls` does."""
     return rolls(data, data.test, compared_rows(data.test, min(COMPARED, len(data.test))))
 
 
@@ -161,27 +161,27 @@ def build(config: Config, data: DataSet, axis_name: str | None) -> Learner:
 
 
 def draw(run: Run, key: jax.Array, num: int) -> np.ndarray:
-    """Returns `num` samples (num, bars, 16, 84, 4) in (-1, 1); conditioned ones continue `compared_rows`."""
+    """Returns `num` samples (num, bars, 16, 84, 4) in (-1, 1); conditional ones continue `compared_rows`."""
     source = getattr(run.data, run.split)
     rows = compared_rows(source, num)
 
-    def conditions(key, places):
-        return {"roll": rolls(run.data, source, rows[places % num])} if run.config.condition_bars else {}
+    def conditions(key, indices):
+        return {"roll": rolls(run.data, source, rows[indices % num])} if run.config.condition_bars else {}
 
     return rules.draw_outputs(run, key, num, conditions)
 
 
 def describe(played: jax.Array) -> dict[str, float]:
-    """Returns musical numbers of pieces (N, bars, steps, pitches, tracks), each the mean over those that have it.
+    """Returns musical metrics of pieces (N, bars, steps, pitches, tracks), each a mean over the pieces that have it.
 
-    A number that no piece has, as nothing ever sounds, is left out.
+    A metric that no piece has, as all are silent, is omitted.
     """
     numbers = music.mean_description(played) | {"silent_share": (musegan.pitches_of(played) < 0).mean()}
     return {name: float(value) for name, value in numbers.items() if not np.isnan(value)}
 
 
 def sample_evaluator(config: Config, data: DataSet) -> SampleEvaluator:
-    """Returns what measures samples in musical numbers; real pieces, as they are and shuffled, are the reference."""
+    """Returns the evaluator that computes musical metrics; its reference are real pieces, unchanged and shuffled."""
     real = test_pieces(data)[:, config.condition_bars :]
     mixed = jax.jit(jax.vmap(music.shuffled))(jax.random.split(jax.random.key(0), len(real)), real)
 
@@ -192,20 +192,20 @@ def sample_evaluator(config: Config, data: DataSet) -> SampleEvaluator:
         return named("samples", musegan.sounding(jnp.asarray(samples)))
 
     after = f", both after the same {config.condition_bars} bars" if config.condition_bars else ""
-    protocol = f"musical numbers of {COMPARED} generated and {len(real)} test pieces{after}; a track plays its highest"
-    protocol += " value, and rests where that is not positive; shuffled_pieces: each voice's steps in random order"
+    protocol = f"musical metrics of {COMPARED} generated and {len(real)} test pieces{after}; a track plays its highest"
+    protocol += " value and rests where that is not positive; shuffled_pieces: each voice's steps in random order"
     reference = named("real_pieces", real) | named("shuffled_pieces", mixed)
     return SampleEvaluator(protocol, COMPARED, evaluate, reference)
 
 
 def preview(run: Run) -> None:
-    """Draws samples, from the same noise at every step."""
+    """Draws samples from the same noise at every step."""
     drawn = draw(run, run.key, four_voices.SHOWN)
     four_voices.show_samples(drawn, run.figures / f"samples_at_{run.step:07d}.png")
 
 
 def analyse(run: Run) -> dict[str, Any]:
-    """Writes samples beside real pieces; returns how new they are, what each noise changes, and failure modes."""
+    """Writes samples and real pieces; returns their novelty, the effect of each noise vector, and failure modes."""
     drawn = draw(run, run.key, COMPARED)
     before = run.config.condition_bars
     held_out = test_pieces(run.data)
@@ -223,12 +223,12 @@ def analyse(run: Run) -> dict[str, Any]:
 
 
 def silence(previous: jax.Array | np.ndarray) -> jax.Array:
-    """Returns bars like these in which nothing sounds: a piece that continues them starts from nothing."""
+    """Returns silent bars of the same shape: a piece that continues them starts from nothing."""
     return jnp.full_like(previous, -1.0)
 
 
 def sample(run: Run, request: SampleRequest) -> list[Path]:
-    """Writes MIDI, piano rolls and sound of pieces; of long ones where the generator can continue its own."""
+    """Writes MIDI, piano rolls and sound of pieces: of long ones where the generator can continue its own output."""
     if not run.config.condition_bars:
         return four_voices.write_pieces(draw(run, run.key, request.num), request.out, "sample")
     generator = networks(run.config, run.data)["generator"]

@@ -1,15 +1,16 @@
-"""A recurrent network that composes, with attention or without (book 07_02 and 07_03): one event after the other.
+"""Music by LSTM with attention (book chapter 7, 07_02 and 07_03): autoregressive, event by event.
 
-    python -m experiments.music_rnn                                    bundled melodies, a small network, minutes
-    python -m experiments.music_rnn --config=cello --data_dir=D        the book's run on Bach's cello suites
-    python -m experiments.music_rnn --config=cello_regularised --data_dir=D     with dropout, and in all twelve keys
-    python -m experiments.music_rnn --config=cello --data_dir=D --attention=false     only the last state counts
-    python -m experiments.music_rnn --dataset=midi:my_files            a folder of your own
+    python -m experiments.music_rnn                                bundled melodies, a small network; 6 minutes
+    python -m experiments.music_rnn --config=cello --data_dir=D    the book's run, Bach's cello suites; 16 minutes
+    python -m experiments.music_rnn --config=cello_regularised --data_dir=D  dropout, all twelve keys; 31 minutes
+    python -m experiments.music_rnn --config=cello --data_dir=D --attention=false  predicts from the last state only
+    python -m experiments.music_rnn --dataset=midi:my_files        your own folder of MIDI files
     python -m experiments.sample --workdir=runs/music_rnn-small --num=8
 
-The book's code reaches a validation loss of 3.604 on the cello suites after its fifth epoch (2.972 of it the note's),
-and then overfits, since it stops when the training loss does: after 64 epochs that is 0.32, and the validation loss
-7.2. Here the validation loss decides: 3.582, and 3.422 in all keys with dropout.
+Minutes are those of two CPU cores. On the cello suites, the book's code has its lowest validation loss, 3.604 (the
+note's share: 2.972), after the fifth epoch. It then overfits, since it stops on the training loss: after 64 epochs the
+training loss is 0.32 and the validation loss 7.2. Here training stops on the validation loss: 3.582, and 3.422 in all
+keys with dropout.
 """
 
 import dataclasses
@@ -29,12 +30,12 @@ from gdl_jax.models.events import Passage
 from gdl_jax.runs.experiment import Experiment, Network, Results, Run, Sampler, SampleRequest
 from gdl_jax.runs.main import main
 
-EPOCH = 700  # steps of 32 windows, in the book's 22,376
+EPOCH = 700  # steps: batches of 32 of the book's 22,376 windows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(events.Config, music_rnn.Config):
-    sequence_length: Annotated[int, AtLeast(1)] = 32  # events from which the network predicts the next one
+    sequence_length: Annotated[int, AtLeast(1)] = 32  # events of context
 
 
 CELLO = Config(
@@ -68,12 +69,12 @@ PRESETS = {
 
 
 def load(config: Config) -> Music:
-    """Returns windows of sequence_length events and the one after them."""
+    """Returns windows of sequence_length events with the event that follows."""
     return events.load(config, config.sequence_length)
 
 
 def spec(config: Config) -> Music | None:
-    """Returns one window, where the vocabularies are known."""
+    """Returns one window where the vocabulary sizes are known without the data, else None."""
     return events.spec(config, config.sequence_length)
 
 
@@ -84,18 +85,19 @@ def networks(config: Config, data: Music) -> dict[str, Network]:
 
 def build(config: Config, data: Music, axis_name: str | None) -> Learner:
     """Returns the learner."""
-    return events.learner(config, data, networks(config, data)["network"].module, music_rnn.write_on, axis_name)
+    return events.learner(config, data, networks(config, data)["network"].module, music_rnn.generate, axis_name)
 
 
-def write(run: Run, num: int) -> Passage:
-    """Returns `num` passages from the beginning of a piece."""
-    return events.write(run, num, events.start_context(run.data, run.config.sequence_length), events.EVENTS)
+def generate(run: Run, num: int) -> Passage:
+    """Generates `num` passages from the beginning of a piece."""
+    return events.generate(run, num, events.start_context(run.data, run.config.sequence_length), events.EVENTS)
 
 
 def attention_over_passage(weights: np.ndarray) -> np.ndarray:
-    """Weights (T, C) on the C events before each -> (T, T): on all of START, and on events 0 ... T - 2.
+    """Returns attention weights by position in the passage: (T, C) on the C events before each -> (T, T).
 
-    NaN where the network could not attend: to later events, and to those that had left the window.
+    The first column sums the weights on START events, the others are those on events 0 ... T - 2. NaN where the network
+    could not attend: later events, and events that have left the window.
     """
     length, context = weights.shape
     over = np.full((length, context + length), np.nan)
@@ -107,14 +109,14 @@ def attention_over_passage(weights: np.ndarray) -> np.ndarray:
 
 
 def preview(run: Run) -> None:
-    """Draws passages from the same noise at every step."""
-    members = events.notes_of(run.data, write(run, events.SHOWN).events)
+    """Draws generated passages from the same noise at every step."""
+    members = events.notes_of(run.data, generate(run, events.SHOWN).events)
     events.draw_rolls(members, run.figures / f"samples_at_{run.step:07d}.png")
 
 
 def analyse(run: Run) -> Results:
-    """Writes passages to hear and to read, draws the predictions of the first, returns the metrics of all."""
-    passage = write(run, events.PASSAGES)
+    """Writes passages as sound and score, draws the predictions for the first; returns the metrics of all."""
+    passage = generate(run, events.PASSAGES)
     members = events.notes_of(run.data, passage.events, events.SHOWN)
     events.write_passages(run, members, run.figures, "passages")
     one = events.first_passage(run.data, passage)
@@ -125,8 +127,8 @@ def analyse(run: Run) -> Results:
 
 
 def sample(run: Run, request: SampleRequest) -> list[Path]:
-    """Writes MIDI files of passages; sound, piano roll and score of the first few."""
-    members = events.notes_of(run.data, write(run, request.num).events)
+    """Writes MIDI files of passages; also sound, piano roll and score of the first few."""
+    members = events.notes_of(run.data, generate(run, request.num).events)
     return events.write_passages(run, members, request.out, "passage")
 
 

@@ -1,11 +1,11 @@
-"""Naive Bayes (book chapter 1): the fashions of planet Wrodl, and faces pixel by pixel.
+"""Naive Bayes (book chapter 1): fashions of planet Wrodl, and faces pixel by pixel.
 
-    python -m experiments.naive_bayes                         ten new fashions; p = 0.0054 for the book's example
-    python -m experiments.naive_bayes --model=multinomial     the book's first try, which can only repeat what it saw
-    python -m experiments.naive_bayes --smoothing=1           what was never seen becomes possible
-    python -m experiments.naive_bayes --config=pixels         ten faces that fail: pixels are not independent
+    python -m experiments.naive_bayes                      ten new fashions; p = 0.0054 for the book's example; 1 minute
+    python -m experiments.naive_bayes --model=multinomial  the book's first model, which can only repeat its data
+    python -m experiments.naive_bayes --smoothing=1        unseen fashions become possible
+    python -m experiments.naive_bayes --config=pixels      ten bad faces: pixels are not independent; 1 minute
 
-Each takes seconds on two CPU cores, and `pixels` a minute more the first time, when its faces are drawn. Look at
+Minutes are those of two CPU cores. Training takes seconds; `pixels` renders its faces the first time. Look at
 `figures/new_fashions.png` and `figures/faces.png`.
 """
 
@@ -22,7 +22,7 @@ from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.learner import Learner
 from gdl_jax.data.dataset import DataSet, first_examples
 from gdl_jax.data.images import avatars, palette, wrodl
-from gdl_jax.learners.counting import counting
+from gdl_jax.learners.count_mle import count_mle
 from gdl_jax.models import naive_bayes
 from gdl_jax.plots.avatars import captioned
 from gdl_jax.plots.bars import probability_bars
@@ -35,7 +35,7 @@ from gdl_jax.runs.main import main
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ImageConfig, naive_bayes.Config):
-    dataset: str = "wrodl"  # wrodl (bundled), or any set of images, whose pixels become features of 256 values
+    dataset: str = "wrodl"  # wrodl (bundled), or any set of images; each pixel becomes a feature of 256 values
 
 
 PRESETS = {
@@ -43,7 +43,7 @@ PRESETS = {
     "pixels": Config(
         dataset="avatars",
         image_size=32,
-        smoothing=0.01,  # a test face may have a pixel of a colour that was never seen there
+        smoothing=0.01,  # a test face may have a colour at a pixel that no training face has there
         steps=16,  # one pass over 8,000 faces
         batch_size=500,
         log_every=1,
@@ -52,8 +52,8 @@ PRESETS = {
     ),
     "tiny": Config(smoothing=1.0, steps=2, batch_size=25, log_every=1, eval_every=1, checkpoint_every=1),
 }
-COLORS = 256  # of the palette (book: the colours of planet Pixel's palette)
-PALETTE_IMAGES = 500  # training images that the palette is fitted to
+COLORS = 256  # of the palette (book: of planet Pixel)
+PALETTE_IMAGES = 500  # training images from which the palette is computed
 SHOWN = 10
 AVATAR_SIZE = 256
 
@@ -62,13 +62,13 @@ def load(config: Config) -> DataSet:
     """Returns the Wrodl table, or images.
 
     Raises:
-      UserError: as `load_data`; something is asked of the table that only images have.
+      UserError: as `load_data`; a field does not apply to the table.
     """
     if config.dataset != "wrodl":
         return load_data(config)
     for name in ("image_size", "validation_examples"):
         if value := getattr(config, name):
-            raise ConfigError(name, value, "wrodl has fifty fashions to train on, and no images")
+            raise ConfigError(name, value, "not supported by wrodl: fifty training rows, no images")
     return first_examples(wrodl.load(), config.train_examples)
 
 
@@ -80,7 +80,7 @@ def _model(config: Config, data: DataSet) -> naive_bayes.CountedModel:
 
 
 def networks(config: Config, data: DataSet) -> dict[str, Network]:
-    """Returns the free probabilities, as the one network."""
+    """Returns the table of probabilities as the only network."""
     levels = _model(config, data).levels
     return {config.model: Network(naive_bayes.FreeParameters(levels), (jnp.zeros((1, len(levels)), jnp.int32),))}
 
@@ -89,11 +89,11 @@ def build(config: Config, data: DataSet, axis_name: str | None) -> Learner:
     """Returns the learner."""
     model = _model(config, data)
     if config.dataset == "wrodl":
-        return counting(model, encode=lambda batch: batch["features"], decode=lambda x: x, axis_name=axis_name)
+        return count_mle(model, encode=lambda batch: batch["features"], decode=lambda x: x, axis_name=axis_name)
     height = image_spec(data).shape[1]
     images = data.train.take(np.arange(min(PALETTE_IMAGES, len(data.train))))["image"]
     colors = palette.fit(images, COLORS)
-    return counting(
+    return count_mle(
         model,
         encode=lambda batch: palette.encode(colors, batch["image"]),
         decode=lambda features: palette.decode(colors, features, height),
@@ -113,13 +113,13 @@ def _draw_fashions(codes: np.ndarray, captions: Sequence[Sequence[str]], path: P
 
 
 def _features(fashion: Sequence[str]) -> list[str]:
-    """Returns a fashion's values on three lines of a caption."""
+    """Returns a fashion's values as three lines of a caption."""
     accessories, color, clothing, hair, top = fashion
     return [f"{top}, {hair}", f"{clothing}, {color}", f"accessories: {accessories}"]
 
 
 def draw_new_fashions(run: Run, count: int, path: Path) -> None:
-    """Draws `count` fashions from the model as avatars, with their probability and how often they were trained on."""
+    """Draws `count` samples as avatars, with their probability and their number of occurrences in the training data."""
     codes = np.asarray(run.learner.sample(run.state, run.key, count))
     train = run.data.train.take(np.arange(len(run.data.train)))["features"]
     captions = []
@@ -131,7 +131,7 @@ def draw_new_fashions(run: Run, count: int, path: Path) -> None:
 
 
 def preview(run: Run) -> None:
-    """Draws ten samples: fashions, or faces below ten training faces."""
+    """Draws ten samples: fashions, or faces under ten training faces."""
     if run.config.dataset == "wrodl":
         draw_new_fashions(run, SHOWN, run.figures / "new_fashions.png")
         return
@@ -169,14 +169,14 @@ def _analyse_fashions(run: Run) -> Results:
         "possible_combinations": int(possible.sum()),
         "entropy": float(-(p[possible] * log_p[possible]).sum()),
         "protocol": {
-            "probability": f"of the model, over all {len(everything):,} combinations; fashions named are the book's",
-            "entropy": "of the model, in nats",
+            "probability": f"under the model, over all {len(everything):,} combinations; named fashions are the book's",
+            "entropy": "of the model; nats",
         },
     }
 
 
 def _neighbours_alike(images: np.ndarray) -> float:
-    """Returns the share of pixels that have the very colour of their right neighbour."""
+    """Returns the share of pixels with exactly the colour of their right neighbour."""
     return float((images[:, :, 1:] == images[:, :, :-1]).all(-1).mean())
 
 
@@ -187,7 +187,7 @@ def _analyse_pixels(run: Run) -> Results:
     return {
         "training_images/neighbours_alike": _neighbours_alike(np.asarray(pixels)),
         "samples/neighbours_alike": _neighbours_alike(drawn),
-        "protocol": {"neighbours_alike": "share of pixels with the very colour of their right neighbour"},
+        "protocol": {"neighbours_alike": "share of pixels with exactly the colour of their right neighbour"},
     }
 
 

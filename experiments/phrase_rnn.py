@@ -1,12 +1,13 @@
-"""An encoder reads a phrase, a decoder continues it, with attention between them (book chapter 7, 7-11 to 7-13).
+"""Encoder-decoder for melodies (book chapter 7, figures 7-11 to 7-13): continues a phrase, with attention to it.
 
-    python -m experiments.phrase_rnn                                   bundled melodies, a small network, minutes
-    python -m experiments.phrase_rnn --attention=false                 the decoder gets the encoder's last state only
-    python -m experiments.phrase_rnn --config=cello --data_dir=D       the sizes of `music_rnn`, on Bach's cello suites
+    python -m experiments.phrase_rnn                               bundled melodies, a small network; 4 minutes
+    python -m experiments.phrase_rnn --attention=false             the decoder gets only the encoder's last state
+    python -m experiments.phrase_rnn --config=cello --data_dir=D   the sizes of `music_rnn`, on Bach's cello suites
     python -m experiments.sample --workdir=runs/phrase_rnn-small --num=8
 
-The book draws this network and does not train it, so there is no number of its own to reach. Losses are per event of
-the continuation, each predicted from all events before it: they compare the network with and without attention.
+Minutes are those of two CPU cores. The book draws this network but does not train it, so there is no number to
+reproduce. Losses are per event of the continuation, each predicted from all events before it; use them to compare the
+network with and without attention.
 """
 
 from dataclasses import dataclass
@@ -28,13 +29,13 @@ from gdl_jax.runs import records
 from gdl_jax.runs.experiment import Experiment, Network, Results, Run, Sampler, SampleRequest
 from gdl_jax.runs.main import main
 
-EPOCH = 700  # steps of 32
+EPOCH = 700  # steps of batch size 32
 TRACKS = ("phrase", "continuation")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(events.Config, phrase_rnn.Config):
-    phrase_length: Annotated[int, AtLeast(1)] = 32  # events that the encoder reads
+    phrase_length: Annotated[int, AtLeast(1)] = 32  # events of the encoder's input
 
 
 PRESETS = {
@@ -75,12 +76,12 @@ PRESETS = {
 
 
 def load(config: Config) -> Music:
-    """Returns phrases, each with its continuation."""
+    """Returns phrases with their continuations."""
     return events.load(config, config.phrase_length, config.continuation_length)
 
 
 def spec(config: Config) -> Music | None:
-    """Returns one row, where the vocabularies are known."""
+    """Returns one row where the vocabulary sizes are known without the data, else None."""
     return events.spec(config, config.phrase_length, config.continuation_length)
 
 
@@ -91,11 +92,11 @@ def networks(config: Config, data: Music) -> dict[str, Network]:
 
 def build(config: Config, data: Music, axis_name: str | None) -> Learner:
     """Returns the learner."""
-    return events.learner(config, data, networks(config, data)["network"].module, phrase_rnn.write_phrases, axis_name)
+    return events.learner(config, data, networks(config, data)["network"].module, phrase_rnn.generate, axis_name)
 
 
 def held_out(run: Run, num: int) -> tuple[Events, Events]:
-    """Returns `num` held-out phrases (num, C) and continuations (num, T); from within pieces if there are enough."""
+    """Returns `num` held-out phrases (num, C) and continuations (num, T), from within pieces if there are enough."""
     source = run.data.validation if run.data.test is None else run.data.test
     rows = source.take(np.arange(len(source)))
     inside = np.flatnonzero((rows["note"] != run.data.begin["note"]).all(axis=1))
@@ -109,7 +110,7 @@ def held_out(run: Run, num: int) -> tuple[Events, Events]:
 
 
 def joined(data: Music, phrases: Events, continuations: Events) -> list[np.ndarray]:
-    """Returns the notes of a few phrases (N, C), track 0, each followed by its continuation (N, T), track 1."""
+    """Returns the notes of a few phrases (N, C) as track 0, followed by their continuations (N, T) as track 1."""
     shown = jax.tree.map(lambda tokens: tokens[: events.SHOWN], (phrases, continuations))
     both = jax.tree.map(lambda phrase, more: np.concatenate([phrase, more], axis=1), *shown)
     members = events.notes_of(data, both)
@@ -119,18 +120,18 @@ def joined(data: Music, phrases: Events, continuations: Events) -> list[np.ndarr
 
 
 def preview(run: Run) -> None:
-    """Draws continuations of a few held-out phrases, from the same noise at every step."""
+    """Draws continuations of a few held-out phrases from the same noise at every step."""
     phrases, _ = held_out(run, events.SHOWN)
-    passage = events.write(run, events.SHOWN, phrases, run.config.continuation_length)
+    passage = events.generate(run, events.SHOWN, phrases, run.config.continuation_length)
     path = run.figures / f"samples_at_{run.step:07d}.png"
     events.draw_rolls(joined(run.data, phrases, passage.events), path, TRACKS)
 
 
 def analyse_continuations(run: Run) -> Results:
-    """Writes and draws continuations of held-out phrases beside the real ones; returns whether they keep the key."""
+    """Writes and draws generated and real continuations of held-out phrases; returns their shares in the key."""
     data = run.data
     phrases, real = held_out(run, events.PASSAGES)
-    passage = events.write(run, events.PASSAGES, phrases, run.config.continuation_length)
+    passage = events.generate(run, events.PASSAGES, phrases, run.config.continuation_length)
     in_phrases = pitch_classes(data, phrases)
     shares = {}
     for name, continuations in {"written": passage.events, "real": events.until_end(data, real)}.items():
@@ -142,27 +143,27 @@ def analyse_continuations(run: Run) -> Results:
     one = events.first_passage(data, passage)
     earlier = [data.notes[token] for token in phrases.note[0]]
     events.draw_predictions(run, one, one.attention, earlier, "continuation")
-    how = f"{events.PASSAGES} held-out phrases; the share of what sounds that is in the phrase's best-fitting scale"
+    how = f"{events.PASSAGES} held-out phrases; share of sounding time in the phrase's best-fitting scale"
     return shares | {"protocol": {"share_in_phrase_key": how}}
 
 
 def analyse(run: Run) -> Results:
-    """Shows continuations beside the real ones, and pieces from nothing; returns the metrics of both."""
+    """Draws generated and real continuations, and whole pieces; returns the metrics of both."""
     results = analyse_continuations(run)
-    pieces = write_pieces(run, events.PASSAGES)
+    pieces = generate_pieces(run, events.PASSAGES)
     members = events.notes_of(run.data, pieces.events, events.SHOWN)
     events.write_passages(run, members, run.figures, "passages")
     return records.merged(results, measure(run, pieces, run.config.continuation_length))
 
 
-def write_pieces(run: Run, num: int) -> Passage:
-    """Returns `num` passages from the beginning of a piece, phrase after phrase."""
-    return events.write(run, num, events.start_context(run.data, run.config.phrase_length), events.EVENTS)
+def generate_pieces(run: Run, num: int) -> Passage:
+    """Generates `num` passages from the beginning of a piece, phrase by phrase."""
+    return events.generate(run, num, events.start_context(run.data, run.config.phrase_length), events.EVENTS)
 
 
 def sample(run: Run, request: SampleRequest) -> list[Path]:
-    """Writes MIDI files of passages; sound, piano roll and score of the first few."""
-    members = events.notes_of(run.data, write_pieces(run, request.num).events)
+    """Writes MIDI files of passages; also sound, piano roll and score of the first few."""
+    members = events.notes_of(run.data, generate_pieces(run, request.num).events)
     return events.write_passages(run, members, request.out, "passage")
 
 

@@ -1,15 +1,16 @@
-"""Answers and questions from a text, as a teacher would set them (book 06_02 and 06_03).
+"""Question generation (book chapter 6, 06_02 and 06_03): finds answers in a text and asks a question about each.
 
-    python -m experiments.qa                                           made-up bulletins, a small network, minutes
-    python -m experiments.qa --config=squad --data_dir=D               SQuAD, with bundled word vectors
-    python -m experiments.qa --config=newsqa --data_dir=D --glove=glove.6B.100d.txt            the book's run
-    python -m experiments.qa --config=squad --data_dir=D --attention               the decoder attends to the document
-    python -m experiments.qa --config=squad --data_dir=D --attention --copy        and copies words from it
-    python -m experiments.studies.qa_ablation --config=squad --data_dir=D                  compares the three
-    python -m experiments.ask --workdir=runs/qa-small --file=story.txt             questions about your own text
+    python -m experiments.qa                                       generated bulletins, a small network; 1 minute
+    python -m experiments.qa --config=squad --data_dir=D           SQuAD, with bundled word vectors
+    python -m experiments.qa --config=newsqa --data_dir=D --glove=glove.6B.100d.txt  the book's run
+    python -m experiments.qa --config=squad --data_dir=D --attention         the decoder attends to the document
+    python -m experiments.qa --config=squad --data_dir=D --attention --copy  and copies words from it
+    python -m experiments.studies.qa_ablation --config=squad --data_dir=D    compares the three decoders; 60 minutes
+    python -m experiments.ask --workdir=runs/qa-small --file=story.txt       questions about your own text
 
-"word_loss" is in nats a word of the questions. An untrained decoder has ln V, 9.2 with the book's 9,984 words; one that
-knows only how frequent each word is has the unigram entropy; both are in the results, to compare with.
+Minutes are those of two CPU cores. `word_loss` is in nats per word of the questions. Compare it with two baselines in
+the results: a uniform distribution has ln V, 9.2 with the book's 9,984 words; word frequencies alone have the unigram
+entropy.
 """
 
 from dataclasses import dataclass
@@ -44,14 +45,14 @@ NEWSQA_WORDS = 9984  # printed in the book's code
 class Config(RunConfig, OptimizerConfig, qa.Config):
     # bulletins (bundled); newsqa, squad in --data_dir; newsqa:PATH, squad:PATH
     dataset: Annotated[str, IsPathAfter(*questions.PATH_KINDS)] = "bulletins"
-    # pretrained GloVe vectors: bundled, or a file; empty: word vectors are learned from scratch
+    # pretrained GloVe vectors: bundled, or a file; empty: train word vectors from scratch
     glove: Annotated[str, IsPath(names=("", "bundled"))] = ""
     embedding_size: Annotated[int, Needs("glove=")] = 100
     vocabulary_size: Annotated[int, AtLeast(2)] = 10_000  # most frequent words from which the vocabulary is chosen
-    document_length: Annotated[int, AtLeast(1)] = 200  # words of a document that are read
-    question_length: Annotated[int, AtLeast(1)] = 30  # words of a question, the end mark included
-    answer_length: Annotated[int, AtLeast(1)] = 30  # words of an answer that are read
-    beams: Annotated[int, AtLeast(1), EvaluationOnly()] = 1  # of the beam search for a question; 1: greedy
+    document_length: Annotated[int, AtLeast(1)] = 200  # words of a document; longer ones are truncated
+    question_length: Annotated[int, AtLeast(1)] = 30  # words of a question, including the end token
+    answer_length: Annotated[int, AtLeast(1)] = 30  # words of an answer; longer ones are truncated
+    beams: Annotated[int, AtLeast(1), EvaluationOnly()] = 1  # beams of the search for a question; 1: greedy
     patience: int = 5
 
 
@@ -127,7 +128,7 @@ def load(config: Config) -> QuestionData:
 
 
 def spec(config: Config) -> QuestionData | None:
-    """Returns one row of NewsQA with the book's number of words; None for other data sets and vocabularies."""
+    """Returns one row of NewsQA with the book's vocabulary size; None for other data sets and vocabularies."""
     if config.dataset != "newsqa" or config.glove or config.vocabulary_size != Config.vocabulary_size:
         return None
     lengths, words = _lengths(config), map(str, range(NEWSQA_WORDS - len(questions.SPECIAL)))
@@ -148,7 +149,7 @@ def spec(config: Config) -> QuestionData | None:
 
 def networks(config: Config, data: QuestionData) -> dict[str, Network]:
     """Returns the network."""
-    batch = jax.eval_shape(data.transform, data.train.take(np.zeros(1, np.int64)))
+    batch = jax.eval_shape(data.transform, data.example())
     return {"network": Network(answering.network(config, data), tuple(batch[name] for name in INPUTS))}
 
 
@@ -166,27 +167,27 @@ def build(config: Config, data: QuestionData, axis_name: str | None) -> Learner:
 
 
 def preview(run: Run) -> None:
-    """Draws the answers and questions of one held-out passage."""
+    """Draws the answers found in one held-out passage, and the questions about them."""
     answering.draw_passages(run, [0], [run.figures / f"samples_at_{run.step:07d}.png"])
 
 
 def analyse(run: Run) -> Results:
-    """Draws the book's figure of held-out passages."""
+    """Draws the book's figure for a few held-out passages; returns the tagging threshold."""
     rows = answering.first_of_passages(run.data.test)[:SHOWN]
     paths = [run.figures / f"passage_{number}.png" for number, _ in enumerate(rows, start=1)]
-    how = "the least probability of a word that is taken for an answer's: the best for validation"
+    how = "lowest probability at which a word is tagged as part of an answer; the best one on the validation split"
     threshold = answering.draw_passages(run, rows, paths)
     return {"tagging_threshold": threshold, "protocol": {"tagging_threshold": how}}
 
 
 def sample(run: Run, request: SampleRequest) -> list[Path]:
-    """Writes one text file: held-out passages, the answers found in them and the questions about those."""
+    """Writes a text file of held-out passages, the answers found in them, and the questions about these answers."""
     rows = answering.first_of_passages(run.data.test)[: request.num]
     documents = [run.data.asked["test"][row][0].words for row in rows]
     found = answering.generate_questions(run, documents, answering.tagging_threshold(run))
-    texts = [answering.as_text(words, one.questions) for words, one in zip(documents, found, strict=True)]
+    texts = [answering.as_text(words, document.pairs) for words, document in zip(documents, found, strict=True)]
     path = request.out / "questions.txt"
-    path.write_text("\n".join(texts), encoding="utf-8", errors="replace")  # half of a pair, as JSON may hold
+    path.write_text("\n".join(texts), encoding="utf-8", errors="replace")  # JSON may hold lone surrogates
     return [path]
 
 

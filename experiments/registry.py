@@ -1,4 +1,4 @@
-"""The experiments by name, for the tools that work on any of them."""
+"""Registry of the experiments, for the tools that work on any of them."""
 
 import importlib
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from gdl_jax.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from gdl_jax.runs.experiment import Experiment  # imports JAX, which listing the commands does without
+    from gdl_jax.runs.experiment import Experiment  # imports JAX, which listing the commands does not need
 
 MODULES = {
     **{
@@ -21,14 +21,14 @@ MODULES = {
     "world_controller": "experiments.worlds.controller",
 }
 NAMES = tuple(MODULES)
-PIPELINES = ("experiments.world_models",)  # commands that train several of them, one after the other
+PIPELINES = ("experiments.world_models",)  # commands that train several experiments in sequence
 
 
 def find(name: str) -> "Experiment":
     """Returns the experiment of that name.
 
     Raises:
-      ConfigError: there is none.
+      ConfigError: unknown name.
     """
     if name not in MODULES:
         raise ConfigError("experiment", name, f"unknown; choose one of {', '.join(NAMES)}")

@@ -1,10 +1,10 @@
-"""Layer tables and costs of any experiment, without its data where these don't decide them.
+"""Prints the layers and parameter counts of any experiment; needs data only where their vocabulary decides the sizes.
 
     python -m experiments.summary --experiment=vae --config=faces
     python -m experiments.summary --experiment=qa --config=squad --data_dir=D
 
-prints the layers of each network, each network's count, and the totals. Counts include running statistics, as Keras
-counts them; these are what is not trainable.
+Prints the layers of each network, its parameter count, and the totals. Counts include running statistics, as in Keras;
+these are the parameters that are not trainable.
 """
 
 import dataclasses
@@ -24,11 +24,11 @@ def _main(values: flags.FlagValues) -> None:
 
 
 def main(argv=None) -> None:
-    """Does what `python -m experiments.summary` does."""
+    """Runs `python -m experiments.summary`."""
     values = command.new_flags()
     flags.DEFINE_string("experiment", "vae", f"one of {', '.join(registry.NAMES)}", flag_values=values)
-    flags.DEFINE_string("config", None, "preset; the experiment's first if not given", flag_values=values)
-    about = "where the data lie, for presets whose vocabulary only these know"
+    flags.DEFINE_string("config", None, "preset [the experiment's first]", flag_values=values)
+    about = "folder of the data, for presets whose vocabulary is computed from them"
     flags.DEFINE_string("data_dir", "", about, flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 

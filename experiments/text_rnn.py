@@ -1,19 +1,19 @@
-"""A recurrent network that writes in the manner of a text (book 06_01), a word or a character at a time.
+"""Text generation by LSTM or GRU (book chapter 6, 06_01): autoregressive, by words or characters.
 
-    python -m experiments.text_rnn                                          a bundled novel, a few minutes
-    python -m experiments.text_rnn --config=aesop --data_dir=D              the book's network on Aesop's fables
-    python -m experiments.text_rnn --config=aesop --data_dir=D --layers=2   its stacked one
+    python -m experiments.text_rnn                                         a bundled novel; 2 minutes
+    python -m experiments.text_rnn --config=aesop --data_dir=D             the book's LSTM, Aesop's fables; 5 minutes
+    python -m experiments.text_rnn --config=aesop --data_dir=D --layers=2  the book's two LSTMs; 21 minutes
     python -m experiments.text_rnn --dataset=text:my_novel.txt --token_type=character --sequence_length=60
     python -m experiments.sample --workdir=runs/text_rnn-small --prompt="my dear sister" --temperature=0.5 --num=3
-    python -m experiments.write --workdir=runs/text_rnn-small               write, with its ten likeliest words offered
+    python -m experiments.write --workdir=runs/text_rnn-small              write with the ten likeliest words offered
 
-Minutes are those of two CPU cores. The loss is in nats a token, over held-out stories; its exponential is the
-perplexity, the number of equally likely words that the network seems to choose from. Separators between stories are
-easy to predict: the perplexity without them is higher.
+Minutes are those of two CPU cores. The loss is in nats per token, over held-out stories; its exponential is the
+perplexity. Separators between stories are easy to predict: the perplexity without them is higher.
 """
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -31,8 +31,8 @@ from gdl_jax.data.text.tokens import SEPARATOR, UNKNOWN, TextData
 from gdl_jax.data.text.vocabulary import Vocabulary
 from gdl_jax.data.text.windows import Windows
 from gdl_jax.learners.averaging import moving_average
-from gdl_jax.learners.language import language_model
 from gdl_jax.learners.optimizers import OptimizerConfig, make_optimizer
+from gdl_jax.learners.sequence import autoregressive, token_losses
 from gdl_jax.models import text_rnn
 from gdl_jax.nn.layers import with_axis_name
 from gdl_jax.plots.text import passages
@@ -41,22 +41,23 @@ from gdl_jax.runs.config import RunConfig
 from gdl_jax.runs.experiment import Experiment, Network, Results, Run, Sampler, SampleRequest
 from gdl_jax.runs.main import main
 
-AESOP_WORDS = 4169  # printed in the book's code, the unknown one included
-EPOCH = 1260  # steps of 32 windows, in the four fifths of the fables that are trained on
-STORIES, SHOWN = 16, 3  # stories written at each temperature, and how many of them are shown
+AESOP_WORDS = 4169  # printed in the book's code, including the unknown word
+EPOCH = 1260  # steps: batches of 32 windows of the training split, four fifths of the fables
+STORIES, SHOWN = 16, 3  # stories generated at each temperature, and the number of them shown
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(RunConfig, OptimizerConfig, text_rnn.Config):
-    # lady_susan (bundled), aesop in --data_dir, or text:PATH, a text in UTF-8
+    # lady_susan (bundled), aesop in --data_dir, or text:PATH (a UTF-8 text)
     dataset: Annotated[str, IsPathAfter(*tokens.PATH_KINDS)] = "lady_susan"
     token_type: Annotated[str, OneOf(*tokens.TOKEN_TYPES)] = "word"  # word or character
-    sequence_length: Annotated[int, AtLeast(1)] = 20  # tokens from which the network predicts the next one
+    sequence_length: Annotated[int, AtLeast(1)] = 20  # tokens of context in training
     stride: Annotated[int, AtLeast(1)] = 1  # tokens from one training window to the next
-    unknown_below: Annotated[int, AtLeast(1)] = 1  # tokens that occur fewer times than this are unknown; 1: none
-    # share of the stories that is held out for validation, and as many for testing
+    unknown_below: Annotated[int, AtLeast(1)] = 1  # tokens rarer than this become the unknown token; 1: none
+    # share of the stories held out for validation, and the same again for testing
     held_out: Annotated[float, AtLeast(0), Below(0.5)] = 0.1
-    # write as the book does, reading the last sequence_length tokens again before each; else the state is carried on
+    # generate as the book does, recomputing the state from the last sequence_length tokens for each new one; else it is
+    # carried over
     reread: Annotated[bool, EvaluationOnly()] = False
     patience: int = 5
     optimizer: str = "rmsprop"
@@ -98,7 +99,7 @@ PRESETS = {
 
 
 def load(config: Config) -> TextData:
-    """Returns windows of sequence_length tokens and the one after them.
+    """Returns windows of sequence_length tokens with the token that follows.
 
     Raises:
       UserError: as `tokens.load`; too few training examples.
@@ -119,7 +120,7 @@ def load(config: Config) -> TextData:
 
 
 def spec(config: Config) -> TextData | None:
-    """Returns one window of Aesop's fables, whose vocabulary is known; None for other texts."""
+    """Returns one window of Aesop's fables, whose vocabulary size is known; None for other texts."""
     if (config.dataset, config.token_type, config.unknown_below) != ("aesop", "word", 1):
         return None
     row = ArraySource({"tokens": np.zeros((1, config.sequence_length + 1), np.int32)})
@@ -135,12 +136,18 @@ def networks(config: Config, data: TextData) -> dict[str, Network]:
 
 def build(config: Config, data: TextData, axis_name: str | None) -> Learner:
     """Returns the learner."""
-    learner = language_model(
-        with_axis_name(writing.network(config, data), axis_name),
-        make_optimizer(config),
+    generate = partial(
+        text_rnn.generate,
         unknown=data.vocabulary.unknown,
         separator=data.vocabulary.index[SEPARATOR],
-        reread=config.reread,
+        recompute_context=config.reread,
+    )
+    learner = autoregressive(
+        with_axis_name(writing.network(config, data), axis_name),
+        make_optimizer(config),
+        streams=("tokens",),
+        losses=token_losses,
+        generate=generate,
         accumulate=config.accumulate,
         axis_name=axis_name,
     )
@@ -148,13 +155,13 @@ def build(config: Config, data: TextData, axis_name: str | None) -> Learner:
 
 
 def preview(run: Run) -> None:
-    """Draws a story at each temperature, from the same noise at every step."""
+    """Draws a story at each temperature from the same noise at every step."""
     _, texts = writing.stories_at_temperatures(run, 1)
     passages(texts, run.figures / f"samples_at_{run.step:07d}.png")
 
 
 def analyse(run: Run) -> Results:
-    """Writes stories at several temperatures, draws likely next tokens, returns perplexities and copied shares."""
+    """Generates stories at several temperatures, draws likely next tokens; returns perplexities and copied shares."""
     numbers, texts = writing.stories_at_temperatures(run, STORIES)
     stories = "\n".join(f"{heading}\n\n" + "\n\n".join(some[:SHOWN]) + "\n" for heading, some in texts.items())
     (run.figures / "samples.txt").write_text(stories, encoding="utf-8")
@@ -163,9 +170,9 @@ def analyse(run: Run) -> Results:
 
 
 def sample(run: Run, request: SampleRequest) -> list[Path]:
-    """Writes one text file: continuations of the prompt, or whole stories."""
+    """Writes a text file with continuations of the prompt, or whole stories."""
     start = writing.read_prompt(run, request.options.prompt)
-    numbers = writing.write_stories(run, request.num, start, request.options.sampling)
+    numbers = writing.generate_stories(run, request.num, start, request.options.sampling)
     path = request.out / "samples.txt"
     path.write_text("\n\n".join(writing.as_text(run, start, row) for row in numbers) + "\n", encoding="utf-8")
     return [path]

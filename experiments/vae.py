@@ -1,7 +1,7 @@
-"""Variational autoencoders on digits and on faces (book chapter 3: 03_03, 03_05, 03_06).
+"""Variational autoencoder (book chapter 3, 03_03, 03_05 and 03_06): digits, and faces with attribute arithmetic.
 
-    python -m experiments.vae --config=digits                       bundled digits, about two minutes
-    python -m experiments.vae --config=faces                        avatars at 128x128, z = 200, about half an hour
+    python -m experiments.vae --config=digits                       bundled digits; 2 minutes
+    python -m experiments.vae --config=faces                        avatars at 128x128, z = 200; 35 minutes
     python -m experiments.vae --dataset=mnist --data_dir=D --steps=375000 --log_every=1875
                                                                     the book's run: 200 epochs of 60,000 digits
     python -m experiments.vae --config=faces --dataset=celeba --data_dir=D --steps=31655
@@ -9,7 +9,8 @@
     python -m experiments.sample --workdir=runs/vae-faces --images=photos --edit=Eyeglasses:2
     python -m experiments.sample --workdir=runs/vae-faces --images=photos --morph
 
-Minutes are those of two CPU cores. On MNIST, the mean loss of the first and the second epoch is 58.4 and 51.6.
+Minutes are those of two CPU cores. On MNIST, the book's code has a mean loss of 58.4 in the first epoch and of 51.6 in
+the second.
 """
 
 from dataclasses import dataclass
@@ -44,17 +45,17 @@ from gdl_jax.runs.main import main
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ImageConfig, OptimizerConfig, autoencoder.Config):
-    learning_rate: float = 5e-4  # the highest, where it has a schedule; the book's is constant
+    learning_rate: float = 5e-4  # peak value where there is a schedule; the book's is constant
     reconstruction_loss: str = "mse"  # mse, bce, rmse or package.module:function
-    # of the reconstruction loss against the divergence (book: r_loss_factor)
+    # weight of the reconstruction loss relative to the KL divergence (book: r_loss_factor)
     reconstruction_weight: Annotated[float, AtLeast(0)] = 1000.0
-    kl_weight: Annotated[float, AtLeast(0)] = 1.0  # of the divergence (beta of a beta-VAE)
-    free_bits: Annotated[float, AtLeast(0)] = 0.0  # nats per latent dimension that cost nothing
-    # importance samples per image of the likelihood estimate
+    kl_weight: Annotated[float, AtLeast(0)] = 1.0  # weight of the KL divergence (beta of a beta-VAE)
+    free_bits: Annotated[float, AtLeast(0)] = 0.0  # nats per latent dimension that the KL divergence does not penalise
+    # importance samples per image for the likelihood estimate
     likelihood_samples: Annotated[int, AtLeast(1), EvaluationOnly()] = 50
-    # test images of the likelihood estimate; 0: no estimate
+    # test images for the likelihood estimate; 0: no estimate
     likelihood_examples: Annotated[int, AtLeast(0), EvaluationOnly()] = 100
-    # workdir of `classifier --config=attributes`, to measure attribute arithmetic by
+    # workdir of `classifier --config=attributes`, which measures attribute arithmetic; empty: not measured
     attribute_classifier: Annotated[str, IsPath(), EvaluationOnly()] = ""
 
 
@@ -88,7 +89,7 @@ PRESETS = {
         checkpoint_every=40,
     ),
 }
-ENCODED = 5000  # test images that maps and statistics are made of, at most
+ENCODED = 5000  # most test images used for maps and statistics
 
 
 def networks(config: Config, data: DataSet) -> dict[str, Network]:
@@ -114,13 +115,13 @@ def build(config: Config, data: DataSet, axis_name: str | None) -> Learner:
 
 
 def preview(run: Run) -> None:
-    """Draws samples from the prior, the same noise at every step."""
+    """Draws samples from the prior, from the same noise at every step."""
     drawn = np.asarray(run.learner.sample(run.state, run.key, 40))
     images.image_grid(drawn, run.figures / f"samples_at_{run.step:07d}.png", columns=10)
 
 
 def analyse(run: Run) -> Results:
-    """Draws the book's figures of chapter 3; returns latent statistics, and the likelihood estimate."""
+    """Draws the figures of the book's chapter 3; returns latent statistics and the likelihood estimate."""
     modules = networks(run.config, run.data)
     coders = make_coders(run, modules)
     rows, (mean, log_var) = encode_rows(run, coders, run.data.test, ENCODED)
@@ -148,7 +149,7 @@ def analyse(run: Run) -> Results:
 
 
 def sample(run: Run, request: SampleRequest) -> list[Path]:
-    """Draws from the prior; or reconstructions, edits and morphs of given images."""
+    """Draws samples from the prior; or reconstructions, edits and morphs of given images."""
     if request.options.images:
         return sample_photos(run, make_coders(run, networks(run.config, run.data)), request)
     path = request.out / "samples.png"

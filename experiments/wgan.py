@@ -1,11 +1,12 @@
-"""The Wasserstein GAN (book chapter 4, 04_02): a critic without sigmoid, held in bounds by clipping its weights.
+"""Wasserstein GAN (book chapter 4, 04_02): a critic without a sigmoid, its weights clipped.
 
-    python -m experiments.wgan                                        bundled digits, small networks
-    python -m experiments.wgan --config=horses --data_dir=D           the book's run: 6,000 iterations, CIFAR-10 horses
+    python -m experiments.wgan                                    bundled digits, small networks; 9 minutes
+    python -m experiments.wgan --config=horses --data_dir=D       the book's run, CIFAR-10's horses; 150 minutes
 
-The losses are small numbers: an older run of the book's, on cars, shows -0.002 on real and -0.010 on generated images
-near iteration 3,730, whose mean it prints (-0.006) and whose sum is our `critic_loss`. `figures/critic_weights.png` is
-to be seen beside the start: N(0, 0.02^2) clipped at 0.01 has 62 % of its weights at the two limits before any learning.
+Minutes are those of two CPU cores. The losses are small: an older run of the book's, on cars, has -0.002 on real and
+-0.010 on generated images near iteration 3,730. The book prints their mean (-0.006); our `critic_loss` is their sum.
+Compare `figures/critic_weights.png` with initialisation: N(0, 0.02^2) clipped at 0.01 has 62 % of its weights at the
+two limits before training.
 """
 
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ from gdl_jax.runs.main import main
 
 @dataclass(frozen=True, kw_only=True)
 class Config(images.Config):
-    """The GAN's hyperparameters, with the values of 04_02."""
+    """Hyperparameters of the GAN, with the values of 04_02."""
 
-    batch_size: int = 128  # examples of one critic update, over all devices
+    batch_size: int = 128  # examples per critic update, over all devices
     adversarial_loss: str = "wasserstein"
     n_critic: int = 5
     clip: float = 0.01

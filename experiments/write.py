@@ -1,11 +1,11 @@
-"""Write together with a run of experiments.text_rnn: it offers its ten likeliest next words, you pick or type one.
+"""Writes a story interactively with a run of experiments.text_rnn: pick a likely next word, or type one.
 
 python -m experiments.write --workdir=runs/text_rnn-small
 python -m experiments.write --workdir=runs/text_rnn-small --prompt="my dear sister" --temperature=0.5 > letter.txt
 
-At each turn: a number picks the word beside it, words are added as they are typed, an empty line lets the model sample
-one, `:undo` takes back the last turn, `:quit` or the end of the input ends the session. What is offered goes to
-standard error, the story to standard output.
+In each turn, a number picks the word next to it, typed words are appended, an empty line samples a word, `:undo` takes
+back the last turn, and `:quit` or the end of the input ends the session. The menu goes to standard error, the story to
+standard output.
 """
 
 import dataclasses
@@ -32,25 +32,25 @@ from gdl_jax.runs.experiment import Run
 from gdl_jax.runs.restore import restore
 
 UNDO, QUIT = ":undo", ":quit"
-NAMES = {SEPARATOR: "(the end)", " ": "(space)"}  # of tokens that can't be read
+NAMES = {SEPARATOR: "(the end)", " ": "(space)"}  # of invisible tokens
 LARGEST_SEED = 2**31 - 1
 draw = jax.jit(sample_logits)
 
 
 def menu(offered: Mapping[str, float]) -> str:
-    """Returns what is offered as numbered lines with probabilities."""
+    """Returns the offered tokens as numbered lines with probabilities."""
     lines = [f"{i:3}  {share:6.1%}  {NAMES.get(token, token)}" for i, (token, share) in enumerate(offered.items(), 1)]
     return "\n".join(lines) + "\n"
 
 
 def chosen(run: Run, line: str, offered: Mapping[str, float], drawn: str) -> list[str]:
-    """Returns the tokens that a line adds; none, and a word about it on standard error, where one is unknown.
+    """Returns the tokens that a typed line adds: none, with a message on standard error, if one of them is unknown.
 
     Args:
       run: of text_rnn.
-      line: what was typed.
-      offered: what numbers pick from.
-      drawn: the token that an empty line stands for.
+      line: the typed line.
+      offered: tokens that numbers pick from.
+      drawn: the token that an empty line adds.
     """
     if not line.strip():
         return [drawn]
@@ -59,13 +59,13 @@ def chosen(run: Run, line: str, offered: Mapping[str, float], drawn: str) -> lis
         return [numbered[line.strip()]]
     tokens = tokenise(line.rstrip("\r\n"), run.data.token_type)
     if unknown := dict.fromkeys(token for token in tokens if token not in run.data.vocabulary.index):
-        sys.stderr.write(f"the model does not know {' '.join(unknown)}\n")
+        sys.stderr.write(f"not in the model's vocabulary: {' '.join(unknown)}\n")
         return []
     return tokens
 
 
 def typed() -> Iterator[str]:
-    """Yields the lines of standard input, until it ends or Ctrl-C is pressed."""
+    """Yields the lines of standard input until it ends or Ctrl-C is pressed."""
     try:
         for line in sys.stdin.buffer:
             yield line.decode("utf-8", errors="replace")
@@ -74,13 +74,13 @@ def typed() -> Iterator[str]:
 
 
 def session(run: Run, start: Iterable[str], sampling: SamplingConfig, lines: Iterable[str]) -> list[str]:
-    """Returns the tokens of the story that was written.
+    """Runs a session; returns the tokens of the story.
 
     Args:
       run: of text_rnn.
-      start: tokens that it begins with.
-      sampling: how an empty line's token is sampled.
-      lines: what is typed, a line each turn.
+      start: the story's first tokens.
+      sampling: how the token of an empty line is sampled.
+      lines: typed lines, one for each turn.
     """
     story, turns, lines = list(start), [], enumerate(lines)
     while SEPARATOR not in story:
@@ -114,8 +114,8 @@ def _main(values: flags.FlagValues) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs `python -m experiments.write`."""
     values = command.new_flags()
-    flags.DEFINE_string("workdir", None, "the run's directory", flag_values=values)
-    about = "decides what is sampled"
+    command.define_path("workdir", None, "the run's directory", values)
+    about = "seed of the samples"
     flags.DEFINE_integer("seed", 0, about, lower_bound=0, upper_bound=LARGEST_SEED, flag_values=values)
     config_flags.define(WritingOptions(), values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)

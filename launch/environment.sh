@@ -1,8 +1,8 @@
-# Sourced by the other scripts here: one virtual environment, made at the first use, and the settings that runs want.
+# Sourced by the other scripts here: makes the virtual environment at the first use, and sets variables for runs.
 #
-# Leaves $root (the repository) and $python (the environment's interpreter), and these for you to set:
-#   GDL_JAX_VENV          where the environment is [.venv in the repository]
-#   GDL_JAX_ACCELERATOR   cpu, cuda12, cuda13 or tpu: which JAX to install [what this machine has]
+# Sets $root (the repository) and $python (the environment's interpreter). Reads two variables [defaults]:
+#   GDL_JAX_VENV          path of the environment [.venv in the repository]
+#   GDL_JAX_ACCELERATOR   JAX to install: cpu, cuda12, cuda13 or tpu [detected]
 # shellcheck shell=bash
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -16,7 +16,7 @@ fail() {
   exit 2
 }
 
-# On a terminal the same line again and again; in a log file, lines.
+# Overwrites one line on a terminal; writes lines to a log file.
 progress() {
   if [ -t 2 ]; then printf '\r\033[K%s' "$*" >&2; else say "$*"; fi
 }
@@ -35,8 +35,8 @@ detect_accelerator() {
 
 find_python() {
   local candidate
-  for candidate in python3.11 python3.12 python3.13 python3 python; do
-    # Some are there by name only, or come without the means to make environments: ask each to show that it works.
+  for candidate in python3 python python3.13 python3.12 python3.11; do
+    # Some are stubs, or lack venv and pip: check that they work.
     if "$candidate" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
       >/dev/null 2>&1; then
       echo "$candidate"
@@ -46,7 +46,7 @@ find_python() {
   fail "no Python 3.11, 3.12 or 3.13 with venv and pip on the PATH (on Debian and Ubuntu: apt install python3-venv)"
 }
 
-# pip's account of what it does, as one number that grows.
+# Turns pip's output into a counter of packages.
 show_pip_progress() {
   local line count=0 total
   total="$(grep -c '==' "$root/requirements.txt")"
@@ -54,9 +54,9 @@ show_pip_progress() {
     case "$line" in
       Collecting* | Processing*)
         count=$((count + 1))
-        if [ -t 2 ] || [ $((count % 10)) -eq 0 ]; then progress "  fetching packages: $count of $total"; fi
+        if [ -t 2 ] || [ $((count % 10)) -eq 0 ]; then progress "  downloading packages: $count of $total"; fi
         ;;
-      'Installing collected packages'*) progress "  unpacking them (up to a minute)" ;;
+      'Installing collected packages'*) progress "  installing packages (up to a minute)" ;;
     esac
   done
   if [ -t 2 ]; then printf '\n' >&2; fi
@@ -64,28 +64,28 @@ show_pip_progress() {
 
 installing_failed() {
   tail -n 5 "$venv/install.log" >&2
-  fail "installing failed; all that pip said is in $venv/install.log, and the same command tries again"
+  fail "installation failed; see $venv/install.log; rerun the same command to try again"
 }
 
 install_packages() {
   local stamp="$1" wanted="$2" began=$SECONDS packages=(-r "$root/requirements.txt")
-  # A mark shows that an environment was made here and never finished: that one can go.
+  # This file marks an unfinished environment, which is safe to delete.
   if [ -e "$venv/unfinished" ]; then rm -rf "$venv"; fi
   if [ ! -x "$python" ]; then
     local base
     base="$(find_python)"
-    say "making a virtual environment in $venv ($("$base" --version), $accelerator); this happens once"
+    say "creating a virtual environment in $venv ($("$base" --version), $accelerator), once"
     mkdir -p "$venv"
     touch "$venv/unfinished"
     "$base" -m venv "$venv"
   else
-    say "bringing $venv up to date with requirements.txt ($accelerator)"
+    say "updating $venv to requirements.txt ($accelerator)"
     rm -f "$stamp"
   fi
   if [ "$accelerator" != cpu ]; then
     packages+=("jax[$accelerator]==$(sed -n 's/^jax==//p' "$root/requirements.txt")")
   fi
-  # --no-compile: Python compiles what is imported when it is imported, a fraction of all that is installed.
+  # --no-compile: most of the installed modules are never imported; Python compiles the others on import.
   if ! PYTHONUNBUFFERED=1 "$python" -m pip install --disable-pip-version-check --progress-bar=off --no-compile \
     "${packages[@]}" 2>&1 | tee "$venv/install.log" | show_pip_progress; then
     installing_failed
@@ -99,15 +99,17 @@ install_packages() {
   say "  done in $((SECONDS - began)) s"
 }
 
-# Makes the environment if there is none, or brings it up to date if requirements.txt has changed.
+# Creates the environment if there is none, or updates it if requirements.txt has changed.
 prepare_environment() {
   local stamp="$venv/requirements.stamp" wanted
   accelerator="${GDL_JAX_ACCELERATOR:-$(detect_accelerator)}"
   wanted="$(cat "$root/requirements.txt" "$root/launch/no_deps.txt" | cksum) $accelerator"
   is_ready() { [ -x "$python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; }
   if is_ready; then return; fi
-  if command -v flock >/dev/null; then # two runs that start together: the second waits for the first
-    mkdir -p "$(dirname "$venv")"
+  if ! { mkdir -p "$(dirname "$venv")" && touch "$venv.lock"; } 2>/dev/null; then
+    fail "cannot write $venv; set GDL_JAX_VENV to a folder for the virtual environment"
+  fi
+  if command -v flock >/dev/null; then # of two concurrent runs, the second waits for the first
     exec 9>"$venv.lock"
     flock 9
     if ! is_ready; then install_packages "$stamp" "$wanted"; fi
@@ -117,7 +119,7 @@ prepare_environment() {
   fi
 }
 
-# On CPUs, page faults on XLA's temporary memory cost as much as the arithmetic: keep freed memory, in huge pages.
+# On CPUs, page faults in XLA's temporary buffers cost as much as the arithmetic: keep freed memory, use huge pages.
 tune_malloc() {
   if [ "$accelerator" = cpu ] && getconf GNU_LIBC_VERSION >/dev/null 2>&1; then
     export GLIBC_TUNABLES="${GLIBC_TUNABLES-glibc.malloc.hugetlb=1}"
@@ -128,5 +130,5 @@ tune_malloc() {
 
 prepare_environment
 tune_malloc
-# The repository comes first and the directory we are called from last: code of one's own is found, but shadows nothing.
+# The repository is first and the working directory last: user code is found, but cannot shadow modules.
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}:$PWD" PYTHONSAFEPATH=1

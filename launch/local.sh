@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Runs an experiment or a tool on this machine; makes the virtual environment at the first use.
+# Runs an experiment or a tool on this machine; creates the virtual environment at the first use.
 #
-#   ./launch/local.sh                      lists the names
+#   ./launch/local.sh                      lists all names
 #   ./launch/local.sh NAME [flags]
 #   ./launch/local.sh vae --config=digits
 #   ./launch/local.sh vae --help
 #   ./launch/local.sh sample --workdir=runs/vae-digits
 #
-# Paths in flags are relative to where you are. The same command again resumes the run.
+# Paths in flags are relative to the working directory. Rerun the same command to resume a run.
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -16,7 +16,7 @@ names="$(cd "$experiments" && grep -l "^if __name__ == \"__main__\":" -- *.py */
 name="${1:-}"
 if [[ -z "$name" ]]; then
   printf 'usage: launch/local.sh NAME [flags], where NAME is one of:\n\n' >&2
-  # Any Python can list them with what they do; there may be none before the environment is made.
+  # The list with descriptions needs any Python, which may be missing before the environment is created.
   PYTHONPATH="$here/.." PYTHONSAFEPATH=1 python3 -m experiments >&2 2>/dev/null || printf '%s\n' "${names% }" >&2
   exit 2
 elif [[ " $names" != *" $name "* ]]; then

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# One experiment as a SLURM job. Submit it from the repository; its flags are those of launch/local.sh:
+# Runs an experiment as a SLURM job. Submit it from the repository; arguments are those of launch/local.sh:
 #
 #   sbatch launch/slurm.sh vae --config=faces --workdir=$SCRATCH/faces
 #   sbatch --nodes=4 --ntasks-per-node=8 --gpus-per-node=8 launch/slurm.sh vae --config=faces --workdir=$SCRATCH/faces
 #
-# One process drives each GPU. The workdir must be on a file system that all nodes see. Two minutes before its time is
-# up, or when it is preempted, the run saves a checkpoint; the job goes back into the queue and resumes from there.
+# There is one process per GPU. The workdir must be on a file system shared by all nodes. Two minutes before the time
+# limit, and when it is preempted, the run saves a checkpoint; the job is requeued and resumes.
 #
 #SBATCH --job-name=gdl_jax
 #SBATCH --nodes=1
@@ -19,7 +19,7 @@
 #SBATCH --output=slurm-%j.log
 set -euo pipefail
 
-# SLURM runs a copy of this script, so that its own path says nothing.
+# SLURM runs a copy of this script, so its own path is of no use.
 launch="${SLURM_SUBMIT_DIR:?submit this script with sbatch}/launch"
 [ -f "$launch/environment.sh" ] || { echo "error: submit from the repository: sbatch launch/slurm.sh ..." >&2; exit 2; }
 name="${1:?usage: sbatch launch/slurm.sh NAME [flags]}"
@@ -33,7 +33,7 @@ if [ "${SLURM_NTASKS:-1}" -gt 1 ]; then flags+=(--distributed); fi # JAX finds t
 preempted=false
 stop() {
   preempted=true
-  kill -TERM "$processes" # srun hands it on to every process
+  kill -TERM "$processes" # srun forwards it to every process
 }
 trap stop TERM
 srun --kill-on-bad-exit=1 "$python" -m "experiments.$name" "${flags[@]}" &

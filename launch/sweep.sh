@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Runs a grid: every combination of some flags' values, each in its own workdir.
+# Runs a grid: every combination of the values of some flags, each in its own workdir.
 #
 #   ./launch/sweep.sh NAME [flags] -- --flag=VALUE,VALUE ...
 #   ./launch/sweep.sh vae --config=digits -- --kl_weight=0.5,1,2 --z_dim=2,8
 #   LAUNCH='sbatch launch/slurm.sh' ./launch/sweep.sh vae --config=faces -- --seed=0,1,2
 #
-# Before `--` stand the flags that all runs share. Where a value is itself a list, put semicolons between values:
-# '--encoder_filters=32,64;16,32'. Runs are kept in $SWEEP [runs/NAME-sweep]/kl_weight=0.5,z_dim=2/ and so on.
-# They run one after the other, or are handed to the command in $LAUNCH. The same command again resumes what is
-# unfinished and passes over what is done.
+# Flags before `--` are shared by all runs. If a value is itself a list, separate values by semicolons:
+# '--encoder_filters=32,64;16,32'. Workdirs are $SWEEP [runs/NAME-sweep]/kl_weight=0.5,z_dim=2/ and so on.
+# Runs are sequential, or are passed to the command in $LAUNCH. Rerun the same command to resume unfinished runs;
+# complete ones are skipped.
 set -euo pipefail
 
-# $LAUNCH may be a command with arguments of its own; the path of local.sh may have spaces.
+# $LAUNCH may contain arguments; the path of local.sh may contain spaces.
 read -r -a launch <<<"${LAUNCH:-}"
 if [ ${#launch[@]} -eq 0 ]; then launch=("$(dirname "${BASH_SOURCE[0]}")/local.sh"); fi
 
@@ -31,7 +31,7 @@ done
 [ $# -gt 1 ] || usage "no flags to sweep after --"
 shift
 
-grid=("") # each entry holds one combination's flags, one a line
+grid=("") # each entry holds the flags of one combination, one per line
 for swept in "$@"; do
   [[ "$swept" == --*=* ]] || usage "$swept is not of the form --flag=VALUE,VALUE"
   case "$swept" in *';'*) separator=';' ;; *) separator=',' ;; esac

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs the tests; makes the virtual environment at the first use. Arguments go to pytest.
+# Runs the tests; creates the virtual environment at the first use. Arguments are passed to pytest.
 #
 #   ./launch/test.sh
-#   ./launch/test.sh --quick                       without those marked slow: a contributor's loop
+#   ./launch/test.sh --quick                      without tests marked slow, for development
 #   ./launch/test.sh tests/core -k resume
-#   GDL_JAX_DATA_DIR=~/data ./launch/test.sh      also the tests that need the book's own data sets
+#   GDL_JAX_DATA_DIR=~/data ./launch/test.sh      with tests that need the book's data sets
 set -euo pipefail
 
 # shellcheck source=launch/environment.sh
@@ -14,5 +14,5 @@ if [ "${1:-}" = --quick ]; then
   shift
   set -- -m "not slow" "$@"
 fi
-# Most of a test's time is compiling, on one core; a file's tests share what they set up, and stay together.
+# Most of the time is compilation, on one core each; tests of a file share fixtures, so they stay in one process.
 exec "$python" -m pytest --numprocesses=auto --dist=loadfile "$@"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# One experiment on all hosts of a Cloud TPU pod slice: copies the repository there and starts one process a host.
+# Runs an experiment on a Cloud TPU pod slice: copies the repository to all hosts and starts one process on each.
 #
 #   TPU_NAME=my-slice ZONE=us-central2-b ./launch/tpu_pod.sh vae --config=faces --workdir=/mnt/shared/faces
 #
-# JAX finds the other hosts by itself. The workdir must be on a file system that all hosts see (NFS, or a mounted
-# bucket). The same command again resumes.
+# JAX finds the other hosts by itself. The workdir must be on a file system shared by all hosts (NFS, or a mounted
+# bucket). Rerun the same command to resume.
 set -euo pipefail
 
 : "${TPU_NAME:?set TPU_NAME to the name of the slice}" "${ZONE:?set ZONE to its zone}"

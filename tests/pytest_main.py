@@ -1,4 +1,4 @@
-"""What Bazel runs as a test: pytest on the files given as arguments."""
+"""Entry point of Bazel's tests: runs pytest on the files given as arguments."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The repository's own source, as the tests of its structure see it."""
+"""Source files of the repository, for tests of its structure."""
 
 import ast
 import sys
@@ -18,18 +18,18 @@ DISTRIBUTION_NAMES = {  # import name -> name to install, where they differ
 
 
 def python_files() -> list[str]:
-    """Paths of all Python files of the packages, from the root, sorted."""
+    """Returns the sorted paths, relative to the root, of all Python files of the packages."""
     return sorted(str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 
 @cache
 def tree(file: str) -> ast.Module:
-    """The parsed file."""
+    """Returns the parsed file."""
     return ast.parse((ROOT / file).read_text(), file)
 
 
 def is_script(file: str) -> bool:
-    """Whether the file does something when it is run."""
+    """True if the file is a program."""
     return any(ast.unparse(node).startswith("if __name__ == '__main__'") for node in tree(file).body)
 
 
@@ -42,7 +42,7 @@ def _module_file(module: str) -> str | None:
 
 
 def imported_modules(file: str) -> set[str]:
-    """Dotted names of what the file imports anywhere; `from a import b` counts as a.b where that is a module."""
+    """Returns the dotted names of all modules that the file imports; `from a import b` is a.b if that is a module."""
     modules = set()
     for node in ast.walk(tree(file)):
         if isinstance(node, ast.Import):
@@ -55,18 +55,19 @@ def imported_modules(file: str) -> set[str]:
 
 
 def imported_files(file: str) -> set[str]:
-    """The repository's files that the file imports."""
+    """Returns the repository's files that the file imports."""
     ours = (module for module in imported_modules(file) if module.split(".")[0] in PACKAGES)
     return {path for module in ours if (path := _module_file(module))}
 
 
 def imported_distributions(file: str) -> set[str]:
-    """Names, in the form my_package, of the installed packages that the file imports."""
+    """Returns the names (in the form my_package) of the installed packages that the file imports."""
     tops = {module.split(".")[0] for module in imported_modules(file)}
-    return {DISTRIBUTION_NAMES.get(top, top.lower()) for top in tops - set(PACKAGES) - sys.stdlib_module_names}
+    ours = {*PACKAGES, *sys.stdlib_module_names, "_typeshed"}  # the last is known to type checkers alone
+    return {DISTRIBUTION_NAMES.get(top, top.lower()) for top in tops - ours}
 
 
 def requirement_names(text: str) -> set[str]:
-    """Names, in the form my_package, of the pinned packages in the text of a requirements file."""
+    """Returns the names (in the form my_package) of the pinned packages in the text of a requirements file."""
     pins = (line.split("==")[0] for line in text.splitlines() if "==" in line)
     return {pin.strip().lower().replace("-", "_").replace(".", "_") for pin in pins}

@@ -1,4 +1,4 @@
-"""Who may know whom, and what a file may look like."""
+"""Tests of the architecture: allowed imports, names known to the machinery, and lengths of files."""
 
 import ast
 import dataclasses
@@ -20,24 +20,28 @@ PEERS_USERS = (
     "experiments/worlds/evaluate.py",
     "experiments/studies/car_racing_fidelity.py",
 )
-KNOW_FLAGS = (  # command lines, and what makes or shows them
+KNOW_FLAGS = (  # command lines, and modules that define or show them
     *("gdl_jax/runs/command.py", "gdl_jax/runs/main.py", "gdl_jax/runs/study.py", "gdl_jax/runs/report.py"),
-    "gdl_jax/runs/records.py",
+    *("gdl_jax/runs/records.py", "gdl_jax/__main__.py"),
 )
-GENERIC = {"evaluate", "sample", "summary", "loss"}  # words of every learner and tool
+GENERIC = {"evaluate", "sample", "summary", "loss"}  # words used by all learners and tools
 TOOLS = {"jax", "flax", "optax", "orbax_checkpoint", "numpy", "absl_py", "tensorboardx", "tqdm"}
-# folder -> what of this repository it may import, as prefixes of paths (its own folder always)
+# folder -> prefixes of paths in this repository that it may import (besides its own folder)
 ALLOWED = {
     "gdl_jax": (),
     "gdl_jax/core": (),
-    "gdl_jax/data": ("gdl_jax/core/errors.py", "gdl_jax/core/progress.py"),
+    "gdl_jax/data": (
+        *("gdl_jax/core/errors.py", "gdl_jax/core/extras.py", "gdl_jax/core/paths.py", "gdl_jax/core/progress.py"),
+    ),
     "gdl_jax/losses": ("gdl_jax/core/errors.py",),
-    "gdl_jax/plots": ("gdl_jax/core/errors.py",),
-    "gdl_jax/evaluation": ("gdl_jax/core/errors.py", "gdl_jax/losses/"),
+    "gdl_jax/plots": ("gdl_jax/core/errors.py", "gdl_jax/core/extras.py"),
+    "gdl_jax/evaluation": (
+        *("gdl_jax/core/errors.py", "gdl_jax/core/extras.py", "gdl_jax/core/metrics_log.py", "gdl_jax/losses/"),
+    ),
     "gdl_jax/nn": ("gdl_jax/core/",),
     "gdl_jax/models": ("gdl_jax/core/", "gdl_jax/nn/"),
     "gdl_jax/learners": ("gdl_jax/core/", "gdl_jax/nn/", "gdl_jax/models/", "gdl_jax/losses/"),
-    "gdl_jax/envs": ("gdl_jax/core/errors.py",),
+    "gdl_jax/envs": ("gdl_jax/core/errors.py", "gdl_jax/core/extras.py"),
     "gdl_jax/runs": ("gdl_jax/core/", "gdl_jax/data/", "gdl_jax/plots/"),
     "experiments": ("gdl_jax/", "experiments/"),
     "experiments/adversarial": ("gdl_jax/",),
@@ -53,20 +57,20 @@ ALLOWED = {
 
 
 def _room(file: str) -> str:
-    """The longest folder of ALLOWED that the file lies in."""
+    """Returns the innermost folder of ALLOWED that contains the file."""
     return max((folder for folder in ALLOWED if file.startswith(f"{folder}/")), key=len)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", python_files())
-def test_imports_go_the_right_way(file):
+def test_imports_only_from_allowed_folders(file):
     room = _room(file)
     allowed = (*ALLOWED[room], f"{room}/")
     wrong = [imported for imported in imported_files(file) if not imported.startswith(allowed)]
     assert not wrong, f"{file} may not import {wrong}"
 
 
-def test_only_commands_and_what_compares_them_import_commands():
+def test_only_commands_studies_and_benchmarks_import_commands():
     wrong = [
         (file, imported)
         for file in python_files()
@@ -78,13 +82,13 @@ def test_only_commands_and_what_compares_them_import_commands():
     assert not wrong
 
 
-def test_the_peers_are_only_met_by_benchmarks():
+def test_only_benchmarks_import_peers():
     users = [file for file in python_files() if any("bench/peers" in f for f in imported_files(file))]
     assert all(_room(file).startswith(("experiments/bench", "tests")) or file in PEERS_USERS for file in users), users
 
 
 def _client_names() -> set[str]:
-    """Names of experiments, commands, hyperparameters that not every run has, data sets and their kinds."""
+    """Returns names of experiments, commands, data sets, their kinds, and hyperparameters that not every run has."""
     names = {PurePath(file).stem for file in python_files() if PurePath(file).parent.name == "experiments"}
     names |= set(registry.NAMES)
     for name in registry.NAMES:
@@ -94,14 +98,14 @@ def _client_names() -> set[str]:
 
 
 @pytest.mark.parametrize("room", ["gdl_jax/core", "gdl_jax/runs"])
-def test_machinery_names_no_client(room):
+def test_machinery_names_no_experiment_or_data_set(room):
     clients = _client_names()
     found = []
     for file in python_files():
         if _room(file) != room:
             continue
         of_images = [n for n in tree(file).body if isinstance(n, ast.ClassDef) and n.name == "ImageConfig"]
-        image_names = {id(node) for each in of_images for node in ast.walk(each)}  # which image data sets there are
+        image_names = {id(node) for each in of_images for node in ast.walk(each)}  # lists the image data sets
         for node in ast.walk(tree(file)):
             if id(node) in image_names:
                 continue
@@ -132,18 +136,18 @@ def _docstrings(file: str) -> set[str]:
     return {text for node in owners if (text := ast.get_docstring(node, clean=False))}
 
 
-def test_core_needs_only_its_tools():
+def test_core_imports_only_its_tools():
     core = [file for file in python_files() if _room(file) == "gdl_jax/core"]
     assert {package for file in core for package in imported_distributions(file)} <= TOOLS
 
 
-def test_data_losses_plots_and_evaluation_know_no_flax_modules():
+def test_data_losses_plots_and_evaluation_do_not_import_flax():
     rooms = ("gdl_jax/data", "gdl_jax/losses", "gdl_jax/plots", "gdl_jax/evaluation")
-    knowing = [f for f in python_files() if _room(f) in rooms and "flax" in imported_distributions(f)]
-    assert not knowing
+    importers = [f for f in python_files() if _room(f) in rooms and "flax" in imported_distributions(f)]
+    assert not importers
 
 
-def test_the_library_is_silent():
+def test_the_library_does_not_print():
     calls = [
         f"{file}:{node.lineno}"
         for file in python_files()
@@ -160,7 +164,7 @@ def test_files_are_short():
 
 
 @pytest.mark.slow
-def test_no_experiment_takes_a_device_before_its_processes_have_joined():
+def test_importing_experiments_initialises_no_device():
     imports = "import experiments.world_models, experiments.registry as r; [r.find(name) for name in r.NAMES]"
     taken = "from jax._src import xla_bridge; print(xla_bridge.backends_are_initialized())"
     command = [sys.executable, "-c", f"{imports}\n{taken}"]

@@ -1,15 +1,19 @@
-"""BUILD and setup.py say the truth about the tree."""
+"""BUILD, setup.py and requirements.txt agree with the source tree."""
 
 import ast
 import re
+import runpy
 
 import pytest
+import setuptools
 
-from tests.source_tree import ROOT, imported_distributions, python_files
+from tests.source_tree import DISTRIBUTION_NAMES, ROOT, imported_distributions, python_files, tree
+
+BENCHMARKS = "experiments/bench/"
 
 
 def _globs() -> list[tuple[str, list[str]]]:
-    """(rule, files that its globs match) of each rule of BUILD, with its list comprehensions."""
+    """Returns (rule, files that its globs match) of each rule of BUILD, with its list comprehensions."""
     rules = []
     for node in ast.parse((ROOT / "BUILD").read_text()).body:
         calls = [call for call in ast.walk(node) if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)]
@@ -41,34 +45,72 @@ def test_libraries_depend_on_those_they_import():
     assert '":experiments"' in text.split('name = "tests"')[1]
 
 
-def _ranges() -> dict[str, dict[str, str]]:
-    """From setup.py: {"": what is always installed, extra: what it adds}, each {my_package: range}."""
-    calls = [node for node in ast.walk(ast.parse((ROOT / "setup.py").read_text())) if isinstance(node, ast.Call)]
-    (setup,) = [call for call in calls if call.func.id == "setup"]
-    keywords = {keyword.arg: keyword.value for keyword in setup.keywords}
-    groups = {"": ast.literal_eval(keywords["install_requires"])} | ast.literal_eval(keywords["extras_require"])
-    split = re.compile(r"([\w.-]+)(.*)")
+@pytest.fixture(scope="module")
+def ranges() -> dict[str, dict[str, str]]:
+    """From setup.py: {"": requirements of every install, extra: those that it adds}, each {my_package: range}."""
+    given = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(setuptools, "setup", given.update)
+        patch.setattr(setuptools, "find_packages", lambda include: [])
+        runpy.run_path(str(ROOT / "setup.py"))
+    split = re.compile(r"([\w.-]+)(?:\[.*\])?(.*)")
     return {
         group: {name.lower().replace("-", "_"): r for name, r in (split.match(one).groups() for one in requirements)}
-        for group, requirements in groups.items()
+        for group, requirements in {"": given["install_requires"], **given["extras_require"]}.items()
     }
 
 
+def _shipped() -> list[str]:
+    return [file for file in python_files() if not file.startswith("tests/")]
+
+
 @pytest.mark.slow
-def test_what_is_imported_is_what_gets_installed():
-    shipped = [file for file in python_files() if not file.startswith("tests/")]
-    imported = {package for file in shipped for package in imported_distributions(file)}
-    ranges = _ranges()
-    assert imported - set(ranges["bench"]) == set(ranges[""])
-    assert imported & set(ranges["bench"]) == set(ranges["bench"])
+def test_every_imported_package_is_required_or_in_an_extra(ranges):
+    imported = {package for file in _shipped() for package in imported_distributions(file)}
+    users = {extra: set(packages) for extra, packages in ranges.items() if extra not in ("all", "dev")}
+    assert imported == set.union(*users.values())
+    assert len(ranges[""]) <= 16
 
 
-def test_the_pinned_versions_are_in_their_ranges():
+def test_all_has_every_extra_for_users(ranges):
+    parts = [set(ranges[extra]) for extra in ("faces", "music", "text", "worlds", "tfds")]
+    assert set(ranges["all"]) == set.union(*parts)
+
+
+def _imports(node: ast.AST, extra: str | None = None) -> list[tuple[str, str | None]]:
+    """Returns (package, extra in whose context it is imported) of each import below a node, type checking's apart."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return []
+    if isinstance(node, ast.With) and ast.unparse(node.items[0].context_expr).startswith("extra("):
+        extra = ast.literal_eval(node.items[0].context_expr.args[0])
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        names = [node.module]
+    else:
+        return [found for child in ast.iter_child_nodes(node) for found in _imports(child, extra)]
+    tops = [name.split(".")[0] for name in names]
+    return [(DISTRIBUTION_NAMES.get(top, top.lower()), extra) for top in tops]
+
+
+@pytest.mark.slow
+def test_packages_of_an_extra_are_imported_in_its_context(ranges):
+    optional = {package for extra, packages in ranges.items() if extra not in ("", "dev") for package in packages}
+    wrong = [
+        (file, package)
+        for file in _shipped()
+        if not file.startswith(BENCHMARKS)
+        for package, extra in _imports(tree(file))
+        if package in optional and package not in ranges.get(extra or "", ())
+    ]
+    assert not wrong
+
+
+def test_pinned_versions_are_in_their_ranges(ranges):
     lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line]
     pins = {name: version for line in lines for name, version in [line.split(";")[0].strip().split("==")]}
     pins = {name.lower().replace("-", "_"): tuple(map(int, version.split("."))) for name, version in pins.items()}
-    ranges = _ranges()
-    for name, limits in (ranges[""] | ranges["dev"]).items():
+    for name, limits in (ranges[""] | ranges["all"] | ranges["dev"]).items():
         for sign, limit in re.findall(r"(>=|<)([\d.]+)", limits):
             limit = tuple(map(int, limit.split(".")))
             assert pins[name] >= limit if sign == ">=" else pins[name] < limit, f"{name}: {pins[name]} not {limits}"

@@ -1,8 +1,8 @@
-"""Feature extractors for FID, KID, precision and recall, as the hyperparameter `features` names them.
+"""Feature extractors for FID, KID, precision and recall, chosen by the hyperparameter `features`.
 
 - `vgg16`: bundled weights, 512 features (the last convolution, averaged over the image).
 - `inception:PATH`: Inception-v3 with Keras's weights in an HDF5 file, 2,048 features.
-- a workdir: the classifier that `experiments.classifier` trained there, whose classes are then the modes to be covered.
+- a workdir: the classifier that `experiments.classifier` trained there; its classes are the modes to cover.
 """
 
 from collections.abc import Callable
@@ -17,19 +17,19 @@ from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.models import inception, vgg
 from gdl_jax.runs.restore import restore
 
-BATCH = 32  # of 299x299 in Inception-v3: 2 GB
-VGG_LEAST_SIZE = 64  # smaller images are enlarged: five blocks halve them four times
+BATCH = 32  # images per call; 2 GB with Inception-v3
+VGG_LEAST_SIZE = 64  # smaller images are enlarged: the five blocks halve the resolution four times
 INCEPTION_SIZE = 299
 
 
 class Features(NamedTuple):
-    """A network whose features are compared.
+    """A feature extractor.
 
     Attributes:
-      name: what a protocol calls it.
-      classes: those of its probabilities, where they are classes of the data set; else ().
-      extract: images (N, H, W, C) in [0, 1], of any size -> features (N, D) and probabilities (N, K), or None where the
-        network classifies nothing.
+      name: its name in a protocol.
+      classes: names of the classes that it predicts, if they are those of the data set; else ().
+      extract: images (N, H, W, C) in [0, 1], of any size -> features (N, D) and class probabilities (N, K), or None
+        where the network has no classifier.
     """
 
     name: str
@@ -38,10 +38,10 @@ class Features(NamedTuple):
 
 
 def load_features(name: str) -> Features:
-    """Returns the network of that name.
+    """Returns the feature extractor of that name.
 
     Raises:
-      ConfigError: there is none, its weights are not installed or damaged, or a workdir holds no classifier of labels.
+      ConfigError: unknown name, weights missing or damaged, or no classifier of labels in the workdir.
     """
     kind, _, path = name.partition(":")
     try:
@@ -59,12 +59,12 @@ def _extractor(
     size: Callable[[tuple[int, int]], tuple[int, int]],
     channels: int,
 ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]:
-    """Returns `Features.extract`: resizes bilinearly, converts to `channels`, and applies a network, BATCH at a time.
+    """Returns `Features.extract`: bilinear resize, conversion to `channels`, and a network, in batches of BATCH.
 
     Args:
       apply: images (BATCH, *size, channels) -> features and probabilities or None.
-      size: (H, W) of the given images -> that of the network's.
-      channels: of the network's images, 1 or 3.
+      size: (H, W) of the given images -> (H, W) of the network's input.
+      channels: of the network's input, 1 or 3.
     """
 
     @jax.jit
@@ -77,7 +77,7 @@ def _extractor(
 
     def extract(images):
         count = len(images)
-        # Always BATCH rows, so that few images have the same features as many: another shape may round differently.
+        # Padded to BATCH rows: rounding may depend on the shape, and an image's features must not depend on the count.
         images = np.concatenate([images, np.zeros((-count % BATCH, *images.shape[1:]), images.dtype)])
         parts = [jax.device_get(apply_batch(images[i : i + BATCH])) for i in range(0, count, BATCH)]
         columns = zip(*parts, strict=True)

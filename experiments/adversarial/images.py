@@ -1,4 +1,4 @@
-"""What the experiments of chapter 4 share: config, networks, learner, figures, and metrics of sampled images."""
+"""Config, networks, learner, figures and sample metrics of the GANs on images (book chapter 4)."""
 
 import itertools
 from collections.abc import Mapping
@@ -27,6 +27,7 @@ from gdl_jax.evaluation.modes import class_counts, inception_score, kl_to_real, 
 from gdl_jax.evaluation.neighbours import nearest_by_l1
 from gdl_jax.learners.adversarial import clip_weights, generate, noise_inputs
 from gdl_jax.learners.gradient import init_variables
+from gdl_jax.learners.optimizers import is_weight
 from gdl_jax.models import dcgan
 from gdl_jax.plots import images
 from gdl_jax.runs.batches import in_batches
@@ -39,9 +40,9 @@ SHOWN = 40
 PAIRS, STEPS_BETWEEN = 5, 11
 WALK_POINTS, WALK_FRAMES = 6, 12
 NEAREST_SHOWN, NEAREST_MEASURED = 10, 100
-LEAST_COMPARED = 10  # images: distances are to the fifth nearest of them
-NEAR_LIMIT = 0.95  # share of the clipping limit from which on a weight is at it; one update moves it by some hundredths
-# Presets for images of 28x28 pixels: the networks of `digits`, and what all of `tiny` share.
+LEAST_COMPARED = 10  # images: density and coverage need the five nearest neighbours
+NEAR_LIMIT = 0.95  # share of the clipping limit above which a weight counts as clipped; an update moves it by some 0.01
+# For images of 28x28 pixels: the networks of the presets `digits`, and everything common to the presets `tiny`.
 DIGITS = {
     "generator_filters": (64, 32, 1),
     "generator_kernel_sizes": (5, 5, 5),
@@ -65,20 +66,19 @@ TINY = DIGITS | {
 @dataclass(frozen=True, kw_only=True)
 class Config(ImageConfig, rules.Config, dcgan.Config):
     only_class: str = ""  # train on images of this class only
-    join_splits: bool = False  # train on all splits, as the book's WGAN does; then nothing is held out
-    conditional: bool = False  # generator and critic get the class as well
-    # network whose features of samples and real images are compared: vgg16, inception:PATH, or the workdir of a
-    # `classifier` run; empty: no comparison
+    join_splits: bool = False  # train on all splits, as the book's WGAN does; nothing is held out then
+    conditional: bool = False  # give the class to generator and critic
+    # feature extractor for sample metrics: vgg16, inception:PATH, or the workdir of a `classifier` run; empty: none
     features: Annotated[str, IsPath(names=("", "vgg16"), kinds=("inception",)), EvaluationOnly()] = ""
-    # generated images that are compared with as many held-out ones, or with all that there are
+    # number of samples to compare with as many held-out images, or with all of them if there are fewer
     judged_samples: Annotated[int, AtLeast(LEAST_COMPARED), Needs("features"), EvaluationOnly()] = 1000
 
 
 def load(config: Config) -> DataSet:
-    """Returns the data set, perhaps of one class, perhaps with all splits joined.
+    """Returns the data set, restricted to one class and with its splits joined if the config says so.
 
     Raises:
-      UserError: it can't be had, or lacks classes that the config asks for.
+      UserError: it cannot be loaded, or lacks classes that the config needs.
     """
     data = load_data(config)
     if config.only_class:
@@ -89,7 +89,7 @@ def load(config: Config) -> DataSet:
 
 
 def spec(config: Config) -> DataSet | None:
-    """Returns one black image with the shapes of the data set; None where only the data have the classes asked for."""
+    """Returns one black image of the data set's shape; None where the classes needed are known from the data alone."""
     data = data_spec(config)
     if data is None:
         return None
@@ -124,20 +124,21 @@ def build(config: Config, data: DataSet, axis_name: str | None) -> Learner:
 
 def draw(run: Run, key: jax.Array, num: int) -> np.ndarray:
     """Returns `num` samples (num, H, W, C) in [0, 1]; classes are as frequent as in the training split."""
-    outputs = rules.draw_outputs(run, key, num, lambda key, places: draw_conditions(run, key, len(places)))
+    outputs = rules.draw_outputs(run, key, num, lambda key, indices: draw_conditions(run, key, len(indices)))
     return (outputs + 1.0) / 2.0
 
 
 def draw_conditions(run: Run, key: jax.Array, num: int) -> dict[str, jax.Array]:
-    """Returns {"label": (num,)}, those of random training images; {} where the generator gets no classes."""
+    """Returns {"label": (num,)}, the labels of random training images; {} for an unconditional generator."""
     if not run.config.conditional:
         return {}
-    rows = np.asarray(jax.random.randint(key, (num,), 0, len(run.data.train)))
-    return {"label": jnp.asarray(run.data.train.take(rows)["label"], jnp.int32)}
+    labels = np.sort(run.data.train.labels())  # a described data set knows how many there are of each, not their order
+    rows = np.asarray(jax.random.randint(key, (num,), 0, len(labels)))
+    return {"label": jnp.asarray(labels[rows], jnp.int32)}
 
 
 def _decode(run: Run, z: np.ndarray) -> np.ndarray:
-    """Returns images (N, H, W, C) in [0, 1] of noise (N, z_dim), in evaluation mode, all of one class."""
+    """Returns the images (N, H, W, C) in [0, 1] of noise (N, z_dim) in evaluation mode, all of one class."""
     generator = networks(run.config, run.data)["generator"].module
     label = draw_conditions(run, run.key, 1).values()
 
@@ -151,7 +152,7 @@ def _decode(run: Run, z: np.ndarray) -> np.ndarray:
 def _features(
     network: Features, data: DataSet, source: Source, first: int, count: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns what a network extracts of `count` images of a split, of a fixed random order from `first` on."""
+    """Returns the features of `count` images of a split, from index `first` of a fixed random order on."""
     index = np.random.default_rng(0).permutation(len(source))[first : first + count]
     return in_batches(
         lambda rows: network.extract(np.asarray(data.transform(source.take(rows))["image"])), index, BATCH
@@ -159,13 +160,13 @@ def _features(
 
 
 def sample_evaluator(config: Config, data: DataSet) -> SampleEvaluator | None:
-    """Returns what compares samples with real images in the feature space of `features`; None without one.
+    """Returns the evaluator that compares samples with real images in feature space; None without `features`.
 
-    The real images are held out: `judged_samples` of the test split, or all of it where it has fewer. Where nothing is
-    held out they are training images. The protocol says which, and how many.
+    The real images are the first `judged_samples` of the test split in a fixed random order, or all of it if it has
+    fewer; training images where nothing is held out. The protocol says which, and how many.
 
     Raises:
-      ConfigError: the network can't be had, or the split has too few images.
+      ConfigError: the feature extractor cannot be loaded, or the split has too few images.
     """
     if not config.features:
         return None
@@ -178,13 +179,13 @@ def sample_evaluator(config: Config, data: DataSet) -> SampleEvaluator | None:
         raise ConfigError("features", config.features, reason)
     protocol = f"{network.name}; {config.judged_samples:,} generated and {count:,} {split} images"
     protocol += " (nothing is held out)" if split == "train" else ""
-    used = count if split == "train" else 0  # of the training images
+    used = count if split == "train" else 0  # training images
     reference = {}
     if len(data.train) - used >= LEAST_COMPARED:
         others = _features(network, data, data.train, used, config.judged_samples)
         reference = _named("real_images", _compare(real, others, network.classes))
         protocol += f"; real_images: {len(others[0]):,} {'other ' if used else ''}training images"
-        protocol += " instead of generated ones"
+        protocol += " in place of generated ones"
     known = {"modes_of_real_images": float(modes(real[1]).sum())} if network.classes else {}
 
     def evaluate(samples):
@@ -198,11 +199,11 @@ def _named(kind: str, numbers: Mapping[str, float]) -> dict[str, float]:
 
 
 def _compare(real, fake, classes) -> dict[str, float]:
-    """Returns measures of how near generated images are to real ones.
+    """Returns metrics that compare generated with real images.
 
     Args:
-      real, fake: features (N, D) and probabilities (N, K) or None, of each.
-      classes: that the probabilities are of, where their shares are to be compared; else ().
+      real, fake: features (N, D), and class probabilities (N, K) or None.
+      classes: names of the K classes, to compare class frequencies; () for no such metrics.
     """
     (real_features, real_probabilities), (features, probabilities) = real, fake
     precision, recall = precision_and_recall(real_features, features)
@@ -228,12 +229,12 @@ def _compare(real, fake, classes) -> dict[str, float]:
 
 
 def preview(run: Run) -> None:
-    """Draws samples, from the same noise at every step."""
+    """Draws samples from the same noise at every step."""
     images.image_grid(draw(run, run.key, SHOWN), run.figures / f"samples_at_{run.step:07d}.png", columns=10)
 
 
 def analyse(run: Run) -> dict[str, Any]:
-    """Draws samples, latent paths, nearest training images and the critic's weights; returns what went wrong."""
+    """Draws samples, latent paths, nearest training images and the critic's weights; returns metrics and failures."""
     images.image_grid(draw(run, run.key, 60), run.figures / "samples.png", columns=10)
     _paths(run)
     _film(run.figures)
@@ -245,19 +246,20 @@ def analyse(run: Run) -> dict[str, Any]:
         numbers |= weights_at_limit(run)
         protocol["share_at_clipping_limit"] = f"clipped parameters within {1 - NEAR_LIMIT:.0%} of the limit"
     if not any("samples/modes_of_real_images" in row for row in rules.log_rows(run)):
-        protocol["failure_modes"] = "seen in the log; modes are not counted, as features names no classifier"
+        protocol["failure_modes"] = "found in the log; modes are not counted, as features names no classifier"
     return numbers | {"failure_modes": rules.failures(run), "protocol": protocol}
 
 
 def weights_at_limit(run: Run) -> dict[str, float]:
-    """Returns the share of the critic's clipped parameters that are near the limit, now and at initialisation."""
+    """Returns the share of the critic's clipped parameters near the limit, now and at initialisation."""
     biases = run.config.clip_biases
     critic = networks(run.config, run.data)["critic"]
     inputs = [jnp.zeros(spec.shape, spec.dtype) for spec in critic.inputs]
     start, _ = init_variables(critic.module, run.key, *inputs)
 
     def share(params):
-        clipped = [np.ravel(w) for w in jax.tree.leaves(params) if biases or w.ndim > 1]
+        leaves = jax.tree_util.tree_leaves_with_path(params)
+        clipped = [np.ravel(w) for path, w in leaves if biases or is_weight(path, w)]
         return float((np.abs(np.concatenate(clipped)) >= NEAR_LIMIT * run.config.clip).mean())
 
     at_start = clip_weights(run.config.clip, biases)(start)
@@ -268,7 +270,7 @@ def weights_at_limit(run: Run) -> dict[str, float]:
 
 
 def _paths(run: Run) -> None:
-    """Draws straight lines between pairs of latent points, and films a closed walk through several of them."""
+    """Draws straight lines between pairs of latent points; animates a closed walk through several of them."""
     ends = np.asarray(jax.random.normal(run.key, (2 * PAIRS, run.config.z_dim)))
     share = np.linspace(0.0, 1.0, STEPS_BETWEEN)[:, None]
     lines = np.concatenate([(1 - share) * a + share * b for a, b in ends.reshape(PAIRS, 2, -1)])
@@ -284,14 +286,14 @@ def _paths(run: Run) -> None:
 
 
 def _film(figures: Path) -> None:
-    """Films the previews, one after the other."""
+    """Animates the previews in order of training."""
     frames = [np.asarray(Image.open(path).convert("RGB")) / 255.0 for path in sorted(figures.glob("samples_at_*.png"))]
     if len(frames) > 1:
         images.animation(frames, figures / "training.gif", frames_per_second=4)
 
 
 def _nearest(run: Run) -> dict[str, float]:
-    """Draws samples above their nearest training images; returns their distances, and those of held-out images."""
+    """Draws samples above their nearest training images; returns their mean distance, and that of held-out images."""
     drawn = draw(run, run.key, NEAREST_MEASURED)
     found = nearest_by_l1(drawn, run.data.train)
     shown = slice(NEAREST_SHOWN)
@@ -315,11 +317,11 @@ def sample(run: Run, request: SampleRequest) -> list[Path]:
 
 
 def experiment(*, name: str, module: str, presets: Mapping[str, Config]) -> Experiment:
-    """Returns one of chapter 4's experiments.
+    """Returns an experiment of chapter 4.
 
     Args:
       name: of the experiment.
-      module: `__name__` of the script that has it as EXPERIMENT.
+      module: `__name__` of the script that defines it as EXPERIMENT.
       presets: by name; the first is the default.
     """
     return Experiment(

@@ -1,4 +1,4 @@
-"""What all experiments with a generator and a critic share: hyperparameters, learner, samples, and failure modes."""
+"""Hyperparameters, learner, sampling and failure modes of all experiments with a generator and a critic."""
 
 import dataclasses
 import functools
@@ -14,52 +14,52 @@ from flax import linen as nn
 from gdl_jax.core.config_flags import Above, AtLeast, Needs, OneOf
 from gdl_jax.core.learner import Learner
 from gdl_jax.core.metrics_log import read_rows
-from gdl_jax.evaluation.instability import failures_of_replicas
+from gdl_jax.evaluation.instability import failures_of_seeds
 from gdl_jax.learners.adversarial import Penalty, adversarial, clip_weights, make_adversarial_loss
-from gdl_jax.learners.optimizers import ScheduleConfig, make_optimizer
+from gdl_jax.learners.optimizers import ScheduleConfig, is_weight, make_optimizer
 from gdl_jax.nn.layers import with_axis_name
 from gdl_jax.plots.weights import weight_histograms
 from gdl_jax.runs.config import RunConfig
 from gdl_jax.runs.experiment import Run
 
-BATCH = 128  # samples that one call makes
+BATCH = 128  # samples per call
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(RunConfig, ScheduleConfig):
-    """How generator and critic are trained; a subclass adds the networks' own hyperparameters.
+    """Hyperparameters of adversarial training; a subclass adds those of the networks.
 
-    Both optimisers have the schedule, counted in updates of the generator. The moving average is the generator's, and
-    makes the samples.
+    Both optimisers follow the schedule, which counts updates of the generator. The moving average is over the
+    generator's parameters; samples are drawn with it.
     """
 
     adversarial_loss: str = "bce"  # bce, least_squares, wasserstein, hinge or package.module:LOSS
-    n_critic: Annotated[int, AtLeast(1)] = 1  # critic updates for each of the generator
+    n_critic: Annotated[int, AtLeast(1)] = 1  # critic updates per generator update
     generator_optimizer: str = "rmsprop"  # by name or package.module:function
-    generator_learning_rate: Annotated[float, Above(0)] = 4e-4  # the highest, where it has a schedule
+    generator_learning_rate: Annotated[float, Above(0)] = 4e-4  # peak value where there is a schedule
     critic_optimizer: str = "rmsprop"  # by name or package.module:function
-    critic_learning_rate: Annotated[float, Above(0)] = 8e-4  # the highest, where it has a schedule
-    # the critic is updated on real and on generated samples in turn, not on both at once
+    critic_learning_rate: Annotated[float, Above(0)] = 8e-4  # peak value where there is a schedule
+    # update the critic on real and on generated samples in turn, not on both at once
     separate_updates: bool = True
-    # what is generated for the critic is normalised by its batch, not by running averages
+    # normalise the critic's generated samples by their batch's statistics, not by running averages
     batch_statistics: bool = False
     gradient_penalty: Annotated[float, AtLeast(0)] = 0.0  # weight of the penalty on the critic's gradient; 0: none
-    # norm of the critic's gradient that is not penalised
+    # gradient norm at which the penalty is 0
     gradient_penalty_center: Annotated[float, AtLeast(0), Needs("gradient_penalty")] = 1.0
-    # points where the gradient is penalised: interpolates (WGAN-GP), or real (R1 with center 0)
+    # points at which the gradient is penalised: interpolates (WGAN-GP), or real (R1 with center 0)
     gradient_penalty_at: Annotated[str, OneOf("interpolates", "real"), Needs("gradient_penalty")] = "interpolates"
     clip: Annotated[float, AtLeast(0)] = 0.0  # limit of the critic's weights; 0: none
     clip_biases: Annotated[bool, Needs("clip")] = True  # clip biases too, as the book does
 
 
 def make_learner(config: Config, modules: Mapping[str, nn.Module], axis_name: str | None, **functions) -> Learner:
-    """Returns the learner of two networks.
+    """Returns the adversarial learner of two networks.
 
     Args:
-      config: how they are trained.
+      config: of the training.
       modules: {"generator", "critic"}.
       axis_name: the pmapped axis or None.
-      **functions: what the networks see, for `learners.adversarial`: inputs, real, and perhaps conditions.
+      **functions: of `learners.adversarial`: inputs, real and optionally conditions.
     """
     penalty = Penalty(config.gradient_penalty, config.gradient_penalty_center, config.gradient_penalty_at)
     more = {"constrain": clip_weights(config.clip, config.clip_biases)} if config.clip else {}
@@ -81,7 +81,7 @@ def make_learner(config: Config, modules: Mapping[str, nn.Module], axis_name: st
 
 
 def critic_optimizer(config: Config) -> optax.GradientTransformation:
-    """Returns the critic's optimiser, its schedule stretched: it makes several updates for each of the generator."""
+    """Returns the critic's optimiser; its schedule is stretched, as it makes several updates per generator update."""
     updates = config.n_critic * (2 if config.separate_updates else 1)
     stretched = {name: getattr(config, name) * updates for name in ("steps", "warmup_steps", "decay_steps")}
     decay_at = tuple(step * updates for step in config.decay_at)
@@ -96,14 +96,14 @@ def _compiled_sample(learner: Learner) -> Callable[..., Any]:
 def draw_outputs(
     run: Run, key: jax.Array, num: int, conditions: Callable[[jax.Array, np.ndarray], Mapping[str, Any]]
 ) -> np.ndarray:
-    """Returns `num` outputs of the generator, (num, ...), made BATCH at a time.
+    """Returns `num` outputs of the generator, (num, ...), drawn in batches of BATCH.
 
     Args:
-      run: whose generator.
-      key: for the noise.
-      num: how many.
-      conditions: (key, places (B,)) -> what the generator reads of the batch that makes outputs `places`,
-        {name: (B, ...)}; {} where it reads nothing. The last batch's places go beyond `num`.
+      run: its state has the generator.
+      key: of the noise.
+      num: number of outputs.
+      conditions: (key, indices (B,)) -> the generator's conditions for the outputs `indices`, {name: (B, ...)}; {} for
+        an unconditional generator. The last batch's indices exceed `num`.
     """
     sample_batch = _compiled_sample(run.learner)
 
@@ -116,9 +116,9 @@ def draw_outputs(
 
 
 def plot_critic_weights(run: Run) -> None:
-    """Draws histograms of the critic's kernels."""
+    """Plots histograms of the critic's kernels."""
     flat = jax.tree_util.tree_flatten_with_path(run.state.critic.params)[0]
-    weights = {"/".join(str(k.key) for k in path): np.asarray(w) for path, w in flat if w.ndim > 1}
+    weights = {"/".join(str(k.key) for k in path): np.asarray(w) for path, w in flat if is_weight(path, w)}
     weight_histograms(weights, run.figures / "critic_weights.png")
 
 
@@ -128,5 +128,5 @@ def log_rows(run: Run) -> list[dict[str, Any]]:
 
 
 def failures(run: Run) -> str:
-    """Returns the failure modes that the log shows, and in which seeds."""
-    return failures_of_replicas(log_rows(run), run.config.seed, run.config.seeds) or "none seen in the log"
+    """Returns the failure modes found in the log, and their seeds."""
+    return failures_of_seeds(log_rows(run), run.config.seed, run.config.seeds) or "none found in the log"

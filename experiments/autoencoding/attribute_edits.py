@@ -1,7 +1,7 @@
-"""Attribute arithmetic, and whether it does what it says by a classifier that was trained apart from the autoencoder.
+"""Attribute arithmetic, evaluated by a classifier that was trained independently of the autoencoder.
 
-A factor is chosen on validation images, and the shares are measured on test images: how many of those without an
-attribute have it after its vector was added, as the classifier predicts, and how many of their other attributes stay.
+The factor of each attribute's vector is chosen on validation images. Measured on test images that lack the attribute:
+the share predicted to have it once its vector is added, and the share of their other attributes that stay as predicted.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,23 +25,23 @@ from gdl_jax.runs.restore import restore
 EDITED = ("Eyeglasses", "Red_Hair", "Curly_Hair")  # glasses, a hair colour, a hairstyle
 FACTORS = (0.75, 1.0, 1.25, 1.5, 2.0, 2.5)
 GROUPS = (tuple(avatars.HAIR_COLORS), tuple(avatars.HAIRSTYLES), ("Eyeglasses", "Sunglasses"), ("Beard", "Moustache"))
-HELD_OUT = 1000  # faces of a split that are looked at
-ENCODED = 5000  # training images that an attribute's vector is made of, at most
-BATCH = 500  # images whose logits are computed together
+HELD_OUT = 1000  # faces of a split that are used
+ENCODED = 5000  # most training images from which an attribute's vector is computed
+BATCH = 500  # images per call
 PROTOCOL = (
-    f"of those of the first {HELD_OUT:,} test images that lack the attribute. gained: share predicted to have it after "
-    "its vector was added; others kept: share of their other attributes predicted as before. The factor was chosen on "
-    "validation images. A hair colour is tried on those with hair; with hairless: on all"
+    f"the first {HELD_OUT:,} test images, those without the attribute. gained: share predicted to have it once its "
+    "vector is added; others kept: share of their other attributes predicted as before. The factor was chosen on "
+    "validation images. Hair colours are added to faces with hair only; with hairless: to all"
 )
 
 
 class AttributeClassifier(NamedTuple):
-    """What predicts attributes.
+    """Classifier of attributes.
 
     Attributes:
-      predict: images (N, S, S, C) in [0, 1] -> which attributes they have, (N, A) bool.
+      predict: images (N, S, S, C) in [0, 1] -> predicted attributes, (N, A) bool.
       names: of the attributes.
-      accuracy: (A,), of each on the classifier's own test split.
+      accuracy: (A,), of each attribute on the classifier's test split.
     """
 
     predict: Callable[[np.ndarray], np.ndarray]
@@ -54,8 +54,8 @@ class Faces(NamedTuple):
 
     Attributes:
       mean: (N, z), their codes.
-      before: (N, A), the attributes that they are predicted to have, decoded as they are.
-      able: (N,) bool, which of them could show the attribute.
+      before: (N, A) bool, attributes predicted for their reconstructions.
+      able: (N,) bool, true where the face can show the attribute.
     """
 
     mean: np.ndarray
@@ -64,7 +64,7 @@ class Faces(NamedTuple):
 
 
 def attribute_vectors(run: Run, coders: Coders) -> dict[str, np.ndarray]:
-    """Returns {attribute: mean code with it minus mean code without it}, from training images; z is q(z | x)'s mean."""
+    """Returns {attribute: mean code with it minus mean code without it} of training images; codes are means of q."""
     rows, (mean, _) = encode_rows(run, coders, run.data.train, ENCODED)
     has_it = rows["attributes"].T
     varied = {name: has for name, has in zip(run.data.attributes, has_it, strict=True) if has.any() and not has.all()}
@@ -72,10 +72,10 @@ def attribute_vectors(run: Run, coders: Coders) -> dict[str, np.ndarray]:
 
 
 def load_attribute_classifier(workdir: str) -> AttributeClassifier:
-    """Returns the attribute classifier that a workdir holds; it resizes images to its own size.
+    """Returns the attribute classifier in a workdir; it resizes images to its own size.
 
     Raises:
-      ConfigError: there is none; names attribute_classifier.
+      ConfigError: attribute_classifier holds none.
     """
     try:
         experiment, run, _ = restore(Path(workdir), warn=lambda text: None)
@@ -101,7 +101,7 @@ def load_attribute_classifier(workdir: str) -> AttributeClassifier:
 
 
 def _faces_without(run: Run, coders: Coders, classifier: AttributeClassifier, source: Source, name: str) -> Faces:
-    """Returns a split's first faces that do not have the attribute."""
+    """Returns those of a split's first faces that lack the attribute."""
     names = classifier.names
     rows = source.take(np.arange(min(HELD_OUT, len(source))))
     without = rows["attributes"][:, names.index(name)] == 0
@@ -116,7 +116,7 @@ def _faces_without(run: Run, coders: Coders, classifier: AttributeClassifier, so
 def _shares(
     coders: Coders, classifier: AttributeClassifier, faces: Faces, name: str, change: np.ndarray
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Returns (gained, kept) after a change (z,) of codes: of faces that could show the attribute, and of all."""
+    """Returns (gained, kept) after adding `change` (z,) to codes: of faces that can show the attribute, and of all."""
     after = classifier.predict(coders.decode((faces.mean + change).astype(np.float32)))
     group = next(group for group in GROUPS if name in group)
     related = np.array([other in group for other in classifier.names])
@@ -129,16 +129,16 @@ def _shares(
 
 
 def check_edits(run: Run, coders: Coders, vectors: Mapping[str, np.ndarray], workdir: str) -> Results:
-    """Returns shares for each attribute of EDITED, and how accurate the classifier itself is.
+    """Returns the shares of each attribute in EDITED, and the classifier's accuracy.
 
     Args:
-      run: of an autoencoder of faces, whose data set has a validation split.
+      run: of an autoencoder of faces; its data set has a validation split.
       coders: its networks.
       vectors: {attribute: (z,)}, from `attribute_vectors`.
       workdir: of the attribute classifier.
 
     Raises:
-      ConfigError: no classifier of these attributes there; names attribute_classifier.
+      ConfigError: attribute_classifier holds no classifier of these attributes.
     """
     classifier = load_attribute_classifier(workdir)
     if classifier.names != run.data.attributes:

@@ -1,4 +1,4 @@
-"""What the experiments with an encoder and a decoder share: the two networks, and their compiled forms."""
+"""Networks of the experiments with an encoder and a decoder, and their compiled forms."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,11 +15,11 @@ from gdl_jax.runs.config import DTYPES
 from gdl_jax.runs.experiment import Network, Run
 from gdl_jax.runs.images import image_batches, image_spec
 
-BATCH = 100  # images that are encoded, or decoded, together
+BATCH = 100  # images per call
 
 
 def coder_networks(encoder: type, config: Any, data: DataSet) -> dict[str, Network]:
-    """Returns encoder (of a class of models.autoencoder) and decoder."""
+    """Returns an encoder of the given class of models.autoencoder, and a decoder."""
     image = image_spec(data)
     codes = jax.ShapeDtypeStruct((1, config.z_dim), jnp.float32)
     dtype = DTYPES[config.precision]
@@ -30,10 +30,10 @@ def coder_networks(encoder: type, config: Any, data: DataSet) -> dict[str, Netwo
 
 
 class Coders(NamedTuple):
-    """Compiled, in evaluation mode, NumPy arrays to NumPy arrays, of any number of rows.
+    """Encoder and decoder in evaluation mode, compiled: from NumPy to NumPy arrays with any number of rows.
 
     Attributes:
-      encode: images (N, H, W, C) -> what the encoder makes of them: codes (N, z), or mean and log_var, each (N, z).
+      encode: images (N, H, W, C) -> the encoder's outputs: codes (N, z), or mean and log_var, each (N, z).
       decode: codes (N, z) -> images.
     """
 
@@ -53,7 +53,7 @@ def make_coders(run: Run, networks: dict[str, Network]) -> Coders:
 
 
 def encode_rows(run: Run, coders: Coders, source: Source, limit: int) -> tuple[dict[str, np.ndarray], Any]:
-    """Returns the first rows of a split, at most `limit`, without their images, and what the encoder makes of them."""
+    """Returns the first `limit` rows of a split, or all, without their images, and the encoder's outputs for them."""
     parts = [
         ({name: array for name, array in rows.items() if name != "image"}, coders.encode(pixels))
         for rows, pixels in image_batches(run.data, source, BATCH, limit)

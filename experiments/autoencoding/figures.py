@@ -1,4 +1,4 @@
-"""Figures of what lies between codes: the latent plane, straight lines from code to code, and along attributes."""
+"""Figures of the latent space: the latent plane, lines between codes, and lines along attribute vectors."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,14 +10,14 @@ from experiments.autoencoding.encoding import Coders, images_at
 from gdl_jax.plots import images, latent
 from gdl_jax.runs.experiment import Run
 
-GRID = 20  # codes a side of the latent plane
-FACTORS = np.arange(-4, 5)  # halves of an attribute's vector
+GRID = 20  # codes per side of the latent plane
+FACTORS = np.arange(-4, 5)  # in halves of an attribute's vector
 MORPH = np.linspace(0.0, 1.0, 11)
-SHOWN_ATTRIBUTES = ("Eyeglasses", "Blond_Hair", "Smiling", "Long_Hair", "Male", "Young")  # of those that there are
+SHOWN_ATTRIBUTES = ("Eyeglasses", "Blond_Hair", "Smiling", "Long_Hair", "Male", "Young")  # those the data set has
 
 
 def decoded_grid(coders: Coders, path: Path) -> None:
-    """Draws what codes decode to that divide N(0, 1) into equal shares (book: norm.ppf(linspace(0.01, 0.99, 20)))."""
+    """Draws decoded codes at evenly spaced quantiles of N(0, 1) (book: norm.ppf(linspace(0.01, 0.99, 20)))."""
     values = np.array([NormalDist().inv_cdf(share) for share in np.linspace(0.01, 0.99, GRID)])
     grid = np.stack(np.meshgrid(values, values[::-1]), -1).reshape(-1, 2).astype(np.float32)
     tiles = coders.decode(grid)
@@ -25,14 +25,14 @@ def decoded_grid(coders: Coders, path: Path) -> None:
 
 
 def latent_maps(coders: Coders, codes: np.ndarray, labels: np.ndarray, classes: Sequence[str], folder: Path) -> None:
-    """Draws a two-dimensional latent space: codes (N, 2) as they are and as shares of N(0, 1), and decoded ones."""
+    """Draws a two-dimensional latent space: codes (N, 2), their quantiles in N(0, 1), and a decoded grid."""
     latent.scatter(codes, labels, classes, folder / "latent_scatter.png")
     latent.normal_cdf_map(codes, labels, classes, folder / "latent_p_values.png")
     decoded_grid(coders, folder / "decoded_grid.png")
 
 
 def morphs(coders: Coders, pairs: Sequence[tuple[np.ndarray, np.ndarray]], path: Path) -> None:
-    """Draws the images on straight lines between pairs of codes (z,), a row each."""
+    """Draws the images on straight lines between pairs of codes (z,), one row per pair."""
     rows = [coders.decode(np.stack([(1 - t) * a + t * b for t in MORPH]).astype(np.float32)) for a, b in pairs]
     labels = [f"pair {i + 1}" for i in range(len(rows))]
     images.rows(rows, labels, path, headings=[f"{t:.1f}" for t in MORPH])
@@ -41,7 +41,7 @@ def morphs(coders: Coders, pairs: Sequence[tuple[np.ndarray, np.ndarray]], path:
 def attribute_arithmetic(
     run: Run, coders: Coders, attributes: np.ndarray, mean: np.ndarray, vectors: Mapping[str, np.ndarray], path: Path
 ) -> None:
-    """Draws an ordinary face without each attribute, moved along its vector by -4 ... 4 halves of the mean difference.
+    """Draws, for each attribute, a typical face without it, moved along the attribute's vector by -4/2 ... 4/2 of it.
 
     Args:
       run: of the autoencoder.
@@ -49,7 +49,7 @@ def attribute_arithmetic(
       attributes: (N, A) of the first test images.
       mean: (N, z), their codes.
       vectors: {attribute: (z,)}, from `attribute_vectors`.
-      path: of the picture; none is made where no face lacks any of the attributes.
+      path: of the figure; not written if every face has all of the attributes.
     """
     shown = [name for name in SHOWN_ATTRIBUTES if name in vectors] or list(vectors)[:4]
     rows, labels, taken = [], [], []

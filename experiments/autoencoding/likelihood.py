@@ -1,4 +1,4 @@
-"""The importance-weighted bound on a variational autoencoder's log-likelihood, where its loss allows one."""
+"""Importance-weighted bound on a variational autoencoder's log-likelihood, where its loss defines a density."""
 
 import jax
 import numpy as np
@@ -15,10 +15,10 @@ from gdl_jax.runs.experiment import Results, Run
 
 
 def likelihood_bound(run: Run, decoder: nn.Module, mean: np.ndarray, log_var: np.ndarray) -> Results:
-    """Returns the bound as "log_likelihood_bound", or {} where the loss is not minus a log density.
+    """Returns {"log_likelihood_bound", "protocol"}, or {} where the loss is not a negative log density.
 
     Args:
-      run: of a variational autoencoder, whose config says how many images and importance samples.
+      run: of a variational autoencoder; its config has the numbers of images and importance samples.
       decoder: its network.
       mean, log_var: (N, z), of q(z | x) for the first test images.
     """

@@ -1,16 +1,18 @@
-"""A user's own images through an autoencoder: decoded, edited, morphed."""
+"""Reconstructions, edits and morphs of a user's own images by an autoencoder."""
 
 import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from experiments.autoencoding import figures
 from experiments.autoencoding.attribute_edits import attribute_vectors
 from experiments.autoencoding.encoding import Coders
+from gdl_jax.core.config_flags import IsPath
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.data.images.folder import list_images
 from gdl_jax.data.images.pixels import read_image
@@ -20,7 +22,7 @@ from gdl_jax.runs.images import image_spec
 
 
 def _edit(text: str) -> tuple[str, float]:
-    """Returns (attribute, factor) of a text like Eyeglasses:2; the factor is 1 where it has none."""
+    """Returns (attribute, factor) of an edit such as Eyeglasses:2; without a colon, the factor is 1."""
     name, colon, factor = text.partition(":")
     try:
         value = float(factor) if colon else 1.0
@@ -33,14 +35,14 @@ def _edit(text: str) -> tuple[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoOptions(SampleOptions):
-    """What is to be done with a user's own images.
+    """Options for a user's own images.
 
     Raises:
-      ConfigError: an image isn't there; edits or morphs without images; an edit is no ATTRIBUTE:FACTOR.
+      ConfigError: an image is missing; edits or morphs without images; an edit is not ATTRIBUTE:FACTOR.
     """
 
-    images: tuple[str, ...] = ()  # image files or folders to encode instead
-    edit: tuple[str, ...] = ()  # attributes to add to them, as Eyeglasses:2,Smiling:-1
+    images: Annotated[tuple[str, ...], IsPath()] = ()  # image files or folders to encode instead of sampling
+    edit: tuple[str, ...] = ()  # attributes to add, as in Eyeglasses:2,Smiling:-1
     morph: bool = False  # morph from each image to the next
 
     def __post_init__(self):
@@ -56,18 +58,18 @@ class PhotoOptions(SampleOptions):
 
     @property
     def edits(self) -> Mapping[str, float]:
-        """The edits, {attribute: factor}."""
+        """The edits as {attribute: factor}."""
         return dict(map(_edit, self.edit))
 
 
 def _read_photos(run: Run, paths: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """Returns names and pixels (N, H, W, C) in [0, 1] of a user's own files and folders."""
+    """Returns names and pixels (N, H, W, C) in [0, 1] of the images in files and folders."""
     places = [Path(path) for path in paths]
     files = [place / name for place in places if place.is_dir() for name in list_images(place)]
     files += [place for place in places if not place.is_dir()]
     _, height, width, channels = image_spec(run.data).shape
     if height != width:
-        raise ConfigError("images", None, "only models of square images can encode photos")
+        raise ConfigError("images", None, "supported by models of square images only")
     pixels = np.stack([read_image(file, height) for file in files]).astype(np.float32) / 255.0
     if channels == 1:
         pixels = pixels.mean(-1, keepdims=True)
@@ -75,10 +77,10 @@ def _read_photos(run: Run, paths: Sequence[str]) -> tuple[list[str], np.ndarray]
 
 
 def sample_photos(run: Run, coders: Coders, request: SampleRequest) -> list[Path]:
-    """Writes reconstructions, edits and morphs of given images.
+    """Writes reconstructions, edits and morphs of the given images.
 
     Raises:
-      ConfigError: an edit of an attribute that the model doesn't know; a morph of fewer than two images.
+      ConfigError: an edit of an attribute that the data set lacks; a morph of fewer than two images.
     """
     options: PhotoOptions = request.options
     names, pixels = _read_photos(run, options.images)
@@ -88,7 +90,7 @@ def sample_photos(run: Run, coders: Coders, request: SampleRequest) -> list[Path
     for name, factor in options.edits.items():
         if name not in vectors:
             known = ", ".join(vectors) or "none: its data set has no attributes"
-            raise ConfigError("edit", name, f"the model knows {known}")
+            raise ConfigError("edit", name, f"unknown attribute; the model has {known}")
         columns.append(coders.decode((mean + factor * vectors[name]).astype(np.float32)))
         headings.append(f"{name} {factor:+g}")
     written = [request.out / ("edited.png" if options.edits else "decoded.png")]

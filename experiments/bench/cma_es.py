@@ -1,14 +1,14 @@
-"""CMA-ES of this project beside evosax's and pycma: time per generation, and how far they get.
+"""Compares our CMA-ES with evosax's and pycma: time per generation, and progress.
 
     python -m experiments.bench.cma_es                                       the controller's size, minutes
     python -m experiments.bench.cma_es --dimensions=20 --population=12 --generations=300
     python -m experiments.bench.cma_es --seeds=5 --out=cma_es.json
 
 Each starts at a vector of ones and minimises the sphere, sum x_i^2, and the ellipsoid, sum 10^(6 (i - 1) / (n - 1))
-x_i^2, whose least value is 0. The table has the mean time of a generation, fitness included and compilation not, and
-log10 of the best value of some generations; each is the median over seeds. Ours and evosax's run as one compiled loop
-in float32; pycma is NumPy in float64 and takes one call of a vectorised function per generation. pycma is in the extra
-[bench]; without it, its rows are left out.
+x_i^2; both have the minimum 0. The table has the mean time of a generation, including the fitness but not compilation,
+and log10 of the best value in some generations; each is the median over seeds. Ours and evosax's run as one compiled
+loop in float32; pycma is NumPy in float64, with one call of a vectorised function per generation. pycma is in the extra
+[bench]; without it, its rows are omitted.
 """
 
 import importlib.metadata
@@ -27,28 +27,28 @@ import numpy as np
 from absl import flags
 from jax import lax
 
+from gdl_jax.core.json_files import write_json
 from gdl_jax.learners.evolution_strategies import make_strategy
 from gdl_jax.runs import command
-from gdl_jax.runs.json_files import write_json
 
-COLUMNS = 6  # generations whose best value is shown
+COLUMNS = 6  # generations in the table
 Function = Callable[[Any], Any]  # (lambda, n) -> (lambda,), on NumPy's and JAX's arrays
 
 
 class Run(NamedTuple):
-    """Seconds of all generations, and the best value of each, (generations,)."""
+    """Result of a search: seconds of all generations, and the best value of each, (generations,)."""
 
     seconds: float
     best: np.ndarray
 
 
 def sphere(x):
-    """sum x_i^2."""
+    """Returns sum x_i^2."""
     return (x**2).sum(-1)
 
 
 def ellipsoid(x):
-    """sum 10^(6 (i - 1) / (n - 1)) x_i^2: condition number 10^6."""
+    """Returns sum 10^(6 (i - 1) / (n - 1)) x_i^2, with condition number 10^6."""
     scales = 10 ** (6 * np.arange(x.shape[-1]) / (x.shape[-1] - 1))
     return (x**2 * scales.astype(x.dtype)).sum(-1)
 
@@ -59,7 +59,7 @@ FUNCTIONS: dict[str, Function] = {"sphere": sphere, "ellipsoid": ellipsoid}
 def run_strategy(
     name: str, function: Function, dimensions: int, population: int, sigma: float, generations: int, seed: int
 ) -> Run:
-    """A strategy of `learners.evolution_strategies`, all generations in one compiled call."""
+    """Runs a strategy of `learners.evolution_strategies`, all generations in one compiled call."""
     start = jnp.ones(dimensions)
     algorithm, params, _ = make_strategy(name, population, start, sigma)
 
@@ -82,10 +82,10 @@ def run_strategy(
 
 
 def run_pycma(function: Function, dimensions: int, population: int, sigma: float, generations: int, seed: int) -> Run:
-    """pycma with its defaults, never stopped early."""
+    """Runs pycma with its defaults, without early stopping."""
     import cma
 
-    options = {"popsize": population, "seed": seed + 1, "verbose": -9}  # seed 0 would be the clock
+    options = {"popsize": population, "seed": seed + 1, "verbose": -9}  # seed 0 would use the clock
     search, best = cma.CMAEvolutionStrategy(np.ones(dimensions), sigma, options), []
     began = time.perf_counter()
     for _ in range(generations):
@@ -99,7 +99,7 @@ def run_pycma(function: Function, dimensions: int, population: int, sigma: float
 def measure(
     functions: dict[str, Function], dimensions: int, population: int, sigma: float, generations: int, seeds: int
 ) -> list[dict[str, Any]]:
-    """One row for each function and implementation: its name, ms a generation, {generation: log10 of its best}."""
+    """Returns a row per function and implementation: names, ms per generation, {generation: log10 of best value}."""
     shown = sorted({max(1, generations * (i + 1) // COLUMNS) for i in range(COLUMNS)})
     runners = {"gdl_jax": "cma_es", "evosax": "evosax_cma_es"} | (
         {"pycma": None} if importlib.util.find_spec("cma") else {}
@@ -122,7 +122,7 @@ def measure(
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as text."""
+    """Returns the rows as a text table."""
     shown = list(rows[0]["log10_best"])
     lines = [f"{'function':<10} {'':<8} {'ms':>7}  log10 of the best in generation"]
     lines.append(" " * 29 + "".join(f"{g:>8}" for g in shown))
@@ -133,7 +133,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def _main(values: flags.FlagValues) -> None:
-    warnings.simplefilter("ignore")  # pycma warns of the stopping criteria that are passed over
+    warnings.simplefilter("ignore")  # pycma warns about ignored stopping criteria
     setting = {name: values[name].value for name in ("dimensions", "population", "sigma", "generations", "seeds")}
     rows = measure(FUNCTIONS, **setting)
     sys.stdout.write(table(rows) + "\n")
@@ -145,14 +145,14 @@ def _main(values: flags.FlagValues) -> None:
 
 
 def main(argv=None) -> None:
-    """Does what `python -m experiments.bench.cma_es` does."""
+    """Runs `python -m experiments.bench.cma_es`."""
     values = command.new_flags()
     flags.DEFINE_integer("dimensions", 867, "parameters", lower_bound=2, flag_values=values)
-    flags.DEFINE_integer("population", 64, "individuals a generation", lower_bound=2, flag_values=values)
-    flags.DEFINE_float("sigma", 0.1, "first step size", lower_bound=0, flag_values=values)
-    flags.DEFINE_integer("generations", 600, "how many", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer("seeds", 1, "runs of each", lower_bound=1, flag_values=values)
-    flags.DEFINE_string("out", None, "a JSON file that gets the numbers", flag_values=values)
+    flags.DEFINE_integer("population", 64, "individuals per generation", lower_bound=2, flag_values=values)
+    flags.DEFINE_float("sigma", 0.1, "initial step size", lower_bound=0, flag_values=values)
+    flags.DEFINE_integer("generations", 600, "number of generations", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("seeds", 1, "runs of each implementation", lower_bound=1, flag_values=values)
+    command.define_path("out", None, "JSON file to write", values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 
 

@@ -1,16 +1,15 @@
-"""Measures how many tokens a second the book's text network writes here, beside Keras's.
+"""Times text generation by the book's LSTM, in tokens per second; also by Keras, to compare.
 
-    python -m experiments.bench.generation_time                   alone, and as many texts at once as --batch_sizes says
-    python -m experiments.bench.generation_time --backend=jax       Keras's, by `experiments.bench.peers.keras_text`
+    python -m experiments.bench.generation_time                 ours, for each of --batch_sizes
+    python -m experiments.bench.generation_time --backend=jax   Keras's, by `experiments.bench.peers.keras_text`
 
-Prints one line of JSON for each number of texts at once. Ours carries its state on and reads each word once; with
---reread it reads the whole window again before each, as the book's code and Keras's do. Both have sigmoid gates. Each
-time is the median over windows of TOKENS tokens of every text, after one that compiles.
+Prints one line of JSON for each batch size. Ours carries the state over and reads each word once; with --reread it
+recomputes the state from the whole window for each word, as the book's code and the Keras peer do. Both have sigmoid
+gates. Each rate is the median over windows of TOKENS tokens of every text, after one that compiles.
 """
 
 import dataclasses
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -22,7 +21,7 @@ import numpy as np
 from absl import flags
 
 from experiments import text_rnn
-from experiments.benchmarks import MALLOC
+from experiments.benchmarks import environment
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.models.text_rnn import SamplingConfig
 from gdl_jax.runs import command
@@ -31,7 +30,7 @@ TOKENS = 200
 
 
 def tokens_per_second(config: text_rnn.Config, texts: int, windows: int) -> float:
-    """Returns the speed of `texts` texts together, with an untrained network of the book's vocabulary."""
+    """Returns the rate for a batch of `texts` texts, with an untrained network of the book's vocabulary size."""
     data = text_rnn.spec(config)
     learner = text_rnn.build(config, data, None)
     state = jax.jit(learner.init)(jax.random.key(0), data.train.take(np.zeros(1, np.int64)))
@@ -48,7 +47,7 @@ def tokens_per_second(config: text_rnn.Config, texts: int, windows: int) -> floa
 def _time_keras(backend: str, texts: int, windows: int) -> None:
     module = ["-m", "experiments.bench.peers.keras_text", f"--backend={backend}"]
     more = ["--model=text_rnn", f"--batch_size={texts}", f"--steps={TOKENS}", f"--windows={windows}"]
-    done = subprocess.run([sys.executable, *module, *more], env=MALLOC | os.environ)
+    done = subprocess.run([sys.executable, *module, *more], env=environment())
     if done.returncode:
         raise ConfigError("backend", backend, "Keras failed")
 
@@ -56,7 +55,7 @@ def _time_keras(backend: str, texts: int, windows: int) -> None:
 def _main(values: flags.FlagValues) -> None:
     sizes = [int(size) for size in values.batch_sizes if size.isdecimal() and len(size) < 10 and int(size) > 0]
     if not sizes or len(sizes) != len(values.batch_sizes):
-        raise ConfigError("batch_sizes", values.batch_sizes, "must be numbers of at least 1")
+        raise ConfigError("batch_sizes", values.batch_sizes, "must be integers of at least 1")
     config = dataclasses.replace(text_rnn.PRESETS["aesop"], reread=values.reread, recurrent_activation="sigmoid")
     for texts in sizes:
         if values.backend:
@@ -70,11 +69,11 @@ def _main(values: flags.FlagValues) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs `python -m experiments.bench.generation_time`."""
     values = command.new_flags()
-    flags.DEFINE_list("batch_sizes", ["1", "64"], "texts at once", flag_values=values)
-    flags.DEFINE_integer("windows", 5, "windows that the median is of", lower_bound=1, flag_values=values)
-    flags.DEFINE_bool("reread", False, "read the window again before each token", flag_values=values)
+    flags.DEFINE_list("batch_sizes", ["1", "64"], "texts per batch", flag_values=values)
+    flags.DEFINE_integer("windows", 5, "windows of the median", lower_bound=1, flag_values=values)
+    flags.DEFINE_bool("reread", False, "recompute the state from the window for each token", flag_values=values)
     backends = ["jax", "torch", "tensorflow"]
-    flags.DEFINE_enum("backend", None, backends, "time Keras on this instead", flag_values=values)
+    flags.DEFINE_enum("backend", None, backends, "time Keras on this backend instead", flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 
 

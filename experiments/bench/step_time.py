@@ -1,10 +1,10 @@
-"""How long one training step takes here: the loop as users run it, on noise of a data set's shape.
+"""Times a training step of an experiment in the real loop, on noise of its data's shape.
 
     python -m experiments.bench.step_time --experiment=classifier --config=cnn --batch_size=32
-    python -m experiments.bench.step_time --experiment=vae --config=digits --replicas=vmap --seeds=3
+    python -m experiments.bench.step_time --experiment=vae --config=digits --seed_loop=vmap --seeds=3
 
-Prints one line of JSON. With --replicas=vmap or =map, networks of several seeds are trained in a bare compiled loop,
-batched or one after the other: what `--seeds` could do on this machine.
+Prints one line of JSON. With --seed_loop, several seeds are trained in a bare compiled loop instead, batched (vmap) or
+sequentially (map), to compare the two ways to run `--seeds` on this machine.
 """
 
 import dataclasses
@@ -31,18 +31,18 @@ from gdl_jax.runs import command
 from gdl_jax.runs.experiment import Experiment
 
 ROWS = 10_000
-WARM_UP = 2  # windows that don't count: they compile, and find out how many steps fit into a call
+WARM_UP = 2  # ignored windows: they compile, and determine the number of steps per call
 
 
 def noise(experiment: Experiment, config: Any) -> DataSet:
-    """Returns ROWS examples with the shapes of the config's data set: they take as long as pictures, or words, do.
+    """Returns ROWS random examples with the shapes of the config's data set; a step takes as long as on real data.
 
     Raises:
-      ConfigError: only the data set itself knows its shapes.
+      ConfigError: the shapes are known from the data alone.
     """
     like = experiment.spec(config)
     if like is None:
-        raise ConfigError("experiment", experiment.name, f"only the data set {config.dataset} itself knows its shapes")
+        raise ConfigError("experiment", experiment.name, f"the shapes of {config.dataset} are known from the data only")
     rng = np.random.default_rng(0)
     ends = {"image": 256, "tokens": len(getattr(like, "vocabulary", ()))}
     rows = {
@@ -53,7 +53,7 @@ def noise(experiment: Experiment, config: Any) -> DataSet:
 
 
 def seconds_in_loop(experiment: Experiment, config: Any, steps: int, windows: int) -> list[float]:
-    """Returns the wall-clock time of each of several windows of `steps` steps, with logging, in `core.loop.train`."""
+    """Returns the wall-clock time of each window of `steps` steps in `core.loop.train`, including logging."""
     data = noise(experiment, config)
     devices = make_devices(config.parallel)
     marks = []
@@ -80,7 +80,7 @@ def seconds_in_loop(experiment: Experiment, config: Any, steps: int, windows: in
 
 
 def seconds_of_seeds(experiment: Experiment, config: Any, steps: int, windows: int, kind: str) -> list[float]:
-    """Returns the same for networks of `config.seeds` seeds in a bare compiled loop, by jax.vmap or by lax.map."""
+    """Returns the time of each window for `config.seeds` seeds in a bare compiled loop, by jax.vmap or lax.map."""
     data = noise(experiment, config)
     learner = experiment.build(config, data, None)
     rows = data.train.take(np.arange(config.batch_size * learner.batches_per_step))
@@ -111,8 +111,8 @@ def _main(values: flags.FlagValues) -> None:
     preset = experiment.preset(values.config)
     gates = {} if values.recurrent_activation is None else {"recurrent_activation": values.recurrent_activation}
     config = dataclasses.replace(preset, batch_size=values.batch_size, seeds=values.seeds, **gates)
-    if values.replicas:
-        seconds = seconds_of_seeds(experiment, config, values.steps, values.windows, values.replicas)
+    if values.seed_loop:
+        seconds = seconds_of_seeds(experiment, config, values.steps, values.windows, values.seed_loop)
     else:
         seconds = seconds_in_loop(experiment, config, values.steps, values.windows)
     result = {"name": "gdl_jax", "ms_per_step": 1000 * statistics.median(seconds) / values.steps}
@@ -120,16 +120,16 @@ def _main(values: flags.FlagValues) -> None:
 
 
 def main(argv=None) -> None:
-    """Does what `python -m experiments.bench.step_time` does."""
+    """Runs `python -m experiments.bench.step_time`."""
     values = command.new_flags()
-    flags.DEFINE_enum("experiment", "vae", registry.NAMES, "which", flag_values=values)
+    flags.DEFINE_enum("experiment", "vae", registry.NAMES, "experiment to time", flag_values=values)
     flags.DEFINE_string("config", None, "its preset [the first]", flag_values=values)
-    flags.DEFINE_integer("batch_size", 32, "examples a batch", flag_values=values)
-    flags.DEFINE_integer("steps", 100, "steps a window", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer("windows", 5, "windows that the median is of", lower_bound=1, flag_values=values)
-    flags.DEFINE_string("recurrent_activation", None, "of gates, if there are some [the preset's]", flag_values=values)
-    flags.DEFINE_integer("seeds", 1, "networks trained together", lower_bound=1, flag_values=values)
-    flags.DEFINE_enum("replicas", None, ["vmap", "map"], "time the seeds in a bare loop instead", flag_values=values)
+    flags.DEFINE_integer("batch_size", 32, "examples per batch", flag_values=values)
+    flags.DEFINE_integer("steps", 100, "steps per window", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("windows", 5, "windows of the median", lower_bound=1, flag_values=values)
+    flags.DEFINE_string("recurrent_activation", None, "of a recurrent cell's gates [the preset's]", flag_values=values)
+    flags.DEFINE_integer("seeds", 1, "seeds to train together", lower_bound=1, flag_values=values)
+    flags.DEFINE_enum("seed_loop", None, ["vmap", "map"], "time the seeds in a bare loop instead", flag_values=values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 
 

@@ -1,13 +1,13 @@
-"""How fast the world models' game, dreams and vision are on this machine, beside gymnasium's CarRacing-v3, in one run.
+"""Times the world models' game, dreams and vision in steps per second, next to gymnasium's CarRacing-v3.
 
-    python -m experiments.bench.world_speed                       some five minutes on two CPU cores
+    python -m experiments.bench.world_speed                       about five minutes on two CPU cores
     python -m experiments.bench.world_speed --out=speed.json
 
-gymnasium plays one episode of 1,000 steps, its reset included, in each of as many processes as there are CPUs. Ours
-plays 1,000 steps of `--cars` cars, each on a track of its own, tracks and their rasters included. Both are driven by
-uniform actions held for five steps. Dreams, and drives of the whole agent (frame, codes, memory, controller), are those
-of a generation of `experiments.worlds.controller`: 64 individuals of 16 episodes each, with networks that have learnt
-nothing, which takes as long. Each number is the median of `--windows` calls of one compiled program.
+gymnasium plays one episode of 1,000 steps, including its reset, in as many processes as there are CPUs. Ours plays
+1,000 steps of `--cars` cars, each on its own track, including the generation and rasterisation of the tracks. Both are
+driven by uniform actions held for five steps. Dreams, and drives of the whole agent (frame, codes, memory, controller),
+are a generation of `experiments.worlds.controller`: 64 individuals with 16 episodes each, and untrained networks, which
+take as long. Each number is the median of `--windows` calls of one compiled program.
 """
 
 import importlib.metadata
@@ -19,42 +19,44 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 from absl import flags
 
 from experiments.worlds import controller as world_controller
-from gdl_jax.envs.car_racing.env import CarRacing
+from gdl_jax.core.json_files import write_json
 from gdl_jax.envs.car_racing.policies import held_uniform
 from gdl_jax.models import world_vae
 from gdl_jax.runs import command
-from gdl_jax.runs.json_files import write_json
 from gdl_jax.runs.tables import as_table
 
+if TYPE_CHECKING:
+    from gdl_jax.envs.car_racing.env import CarRacing
+
 STEPS = 1000  # of an episode
-HOLD = 5  # steps that an action is held for
-DREAM_STEPS, DRIVE_STEPS = 300, 50  # of a generation that is timed
-FRAMES = 2048  # that are encoded
+HOLD = 5  # steps for which an action is held
+DREAM_STEPS, DRIVE_STEPS = 300, 50  # of the timed generation
+FRAMES = 2048  # frames to encode
 NO_PEER = "needs gymnasium[box2d]"
-TITLES = {  # what is timed -> as the table has it
+TITLES = {  # name in JSON -> label in the table
     "gymnasium": "gymnasium, 96x96 frames",
     "game_gymnasium_frames": "game, 96x96 frames",
     "game_agent_frames": "game, 64x64 frames",
     "game_no_frames": "game, no frames",
     "agent_in_game": "agent in the game",
     "agent_in_dream": "agent in its dream",
-    "encoding_book": "frames encoded, book's",
-    "encoding_paper": "frames encoded, paper's",
+    "encoding_book": "frames encoded, book's encoder",
+    "encoding_paper": "frames encoded, paper's encoder",
 }
 
 
-def play(env: CarRacing, key: jax.Array, cars: int, steps: int) -> tuple[Any, jax.Array]:
+def play(env: "CarRacing", key: jax.Array, cars: int, steps: int) -> tuple[Any, jax.Array]:
     """Plays episodes of `cars` cars, each on its own track, with random actions.
 
     Returns:
-      The cars' last states, and their last observations (cars, ...), which keeps every step's from being left out.
+      The final states, and the final observations (cars, ...), so that no observation is optimised away.
     """
     params = env.default_params
     track_key, action_key = jax.random.split(key)
@@ -71,7 +73,7 @@ def play(env: CarRacing, key: jax.Array, cars: int, steps: int) -> tuple[Any, ja
 
 
 def rate(call: Callable[..., Any], arguments: tuple[Any, ...], count: int, windows: int) -> float:
-    """Returns how many of the `count` things that a call does are done in a second; the median over calls."""
+    """Returns the rate per second of a call that processes `count` items: the median over `windows` calls."""
     compiled = jax.jit(call).lower(*arguments).compile()
     seconds = []
     for _ in range(windows + 1):
@@ -101,14 +103,16 @@ def _gymnasium() -> float | str:
     if importlib.util.find_spec("Box2D") is None:
         return NO_PEER
     from experiments.bench.peers.gymnasium_racing import (
-        pixel_steps_per_second,  # needs packages that nothing else here does
+        pixel_steps_per_second,  # optional packages
     )
 
     return pixel_steps_per_second(os.cpu_count(), STEPS, HOLD)
 
 
 def measure(cars: int, windows: int) -> dict[str, float | str]:
-    """Returns {what, of TITLES: how many a second}; a text where there is no number."""
+    """Returns {key of TITLES: rate per second}; a text where there is no number."""
+    from gdl_jax.envs.car_racing.env import CarRacing  # needs a package that nothing else here does
+
     key = jax.random.key(0)
 
     def game(observation):
@@ -132,14 +136,14 @@ def measure(cars: int, windows: int) -> dict[str, float | str]:
 
 
 def table(rates: dict[str, float | str]) -> str:
-    """Returns Markdown: what, how many a second, and how many times gymnasium's steps with pixels."""
+    """Returns a Markdown table of rates, and of their ratios to gymnasium's steps with frames."""
     peer = rates["gymnasium"]
     rows = []
     for name, value in rates.items():
         number = value if isinstance(value, str) else f"{value:,.0f}"
         ratio = "" if isinstance(peer, str) or name == "gymnasium" else f"{value / peer:,.0f}x"
         rows.append([TITLES[name], number, ratio])
-    return as_table(["steps or frames a second", "", "of gymnasium's"], rows)
+    return as_table(["steps or frames per second", "", "relative to gymnasium"], rows)
 
 
 def _main(values: flags.FlagValues) -> None:
@@ -154,11 +158,11 @@ def _main(values: flags.FlagValues) -> None:
 
 
 def main(argv=None) -> None:
-    """Does what `python -m experiments.bench.world_speed` does."""
+    """Runs `python -m experiments.bench.world_speed`."""
     values = command.new_flags()
-    flags.DEFINE_integer("cars", 256, "cars at once, each on its own track", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer("windows", 3, "calls that a median is of", lower_bound=1, flag_values=values)
-    flags.DEFINE_string("out", None, "a JSON file that gets the numbers", flag_values=values)
+    flags.DEFINE_integer("cars", 256, "cars in parallel, each on its own track", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("windows", 3, "calls of the median", lower_bound=1, flag_values=values)
+    command.define_path("out", None, "JSON file to write", values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 
 

@@ -1,4 +1,4 @@
-"""What a network of experiments.text_rnn is worth: perplexities of held-out text, and how much of its own is copied."""
+"""Metrics of a network of experiments.text_rnn: held-out perplexities, and the copied share of generated text."""
 
 from functools import partial
 
@@ -13,14 +13,14 @@ from gdl_jax.evaluation.text import unigram_entropy
 from gdl_jax.losses.sequences import token_cross_entropy
 from gdl_jax.runs.experiment import Results, Run
 
-CARRIED = 2000  # tokens that are read without starting from a state of zeros
-COPIED = 8  # tokens of a run that counts as copied
+CARRIED = 2000  # tokens read in one pass that carries the state over
+COPIED = 8  # length of the n-grams that count as copied
 
 
 def perplexities(run: Run) -> Results:
-    """Returns the perplexities of the held-out splits, and of a test text read in one go.
+    """Returns the perplexities of the held-out splits, and of the test text read in one pass.
 
-    Nothing for a split that isn't there. "unigram" knows only how frequent each token of the test split is.
+    Splits that the data lack are omitted. "unigram" is the baseline of the test split's token frequencies.
     """
     results: Results = _held_out(run, "validation") | _held_out(run, "test")
     if run.data.test is None:
@@ -46,43 +46,43 @@ def _held_out(run: Run, split: str) -> dict[str, float]:
 
 @partial(jax.jit, static_argnums=0)
 def _carried_losses(module, params, tokens):
-    """(T,) -> (T - 1,), the loss of each token but the first given all before it, in nats."""
+    """Returns the losses (T - 1,) in nats of tokens (T,), each given all tokens before it."""
     variables = {"params": params}
     zeros = module.apply(variables, 1, method="zero_carry")
     states, _ = module.apply(variables, tokens[None, :-1], zeros, method="read")
-    return token_cross_entropy(module.apply(variables, states, method="tell"), tokens[None, 1:])[0]
+    return token_cross_entropy(module.apply(variables, states, method="predict"), tokens[None, 1:])[0]
 
 
 def _with_carried_state(run: Run) -> Results:
-    """The perplexity where the state is carried on, as when text is written, and never starts from zeros."""
+    """Returns the perplexity with the state carried over, as in generation, next to that of windows."""
     tokens = run.data.test.sequences["tokens"][:CARRIED]
     losses = np.asarray(_carried_losses(network(run.config, run.data), run.state.params["network"], tokens))
-    losses = losses[run.config.sequence_length - 1 :]  # of the tokens that windows end with
+    losses = losses[run.config.sequence_length - 1 :]  # of the last tokens of windows
     of_windows = run.losses(first_rows(run.data.test, len(losses)))
-    count = f"the first {len(losses)} test tokens that windows end with"
+    count = f"the first {len(losses)} test tokens that end a window"
     return {
         "carried_state/perplexity": float(np.exp(losses.mean())),
         "windows/perplexity": float(np.exp(of_windows.mean())),
         "protocol": {
-            "carried_state": f"{count}; each is predicted from all tokens before it, read once",
-            "windows": f"{count}; each is predicted from the {run.config.sequence_length} tokens before it",
+            "carried_state": f"{count}; each predicted from all tokens before it, in one pass",
+            "windows": f"{count}; each predicted from the {run.config.sequence_length} tokens before it",
         },
     }
 
 
 def copied_stories(run: Run, numbers: np.ndarray) -> Results:
-    """Returns, at each of TEMPERATURES, the share of runs of COPIED tokens in stories that stand in the training text.
+    """Returns the share of n-grams of COPIED tokens that occur in the training text, for stories of each temperature.
 
     Args:
-      run: that wrote them.
-      numbers: as many stories of each temperature, one temperature after the other: (N, T). What follows the end of a
-        story doesn't count; 0 where no story has a run.
+      run: that generated the stories.
+      numbers: (N, T), token ids, equally many stories for each of TEMPERATURES in order. Tokens after a story's end are
+        ignored; the share is 0 where no story is long enough.
     """
     separator = run.data.vocabulary.index[SEPARATOR]
     ended = np.logical_or.accumulate(numbers == separator, axis=1)
     stories = np.split(np.where(ended, separator, numbers), len(TEMPERATURES))
     kinds = {f"temperature_{t}".replace(".", "_"): rows for t, rows in zip(TEMPERATURES, stories, strict=True)}
     shares = copied_shares(run.data.train.sequences["tokens"], kinds, length=COPIED, separator=separator)
-    how = f"share of runs of {COPIED} tokens that stand in the training text; {len(stories[0])} stories each"
+    how = f"share of {COPIED}-grams of tokens that occur in the training text; {len(stories[0])} stories each"
     values = {f"{kind}/copied_share": 0.0 if np.isnan(share) else share for kind, share in shares.items()}
     return values | {"protocol": {"copied_share": how}}

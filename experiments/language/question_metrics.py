@@ -1,4 +1,4 @@
-"""What the answers and questions of experiments.qa are worth, beside people's and those of baselines."""
+"""Metrics of the answers and questions of experiments.qa, with those of people and of baselines."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.language.question_answering import answer_labels, ask, first_of_passages, passages, tag
+from experiments.language.question_answering import answer_labels, decode_questions, first_of_passages, passages, tag
 from gdl_jax.data.dataset import Source
 from gdl_jax.data.text import questions
 from gdl_jax.data.text.questions import QuestionData
@@ -14,16 +14,16 @@ from gdl_jax.evaluation.question_kinds import kind_agreement
 from gdl_jax.evaluation.text import answer_scores, best_threshold, question_scores, unigram_entropy, unknown_share
 from gdl_jax.runs.experiment import Run, SampleEvaluator
 
-QUESTIONS = 500  # that metrics are means over
+QUESTIONS = 500  # over which metrics are averaged
 
 
 class EvaluationSamples(NamedTuple):
-    """What a network made of held-out passages, for `measure`.
+    """Predictions of a network for held-out passages.
 
     Attributes:
-      validation, test: (N, D), the probability of each word of each passage that it belongs to an answer; `test` is
-        None where the validation split is measured.
-      questions: (M, Q), about answers of the split that is measured, as numbers for `questions.words_of`.
+      validation, test: (N, D), probability of each word of each passage to belong to an answer; `test` is None where
+        the validation split is evaluated.
+      questions: (M, Q), about answers of the evaluated split, as word ids for `questions.words_of`.
     """
 
     validation: np.ndarray
@@ -31,21 +31,21 @@ class EvaluationSamples(NamedTuple):
     questions: np.ndarray
 
 
-def _evenly_spread(source: Source, num: int) -> np.ndarray:
-    """At most `num` rows of a split."""
+def _evenly_spaced(source: Source, num: int) -> np.ndarray:
+    """Returns the indices of at most `num` evenly spaced rows of a split."""
     return np.linspace(0, len(source) - 1, min(num, len(source)), dtype=np.int64)
 
 
 def draw(run: Run, key: jax.Array, num: int) -> EvaluationSamples:
     """Returns tags of all passages of the run's split, and questions about `num` of its answers, or all if fewer.
 
-    Tags of the validation split are always among them, as the threshold is chosen on them; no `key` is needed.
+    Always includes the tags of the validation split, on which the threshold is chosen. `key` is not used.
     """
     del key
     tags = {split: tag(run, passages(getattr(run.data, split))) for split in {"validation", run.split}}
     source = getattr(run.data, run.split)
-    asked = ask(run, source.take(_evenly_spread(source, num)))
-    return EvaluationSamples(tags["validation"], tags.get("test"), asked)
+    generated = decode_questions(run, source.take(_evenly_spaced(source, num)))
+    return EvaluationSamples(tags["validation"], tags.get("test"), generated)
 
 
 def _answer_metrics(data: QuestionData, samples: EvaluationSamples, split: str) -> dict[str, float]:
@@ -60,9 +60,9 @@ def _answer_metrics(data: QuestionData, samples: EvaluationSamples, split: str) 
 
 
 def measure(data: QuestionData, samples: EvaluationSamples) -> dict[str, float]:
-    """Returns scores of the answers, and how near questions are to people's and whether their kind fits the answer."""
+    """Returns scores of the answers, and of the questions: similarity to people's, and agreement of kind and answer."""
     split = "validation" if samples.test is None else "test"
-    rows = _evenly_spread(getattr(data, split), len(samples.questions))
+    rows = _evenly_spaced(getattr(data, split), len(samples.questions))
     asked = [data.asked[split][row] for row in rows]
     predicted = [
         questions.words_of(row, data.vocabulary, passage.words)
@@ -87,8 +87,8 @@ def measure(data: QuestionData, samples: EvaluationSamples) -> dict[str, float]:
 def references(data: QuestionData) -> dict[str, float]:
     """Returns the scores of baselines and of people, to compare losses and the metrics of `measure` with.
 
-    Of "uniform_words" all words are equally probable; "unigram" knows how frequent each word of the test questions is;
-    "tag_everything" takes every word for an answer's.
+    "uniform_words" has equal probabilities for all words, "unigram" the word frequencies of the test questions;
+    "tag_everything" tags every word as an answer's.
     """
     labels, mask = answer_labels(data.test)
     batch = data.transform(data.test.take(np.arange(len(data.test))))
@@ -100,13 +100,13 @@ def references(data: QuestionData) -> dict[str, float]:
         "unigram/word_loss": unigram_entropy(words[is_word]),
         "tag_everything/answer_f1": answer_scores(np.ones_like(labels), labels, mask)["f1"],
         "people/question_unknown_share": unknown_share(words, is_word & (words != questions.END), questions.UNKNOWN),
-        "people/kind_judged": kinds["judged"],
+        "people/kind_known": kinds["known"],
         "people/kind_fits": kinds["fits"],
     }
 
 
 def sample_evaluator(config: Any, data: QuestionData) -> SampleEvaluator:
-    """Returns what measures answers and questions, beside the scores of `references`."""
+    """Returns the evaluator of answers and questions; its reference are the scores of `references`."""
 
     def evaluate(samples: EvaluationSamples) -> Mapping[str, float]:
         return {f"samples/{name}": value for name, value in measure(data, samples).items()}
@@ -114,8 +114,8 @@ def sample_evaluator(config: Any, data: QuestionData) -> SampleEvaluator:
     count = min(QUESTIONS, len(data.test))
     search = "greedily" if config.beams == 1 else f"with {config.beams} beams"
     protocol = (
-        f"answers of {len(first_of_passages(data.test))} test passages, tagged from the probability that is the best "
-        f"threshold for validation; {count} questions about people's answers, generated {search}; BLEU-4 of sacrebleu, "
-        "ROUGE-L of rouge-score; during training, all of it of the validation split"
+        f"answers of {len(first_of_passages(data.test))} test passages, tagged with the threshold that is best on the "
+        f"validation split; {count} questions about people's answers, generated {search}; BLEU-4 by sacrebleu, ROUGE-L "
+        "by rouge-score; during training, all of these on the validation split"
     )
     return SampleEvaluator(protocol, QUESTIONS, evaluate, references(data))

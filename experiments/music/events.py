@@ -1,6 +1,6 @@
-"""What the experiments that write music as events share: their config and data, and what is shown of what they write.
+"""Config, data, generation and figures of the experiments that model music as a sequence of events.
 
-A passage ends where the network writes START, which also stands before each piece.
+A passage ends where the network generates START, the token that also precedes each piece.
 """
 
 from collections.abc import Sequence
@@ -23,21 +23,21 @@ from gdl_jax.data.music import events as music
 from gdl_jax.data.music.events import Music
 from gdl_jax.data.music.notes import in_quarters, pitch_table
 from gdl_jax.learners.averaging import moving_average
-from gdl_jax.learners.composer import Write, composer
 from gdl_jax.learners.optimizers import OptimizerConfig, make_optimizer
+from gdl_jax.learners.sequence import Generate, autoregressive, event_losses
 from gdl_jax.models.events import Events, Passage, Temperatures, Vocabulary
 from gdl_jax.nn.layers import with_axis_name
 from gdl_jax.plots.music import attention, note_probabilities, piano_rolls
 from gdl_jax.runs.config import DTYPES, RunConfig
 from gdl_jax.runs.experiment import Network, Run
 
-EVENTS = 50  # of a passage, as in the book
-PASSAGES = 64  # that metrics are means over
+EVENTS = 50  # most events of a passage, as in the book
+PASSAGES = 64  # over which metrics are averaged
 SHOWN = 3
-TEMPO = 80.0  # quarter notes a minute
-PROGRAMS = {"cello": 42}  # General MIDI's instruments, from 0; others are played on a piano
-# Vocabulary sizes of what isn't bundled. What is held out is not transposed, and so matters.
-VOCABULARIES = {  # (dataset, rests, transpose, hold_out)
+TEMPO = 80.0  # quarter notes per minute
+PROGRAMS = {"cello": 42}  # General MIDI instruments, numbered from 0; other data sets are played on a piano
+# Vocabulary sizes of data that are not bundled. Held-out pieces are not transposed, so `hold_out` matters.
+VOCABULARIES = {  # (dataset, rests, transpose, hold_out) -> sizes
     ("cello", False, (0, 0), "windows"): Vocabulary(387, 18),
     ("cello", False, (0, 0), "pieces"): Vocabulary(387, 18),
     ("cello", False, (-6, 5), "windows"): Vocabulary(1877, 18),
@@ -47,22 +47,22 @@ VOCABULARIES = {  # (dataset, rests, transpose, hold_out)
 
 @dataclass(frozen=True, kw_only=True)
 class Config(RunConfig, OptimizerConfig):
-    """What every network that writes events needs.
+    """Hyperparameters of every network of events.
 
     Raises:
-      ConfigError: a field has a value that it can't have.
+      ConfigError: a field has an invalid value.
     """
 
     # melodies, corpus_chorales (bundled), cello in --data_dir, midi:PATH (a folder)
     dataset: Annotated[str, IsPathAfter(*music.PATH_KINDS)] = "melodies"
-    # two numbers of semitones: training pieces are repeated in all keys from the first to the second
+    # lowest and highest transposition of training pieces in semitones; each piece is repeated in all keys between
     transpose: tuple[int, ...] = (0, 0)
     # pieces (a tenth each for validation and testing) or windows (the last fifth of all, for validation)
     hold_out: Annotated[str, OneOf(*music.HOLD_OUT)] = "pieces"
-    rests: bool = True  # silence is an event too; the book leaves it out
-    # of the notes that are sampled: 0 is always the likeliest, 1 as trained
+    rests: bool = True  # rests are events; the book skips them
+    # sampling temperature of notes; 0: always the likeliest, 1: as trained
     note_temperature: Annotated[float, AtLeast(0), EvaluationOnly()] = 0.5
-    duration_temperature: Annotated[float, AtLeast(0), EvaluationOnly()] = 0.5  # likewise of durations
+    duration_temperature: Annotated[float, AtLeast(0), EvaluationOnly()] = 0.5  # sampling temperature of durations
     patience: int = 10
     optimizer: str = "rmsprop"
 
@@ -92,7 +92,7 @@ def load(config: Config, sequence_length: int, continuation_length: int = 1) -> 
 
 
 def spec(config: Config, sequence_length: int, continuation_length: int = 1) -> Music | None:
-    """Returns one row, and vocabularies of the right sizes; None where only the data set itself knows these."""
+    """Returns one row with vocabularies of the right sizes; None where the sizes are known from the data alone."""
     sizes = VOCABULARIES.get((config.dataset, config.rests, tuple(config.transpose), config.hold_out))
     if sizes is None:
         return None
@@ -103,19 +103,21 @@ def spec(config: Config, sequence_length: int, continuation_length: int = 1) -> 
 
 
 def network(config: Config, data: Music, module: type) -> dict[str, Network]:
-    """Returns the only network of such an experiment, of the given class."""
-    row = data.train.take(np.zeros(1, np.int64))["note"]
+    """Returns the experiment's only network, an instance of `module`."""
+    row = data.example()["note"]
     tokens = jax.ShapeDtypeStruct((1, row.shape[1] - 1), row.dtype)
     vocabulary = Vocabulary(len(data.notes), len(data.durations))
     return {"network": Network(module(config, vocabulary, DTYPES[config.precision]), (tokens, tokens))}
 
 
-def learner(config: Config, data: Music, module: nn.Module, write: Write, axis_name: str | None) -> Learner:
-    """Returns the learner of such a network; `write` is its model's, without `begin`, the note before a piece."""
-    made = composer(
+def learner(config: Config, data: Music, module: nn.Module, generate: Generate, axis_name: str | None) -> Learner:
+    """Returns the learner of a network; `generate` is its model's, without `begin`, the note before a piece."""
+    made = autoregressive(
         with_axis_name(module, axis_name),
-        partial(write, begin=data.begin["note"]),
         make_optimizer(config),
+        streams=Events._fields,
+        losses=event_losses,
+        generate=partial(generate, begin=data.begin["note"]),
         accumulate=config.accumulate,
         axis_name=axis_name,
     )
@@ -127,15 +129,15 @@ def start_context(data: Music, length: int) -> Events:
     return Events(*(np.full(length, data.begin[name], np.int32) for name in Events._fields))
 
 
-def write(run: Run, num: int, context: Events, steps: int) -> Passage:
-    """Returns `num` passages of `steps` events, sampled at the run's temperatures; START follows their end."""
+def generate(run: Run, num: int, context: Events, steps: int) -> Passage:
+    """Generates `num` passages of `steps` events at the run's temperatures; START fills them after their end."""
     temperatures = Temperatures(run.config.note_temperature, run.config.duration_temperature)
     passage = jax.device_get(run.learner.sample(run.state, run.key, num, context, steps, temperatures))
     return passage._replace(events=until_end(run.data, passage.events))
 
 
 def until_end(data: Music, events: Events) -> Events:
-    """Returns events (N, T) with START, whose duration is 0, in place of all that follows the first START."""
+    """Returns events (N, T) with everything after the first START replaced by START, whose duration is 0."""
     over = np.logical_or.accumulate(events.note == data.begin["note"], axis=1)
     return Events(*(np.where(over, data.begin[name], getattr(events, name)) for name in Events._fields))
 
@@ -154,23 +156,23 @@ def notes_of(data: Music, events: Events, limit: int | None = None) -> list[np.n
 def write_passages(
     run: Run, members: Sequence[np.ndarray], folder: Path, name: str, tracks: Sequence[str] = ()
 ) -> list[Path]:
-    """Writes MIDI, sound, piano roll and score of passages, given as notes (M, 4) each; returns the files."""
+    """Writes MIDI, sound, piano roll and score of passages, each given as notes (M, 4); returns the files."""
     program = PROGRAMS.get(run.config.dataset, 0)
     return write_music(members, folder, name, quarters_per_minute=TEMPO, program=program, tracks=tracks)
 
 
 def draw_rolls(members: Sequence[np.ndarray], path: Path, tracks: Sequence[str] = ()) -> None:
-    """Draws piano rolls of a few passages, given as notes (M, 4) each."""
+    """Draws piano rolls of a few passages, each given as notes (M, 4)."""
     piano_rolls({f"Passage {i + 1}": in_quarters(notes) for i, notes in enumerate(members)}, path, tracks)
 
 
 def draw_predictions(run: Run, one: Passage, weights: np.ndarray | None, earlier: Sequence[str], name: str) -> None:
-    """Draws how probable each note was before each event of a passage, and which earlier events were attended to.
+    """Draws the predicted note probabilities at each event of a passage, and the attention to earlier events.
 
     Args:
-      run: whose figures they are.
-      one: (T, ...), as `first_passage` returns it; nothing is drawn where it is empty.
-      weights: (T, rows) for `plots.music.attention`, or None.
+      run: has the folder of figures.
+      one: (T, ...), from `first_passage`; nothing is drawn if it is empty.
+      weights: attention (T, rows) for `plots.music.attention`, or None.
       earlier: names of the rows.
       name: of the passage; the figures are NAME_probabilities.png and NAME_attention.png.
     """

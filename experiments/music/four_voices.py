@@ -1,4 +1,4 @@
-"""Pieces of four voices as rolls, scores, MIDI and sound, and numbers that compare them.
+"""Pieces for four voices as rolls, scores, MIDI and sound, and metrics that compare them.
 
 Rolls are (N, bars, 16, 84, 4), in [-1, 1]; a voice plays its highest pitch where that is positive.
 """
@@ -26,18 +26,18 @@ from gdl_jax.plots.shares import share_table
 from gdl_jax.runs.experiment import Run
 
 SHOWN = 4
-TEMPO = 66.0  # quarter notes a minute, as in the book
-COMPARED = 64  # pieces over which the shares of changed cells are means
-COPIED = 0.1  # a piece with a smaller share of other cells than this is nearly the same as another
+TEMPO = 66.0  # quarter notes per minute, as in the book
+COMPARED = 64  # most pieces over which the shares of changed cells are averaged
+COPIED = 0.1  # a piece counts as a copy of another if a smaller share of its cells differs
 LONG_BARS = 16
-LONGEST = 12  # steps of a note; longer ones are counted together
+LONGEST = 12  # steps of a note; longer notes are counted together
 PITCH_CLASSES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "G♯", "A", "B♭", "B")
 
 
 def continuations(members: Sequence[np.ndarray], before: int, bars: int) -> np.ndarray:
-    """Returns every `bars` bars of each chorale (steps, 4) after the `before` bars that precede them: (N, steps, 4).
+    """Returns all stretches of `before` + `bars` bars of the chorales (steps, 4), as (N, steps, 4).
 
-    Before a chorale begins, there is silence.
+    Each chorale is preceded by silence.
     """
     silence = np.full((before * BAR, len(VOICES)), SILENT, np.int8)
     length = (before + bars) * BAR
@@ -51,7 +51,7 @@ def continuations(members: Sequence[np.ndarray], before: int, bars: int) -> np.n
 
 
 def notes_of(roll: np.ndarray) -> np.ndarray:
-    """Returns the notes (N, 4) of a piece (bars, 16, 84, 4) in ticks, struck again at each beat as the book does."""
+    """Returns the notes (N, 4) in ticks of a piece (bars, 16, 84, 4); each beat strikes notes anew, as in the book."""
     heard = np.asarray(sounding(jnp.asarray(roll)))
     return from_rolls(heard.reshape(-1, *heard.shape[2:]), restruck=BEAT)
 
@@ -67,7 +67,7 @@ def write_pieces(rolls: np.ndarray, folder: Path, name: str) -> list[Path]:
 
 
 def compare(drawn: np.ndarray, real: jax.Array, key: jax.Array, figures: Path) -> None:
-    """Draws real, generated and shuffled pieces beside each other: one of each, and the distributions of notes."""
+    """Draws real, generated and shuffled pieces next to each other: one of each, and the distributions of notes."""
     mixed = jax.jit(jax.vmap(shuffled))(jax.random.split(key, len(real)), real)
     kinds = {"test chorale": real, "sample": sounding(jnp.asarray(drawn)), "shuffled test chorale": mixed}
     firsts = {name: in_quarters(notes_of(rolls[0])) for name, rolls in kinds.items()}
@@ -87,13 +87,13 @@ def compare(drawn: np.ndarray, real: jax.Array, key: jax.Array, figures: Path) -
 
 
 def nearest(drawn: np.ndarray, real: jax.Array, train: Source, figures: Path) -> dict[str, Any]:
-    """Compares samples, and test pieces, with the nearest training piece of any key; draws the nearest pair.
+    """Compares samples and test pieces with their nearest training pieces in any key; draws the nearest pair.
 
-    The least distance is that of as many samples as there are test pieces, the first of them: more have a smaller one.
-    Where many more samples than test pieces are nearly the same as a training piece, the generator has memorised them.
+    The least distance is over equally many samples and test pieces, as a minimum falls with their number. A much larger
+    share of copies among the samples than among the test pieces means that the generator has memorised.
 
     Returns:
-      KIND/NAME of the kinds "samples" and "real_pieces" (test pieces), and the protocol.
+      {KIND/NAME} for the kinds "samples" and "real_pieces" (test pieces), and the protocol.
     """
     bars = drawn.shape[1]
     references = train.take(np.arange(len(train)))["pitches"][:, -bars * BAR :]
@@ -105,19 +105,19 @@ def nearest(drawn: np.ndarray, real: jax.Array, train: Source, figures: Path) ->
         numbers[f"{kind}/least_distance_to_nearest_training_piece"] = float(distance[:compared].min())
         numbers[f"{kind}/share_of_copies"] = float((distance < COPIED).mean())
     protocol = {
-        "distance_to_nearest_training_piece": "share of cells other than in the nearest training piece of any key, "
-        f"mean of {len(samples)} samples and {len(held_out)} test pieces",
+        "distance_to_nearest_training_piece": "share of cells that differ from the nearest training piece in any key, "
+        f"mean over {len(samples)} samples and {len(held_out)} test pieces",
         "least_distance_to_nearest_training_piece": f"of the first {compared} of each",
-        "share_of_copies": f"share of pieces with fewer than {COPIED:.0%} such cells",
+        "share_of_copies": f"share of pieces of which fewer than {COPIED:.0%} of cells differ",
     }
     index, semitones, distance = found["samples"]
     closest = int(distance.argmin())
     neighbour = references[index[closest]]
     moved = np.where(neighbour == SILENT, SILENT, neighbour + semitones[closest]).reshape(bars, BAR, -1)
-    neighbour = 2 * jax.nn.one_hot(moved, PITCHES, axis=-2) - 1  # a voice may have been moved out of the roll
+    neighbour = 2 * jax.nn.one_hot(moved, PITCHES, axis=-2) - 1  # transposition may move a voice out of the roll
     panels = {
-        f"the sample nearest to a training piece ({distance[closest]:.0%} of the cells differ)": drawn[closest],
-        f"that training piece, moved by {semitones[closest]:+d} semitones": neighbour,
+        f"the sample nearest to a training piece ({distance[closest]:.0%} of cells differ)": drawn[closest],
+        f"that training piece, transposed by {semitones[closest]:+d} semitones": neighbour,
     }
     shown = {title: in_quarters(notes_of(roll)) for title, roll in panels.items()}
     piano_rolls(shown, figures / "nearest_training_piece.png", VOICES)
@@ -129,7 +129,7 @@ def _pitches(rolls: jax.Array) -> np.ndarray:
 
 
 def variations(noise: Noise, other: Noise) -> dict[str, Noise]:
-    """Returns `noise` with one of its vectors taken from `other`: chords, style, or one voice's melody or groove."""
+    """Returns copies of `noise`, each with one vector taken from `other`: chords, style, a voice's melody or groove."""
     varied = {name: noise._replace(**{name: getattr(other, name)}) for name in ("chords", "style")}
     for name in ("melody", "groove"):
         for track, voice in enumerate(VOICES):
@@ -139,15 +139,16 @@ def variations(noise: Noise, other: Noise) -> dict[str, Noise]:
 
 
 def noise_changes(run: Run, generator: nn.Module, previous: jax.Array) -> dict[str, Any]:
-    """Redraws one noise vector at a time and compares what is played: in numbers, in a table, and in one piece.
+    """Resamples one noise vector at a time and measures what changes; draws a table of all pieces, and one piece.
 
     Args:
-      run: whose generator.
+      run: its state has the generator's parameters.
       generator: its module.
-      previous: (N, condition_bars, ...), which conditioned generators continue; N pieces are compared, or COMPARED.
+      previous: (N, condition_bars, ...), the bars that conditional generators continue; min(N, COMPARED) pieces are
+        compared.
 
     Returns:
-      "VECTOR/cells_changed..." of the vectors "chords", "style", "melody" and "groove", and the protocol.
+      {"VECTOR/cells_changed..."} for the vectors "chords", "style", "melody" and "groove", and the protocol.
     """
     previous = previous[:COMPARED]
     noise, other = (
@@ -161,7 +162,7 @@ def noise_changes(run: Run, generator: nn.Module, previous: jax.Array) -> dict[s
     changed = {name: share_changed(*map(_pitches, (before, rolls))) for name, rolls in after.items()}
     columns = [f"{voice}\nbar {bar + 1}" for voice in VOICES for bar in range(before.shape[1])]
     table = np.stack([shares.T.ravel() for shares in changed.values()])
-    title = f"Share of cells that another vector changes ({len(previous)} pieces)"
+    title = f"Share of cells that a new noise vector changes ({len(previous)} pieces)"
     share_table(table, list(changed), columns, title, run.figures / "what_each_noise_changes.png")
     shown = {"a sample": before, "other chords": after["chords"], "another style": after["style"]}
     shown |= {f"another {name}": after[name] for name in (f"melody, {VOICES[-1]}", f"groove, {VOICES[0]}")}
@@ -169,24 +170,24 @@ def noise_changes(run: Run, generator: nn.Module, previous: jax.Array) -> dict[s
     piano_rolls(panels, run.figures / "one_noise_changed.png", VOICES)
     numbers = {f"{name}/cells_changed": float(changed[name].mean()) for name in ("chords", "style")}
     for name in ("melody", "groove"):
-        shares = np.stack([changed[f"{name}, {voice}"].mean(axis=0) for voice in VOICES])  # (whose, in whose part)
+        shares = np.stack([changed[f"{name}, {voice}"].mean(axis=0) for voice in VOICES])  # (vector's, cells')
         numbers[f"{name}/cells_changed_in_own_voice"] = float(np.diag(shares).mean())
         others = shares[~np.eye(len(shares), dtype=bool)]
         numbers[f"{name}/cells_changed_in_other_voices"] = float(others.mean())
-    how = f"share of cells that another vector of that name changes, mean of {len(previous)} pieces"
+    how = f"share of cells that a new vector of that name changes, mean over {len(previous)} pieces"
     return numbers | {"protocol": {"cells_changed": how}}
 
 
 def long_pieces(run: Run, generator: nn.Module, previous: jax.Array) -> np.ndarray:
-    """Returns pieces of LONG_BARS bars or more: what is generated is fed back. Style and grooves stay as they are.
+    """Generates pieces of LONG_BARS bars or more autoregressively; style and grooves stay the same throughout.
 
     Args:
-      run: whose generator, a conditioned one.
+      run: its state has the parameters of a conditional generator.
       generator: its module.
       previous: the bars to continue, (N, condition_bars, 16, 84, 4) of -1 and 1.
 
     Returns:
-      (N, condition_bars + at least LONG_BARS, 16, 84, 4); silent bars at the beginning are left out.
+      (N, condition_bars + at least LONG_BARS, 16, 84, 4); without the `previous` bars if they are silent.
     """
     rounds = -(-LONG_BARS // generator.shape.bars)
     keys = jax.random.split(run.key, (rounds, len(previous)))

@@ -1,4 +1,4 @@
-"""What passages of events are worth: whether they keep a key, whether they end, how much of them is copied."""
+"""Metrics of generated passages: share of notes in key, length, share of events copied from the training pieces."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ from gdl_jax.evaluation.music import MAJOR_SCALE, OCTAVE, event_roll, pitch_clas
 from gdl_jax.models.events import Events, Passage
 from gdl_jax.runs.experiment import Results, Run
 
-COPIED = 8  # events of a run that counts as copied
+COPIED = 8  # length of the n-grams of events that count as copied
 
 
 def pitch_classes(data: Music, events: Events) -> np.ndarray:
-    """Returns how long each pitch class sounds in each passage: (N, T) -> (N, 12)."""
+    """Returns the sounding time of each pitch class in each passage: (N, T) -> (N, 12)."""
     quarters = np.array(list(map(float, data.durations)), np.float32)
     return np.asarray(_pitch_classes(events, pitch_table(data.notes), quarters))
 
@@ -36,13 +36,13 @@ def _mean(values: Sequence[float] | np.ndarray) -> float:
 
 
 def share_in_key(counts: np.ndarray) -> float:
-    """Returns the share of what sounds that is in each passage's best-fitting scale, a mean: (N, 12) -> scalar."""
+    """Returns the mean share of sounding time in each passage's best-fitting scale: (N, 12) -> scalar."""
     shares = np.asarray(_best_scales(counts)[0])
     return _mean(shares[counts.sum(axis=1) > 0])
 
 
 def share_in_key_of(counts: np.ndarray, references: np.ndarray) -> float:
-    """Returns the share of what sounds that is in the best-fitting scale of another passage: (N, 12) twice -> mean."""
+    """Returns the mean share of sounding time in a reference passage's best-fitting scale: (N, 12) twice -> scalar."""
     both = (counts.sum(axis=1) > 0) & (references.sum(axis=1) > 0)
     tonics = np.asarray(_best_scales(references)[1])
     scales = (tonics[:, None] + np.array(MAJOR_SCALE)) % OCTAVE  # (N, 7)
@@ -51,7 +51,7 @@ def share_in_key_of(counts: np.ndarray, references: np.ndarray) -> float:
 
 
 def training_passages(data: Music, length: int) -> Events:
-    """Returns PASSAGES stretches of training pieces (N, length) by a fixed seed; none where no piece is as long."""
+    """Returns at most PASSAGES random stretches (N, length) from within training pieces, by a fixed seed."""
     tokens = data.train.sequences
     begins = np.concatenate([[0], np.cumsum(tokens["note"] == data.begin["note"])])
     starts = np.flatnonzero(begins[length:] == begins[:-length])
@@ -61,28 +61,28 @@ def training_passages(data: Music, length: int) -> Events:
 
 
 def truncate_like(data: Music, events: Events, others: Events) -> Events:
-    """Returns events (N, T), each row cut where that of `others` (at least N, T) ends: few notes keep a key easily."""
+    """Returns events (N, T) with each row truncated where that of `others` ends: a few notes are in key more easily."""
     over = others.note[: len(events.note)] == data.begin["note"]
     return Events(*(np.where(over, data.begin[name], getattr(events, name)) for name in Events._fields))
 
 
 def _shares_in_key(data: Music, events: Events) -> dict[str, float]:
-    """Of written passages, and of training pieces cut to their lengths, as they are and with their notes shuffled."""
+    """Returns the shares of generated passages, and of training pieces truncated to their lengths and shuffled."""
     shares = {"written/share_in_key": share_in_key(pitch_classes(data, events))}
-    learnt = training_passages(data, events.note.shape[1])
-    if not len(learnt.note):
+    training = training_passages(data, events.note.shape[1])
+    if not len(training.note):
         return shares
-    order = np.random.default_rng(1).permutation(learnt.note.size)
-    shuffled = Events(*(tokens.ravel()[order].reshape(tokens.shape) for tokens in learnt))
-    for kind, rows in {"training_pieces": learnt, "shuffled_notes": shuffled}.items():
+    order = np.random.default_rng(1).permutation(training.note.size)
+    shuffled = Events(*(tokens.ravel()[order].reshape(tokens.shape) for tokens in training))
+    for kind, rows in {"training_pieces": training, "shuffled_notes": shuffled}.items():
         shares[f"{kind}/share_in_key"] = share_in_key(pitch_classes(data, truncate_like(data, rows, events)))
     return shares
 
 
 def _losses_within_pieces(run: Run, num_predicted: int) -> dict[str, float]:
-    """Held-out losses of rows in whose last events, those that are predicted, no piece begins or ends.
+    """Returns the held-out losses of rows with no START among the predicted events.
 
-    Where music is held out in pieces, many of the events to predict are START after START, which costs nearly nothing.
+    Where pieces are held out, many of the predicted events are START after START, with a loss of nearly 0.
     """
     losses = {}
     for split in ("validation", "test"):
@@ -95,9 +95,9 @@ def _losses_within_pieces(run: Run, num_predicted: int) -> dict[str, float]:
 
 
 def _copied(run: Run, events: Events) -> dict[str, float]:
-    """The shares of written and of held-out runs of COPIED events that stand in the training pieces."""
+    """Returns the shares of generated and of held-out n-grams of COPIED events that occur in the training pieces."""
     data = run.data
-    # Where windows are held out, the first ones go on from the end of what was trained on.
+    # Where windows are held out, the first ones overlap with the end of the training windows.
     begin = data.validation.length if run.config.hold_out == "windows" else 0
     last = len(data.validation) - 1
     rows = data.validation.take(np.linspace(min(begin, last), last, PASSAGES, dtype=np.int64))
@@ -111,12 +111,12 @@ def _copied(run: Run, events: Events) -> dict[str, float]:
 
 
 def measure(run: Run, passage: Passage, num_predicted: int = 1) -> Results:
-    """Returns the metrics of passages, beside those of training and held-out pieces; those without a meaning left out.
+    """Returns metrics of passages, and of training and held-out pieces for comparison; undefined ones are omitted.
 
     Args:
-      run: that wrote them.
+      run: that generated them.
       passage: (N, T).
-      num_predicted: how many events of a row are predicted.
+      num_predicted: number of events of a row that are predicted.
     """
     events = passage.events
     lengths = (events.note != run.data.begin["note"]).sum(axis=1)
@@ -127,8 +127,8 @@ def measure(run: Run, passage: Passage, num_predicted: int = 1) -> Results:
         **_copied(run, events),
     }
     protocol = {
-        "share_in_key": f"{len(events.note)} passages of at most {events.note.shape[1]} events, training pieces cut to "
-        "their lengths; the share of what sounds that is in the best-fitting major or natural minor scale",
-        "copied_share": f"share of runs of {COPIED} events that stand in the training pieces, transpositions included",
+        "share_in_key": f"{len(events.note)} passages of at most {events.note.shape[1]} events, and training pieces "
+        "truncated to their lengths; share of sounding time in the best-fitting major or natural minor scale",
+        "copied_share": f"share of {COPIED}-grams of events that occur in the training pieces and their transpositions",
     }
     return {name: number for name, number in numbers.items() if not np.isnan(number)} | {"protocol": protocol}

@@ -1,4 +1,4 @@
-"""Renders music to hear and to read: MIDI files of all pieces; sound, piano roll and engraved score of a few.
+"""Files of music: MIDI of all pieces; sound, piano roll and engraved score of a few.
 
 Notes are int32 (N, 4) as in gdl_jax/data/music/notes.py.
 """
@@ -14,13 +14,13 @@ from gdl_jax.data.music.sound import write_sound
 from gdl_jax.plots.figure import words
 from gdl_jax.plots.music import piano_rolls
 
-SHOWN = 4  # pieces that are rendered together
+SHOWN = 4  # pieces rendered together
 BAR = 4 * TICKS
-LOWEST_ENGRAVED = 12  # music21 takes lower pitches than C0 for notes above middle C
+LOWEST_ENGRAVED = 12  # music21 misreads pitches below C0 as notes above middle C
 
 
 def concatenate_pieces(members: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns the notes of several pieces as one, each from the beginning of a bar, with another bar between two."""
+    """Returns the notes of several pieces as one piece; each starts at a bar, after at least one bar of rest."""
     now, rows = 0, []
     for notes in members:
         moved = notes + np.array([now, 0, 0, 0], notes.dtype)
@@ -42,11 +42,11 @@ def write_music(
     """Writes NAME_1.mid, ... of each piece, and NAME.mp3, NAME_roll.png and NAME_score.png of the first few.
 
     Args:
-      members: notes (N, 4) of each piece; where none of the first few has any, only MIDI files are written.
-      folder: exists.
+      members: notes (N, 4) of each piece; if the first few have none, only MIDI files are written.
+      folder: must exist.
       name: of the files.
       quarters_per_minute: the tempo.
-      program: the MIDI files' instrument, General MIDI's number from 0.
+      program: instrument of the MIDI files, a General MIDI number from 0.
       tracks: names of tracks 0, 1, ...; or none.
 
     Returns:

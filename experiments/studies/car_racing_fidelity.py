@@ -1,17 +1,17 @@
-"""How close the racing game is to gymnasium's CarRacing-v3: tracks, drives and scores of both, side by side.
+"""Compares our CarRacing with gymnasium's CarRacing-v3: tracks, drives and returns.
 
-    python -m experiments.studies.car_racing_fidelity                                    a minute
-    python -m experiments.studies.car_racing_fidelity --tracks=2000 --episodes=200       the same, surer
+    python -m experiments.studies.car_racing_fidelity                                 a minute
+    python -m experiments.studies.car_racing_fidelity --tracks=2000 --episodes=200    smaller errors
 
-Three tables. Tracks: means over `--tracks` of each, and the p-value of a two-sample Kolmogorov-Smirnov test. Drives:
-the same actions on three of gymnasium's own tracks, and how far apart the cars are then at most, as a share of the way;
-tiles that only one of them visited; and the greatest difference between the rewards of a step. Scores: mean and
-standard deviation of the returns of `--episodes` episodes of up to 1,000 steps, on the same tracks and with the same
-actions (pure pursuit decides for itself in each). Needs gymnasium[box2d].
+Writes three tables. Tracks: means over `--tracks` tracks of each game, and the p-value of a two-sample
+Kolmogorov-Smirnov test. Drives: with the same actions on three of gymnasium's tracks, the largest distance between the
+cars, relative to the distance driven; the number of tiles that only one of them visited; and the largest difference
+between the rewards of a step. Scores: mean and standard deviation of the returns of `--episodes` episodes of up to
+1,000 steps, on the same tracks and with the same actions (pure pursuit reacts to each game's state). Needs
+gymnasium[box2d].
 """
 
 import importlib.metadata
-import importlib.util
 import platform
 import sys
 from collections.abc import Callable, Iterable
@@ -24,25 +24,25 @@ import numpy as np
 from absl import flags
 from scipy import stats
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.extras import locate
+from gdl_jax.core.json_files import write_json
 from gdl_jax.envs.car_racing import policies
 from gdl_jax.envs.car_racing.car import CENTRE_Y, HULL_CENTRE_Y, Car, hull_position
 from gdl_jax.envs.car_racing.simulation import EnvParams, reset, step
 from gdl_jax.envs.car_racing.track import MAX_TILES, TILE_LENGTH, Track, lay_tiles, make_track
 from gdl_jax.envs.rollouts import Rollout, open_loop, rollout
 from gdl_jax.runs import command
-from gdl_jax.runs.json_files import write_json
 from gdl_jax.runs.tables import as_table
 
 STEPS = 1000  # of an episode
-SHOWN = (50, 150)  # steps after which positions are compared
+COMPARED_AT = (50, 150)  # steps after which positions are compared
 
 
 def load_track(points: np.ndarray) -> Track:
-    """Returns the track through gymnasium's points (N, 3): angle, x, y.
+    """Returns our track through gymnasium's points (N, 3): angle, x, y.
 
     Raises:
-      ValueError: it has too many tiles, or too many in one place.
+      ValueError: the track has too many tiles, or too many in one place.
     """
     count = len(points)
     rows = points[np.minimum(np.arange(MAX_TILES), count - 1)].astype(np.float32)
@@ -53,10 +53,10 @@ def load_track(points: np.ndarray) -> Track:
 
 
 def load_car(game: Any) -> Car:
-    """Returns gymnasium's car as it is now, as one rigid body."""
+    """Returns the current state of gymnasium's car as one rigid body."""
     hull, wheels = game.car.hull, game.car.wheels
     cos, sin = np.cos(hull.angle), np.sin(hull.angle)
-    turn = hull.angularVelocity * (HULL_CENTRE_Y - CENTRE_Y)  # Box2D's velocity is that of the hull's own centre
+    turn = hull.angularVelocity * (HULL_CENTRE_Y - CENTRE_Y)  # Box2D's velocity is that of the hull's centre
     return Car(
         position=np.float32(np.array(hull.position) + CENTRE_Y * np.array([-sin, cos])),
         angle=np.float32(hull.angle),
@@ -70,7 +70,7 @@ def load_car(game: Any) -> Car:
 
 
 def track_statistics(points: np.ndarray) -> dict[str, float]:
-    """Returns what describes a track, from its points (N, 3): angle, x, y."""
+    """Returns statistics of a track, given its points (N, 3): angle, x, y."""
     angle, x, y = points.T
     turn = np.abs((np.diff(angle) + np.pi) % (2 * np.pi) - np.pi)
     return {
@@ -85,14 +85,14 @@ def track_statistics(points: np.ndarray) -> dict[str, float]:
 
 
 def make_points(seed: int, num: int) -> list[np.ndarray]:
-    """Returns points, as gymnasium's, of tracks of our own."""
+    """Returns the points (N, 3) of `num` of our tracks, in gymnasium's form."""
     tracks = jax.jit(jax.vmap(make_track))(jax.random.split(jax.random.key(seed), num))
     rows = np.concatenate([tracks.angle[..., None], tracks.centre], axis=-1)
     return [points[:count] for points, count in zip(rows, np.asarray(tracks.count), strict=True)]
 
 
 def compare_tracks(ours: Iterable[np.ndarray], theirs: Iterable[np.ndarray]) -> dict[str, dict[str, float]]:
-    """Returns {statistic: {"ours", "gymnasium": means; "p_value": of equal distributions}}."""
+    """Returns {statistic: {"ours", "gymnasium": means; "p_value": of a Kolmogorov-Smirnov test}}."""
     of_ours, of_theirs = ([track_statistics(points) for points in tracks] for tracks in (ours, theirs))
     compared = {}
     for name in of_ours[0]:
@@ -103,7 +103,7 @@ def compare_tracks(ours: Iterable[np.ndarray], theirs: Iterable[np.ndarray]) -> 
 
 
 def action_sequences(steps: int) -> dict[str, np.ndarray]:
-    """Returns ways to drive, each (steps, 3)."""
+    """Returns action sequences (steps, 3) by name."""
     time = np.arange(steps)
     zero, one = np.zeros(steps), np.ones(steps)
     rng = np.random.default_rng(0)
@@ -121,23 +121,23 @@ def action_sequences(steps: int) -> dict[str, np.ndarray]:
 
 @jax.jit
 def drive_ours(track: Track, actions: jax.Array) -> Rollout:
-    """Drives given actions (T, 3); records (position (T, 2), on_road (T, 4), rewards (T,)) as gymnasium's."""
+    """Drives with given actions (T, 3); records position (T, 2), on_road (T, 4) and rewards (T,), as for gymnasium."""
     params = EnvParams(max_steps_in_episode=len(actions))
 
     def record(state, action, reward, after):
         return hull_position(after.car), after.on_road, reward
 
     policy, first = open_loop(actions), reset(track, params)
-    key = jax.random.key(0)  # nothing is random
+    key = jax.random.key(0)  # not used: the drive is deterministic
     return rollout(lambda now, action, _: step(track, now, action, params), policy, first, 0, key, len(actions), record)
 
 
 def compare_drive(ours: Rollout, theirs: Any) -> dict[str, Any]:
-    """Compares our drive with gymnasium's (`peers.gymnasium_racing.Drive`) with the same actions.
+    """Compares our drive with gymnasium's (`peers.gymnasium_racing.Drive`) for the same actions.
 
     Returns:
-      {"apart" {step: distance between the cars as a share of gymnasium's way}, "tiles" that only one of them visited,
-      "reward" the greatest difference in a step, "lengths" of both}.
+      {"apart": {step: distance between the cars relative to the distance that gymnasium's has driven}, "tiles": number
+      visited by only one of them, "reward": largest difference in a step, "lengths": of both}.
     """
     steps = len(theirs.rewards)
     position, _, rewards = (np.asarray(record)[:steps] for record in ours.records)
@@ -145,7 +145,7 @@ def compare_drive(ours: Rollout, theirs: Any) -> dict[str, Any]:
     apart = np.linalg.norm(position - theirs.positions[1:], axis=1) / np.maximum(way, 0.1)
     visited = np.asarray(ours.state.visited)[: len(theirs.visited)]
     return {
-        "apart": {at: float(apart[at - 1]) for at in SHOWN if at <= steps},
+        "apart": {at: float(apart[at - 1]) for at in COMPARED_AT if at <= steps},
         "tiles": int((visited != theirs.visited).sum()),
         "reward": float(np.abs(rewards - theirs.rewards).max()),
         "lengths": (int(ours.length), steps),
@@ -153,7 +153,7 @@ def compare_drive(ours: Rollout, theirs: Any) -> dict[str, Any]:
 
 
 def compare_drives(games: Any, seeds: Iterable[int], steps: int) -> dict[str, dict[str, Any]]:
-    """Returns the worst of `compare_drive` over seeds for each of `action_sequences`; `games`: gymnasium_racing."""
+    """Returns the maxima of `compare_drive` over seeds for each of `action_sequences`; `games`: gymnasium_racing."""
     game, compared = games.BlindCarRacing(), {}
     for name, actions in action_sequences(steps).items():
         drives = []
@@ -161,7 +161,7 @@ def compare_drives(games: Any, seeds: Iterable[int], steps: int) -> dict[str, di
             theirs = games.drive(game, seed, lambda _, number, actions=actions: actions[number], steps)
             ours = drive_ours(load_track(theirs.points), jnp.asarray(actions, jnp.float32))
             drives.append(compare_drive(ours, theirs))
-        lasting = [at for at in SHOWN if all(at in drive["apart"] for drive in drives)]
+        lasting = [at for at in COMPARED_AT if all(at in drive["apart"] for drive in drives)]
         compared[name] = {
             "apart": {at: max(drive["apart"][at] for drive in drives) for at in lasting},
             **{measure: max(drive[measure] for drive in drives) for measure in ("tiles", "reward")},
@@ -173,7 +173,7 @@ def _random(actions: Callable[[jax.Array], jax.Array]) -> Callable:
     return jax.jit(lambda number: actions(jax.random.key(number)))
 
 
-# name -> the actions (STEPS, 3) of an episode with a number
+# name -> (seed -> actions (STEPS, 3) of an episode)
 OPEN_LOOP = {
     "nothing": lambda number: jnp.zeros((STEPS, 3)),
     "full gas": lambda number: jnp.tile(jnp.array([0.0, 1.0, 0.0]), (STEPS, 1)),
@@ -185,18 +185,18 @@ OPEN_LOOP = {
 
 @jax.jit
 def pursue(track: Track) -> Rollout:
-    """Drives an episode by `policies.pure_pursuit`."""
+    """Drives an episode with `policies.pure_pursuit`."""
     params = EnvParams(max_steps_in_episode=STEPS)
 
     def policy(memory, state, key):
         return memory, policies.pure_pursuit(track, state.car)
 
-    first, key = reset(track, params), jax.random.key(0)  # nothing is random
+    first, key = reset(track, params), jax.random.key(0)  # not used: the drive is deterministic
     return rollout(lambda now, action, _: step(track, now, action, params), policy, first, 0, key, STEPS)
 
 
 def compare_scores(games: Any, names: Iterable[str], seeds: Iterable[int]) -> dict[str, dict[str, list[float]]]:
-    """Returns {policy: {"ours", "gymnasium": return of each episode}}; policies are OPEN_LOOP's and "pure pursuit"."""
+    """Returns {policy: {"ours", "gymnasium": returns of the episodes}}; policies are OPEN_LOOP's and "pure pursuit"."""
     game, scores = games.BlindCarRacing(), {}
     pursuit = jax.jit(policies.pure_pursuit)
     for name in names:
@@ -216,12 +216,12 @@ def compare_scores(games: Any, names: Iterable[str], seeds: Iterable[int]) -> di
     return scores
 
 
-def _spread(values: list[float]) -> str:
+def _mean_and_std(values: list[float]) -> str:
     return f"{np.mean(values):.1f} ± {np.std(values):.1f}"
 
 
 def tables(results: dict[str, Any]) -> str:
-    """Returns the three tables of `main`'s numbers, as Markdown."""
+    """Returns the three tables as Markdown."""
     tracks = [
         [name.replace("_", " "), *(f"{row[column]:.4g}" for column in ("ours", "gymnasium", "p_value"))]
         for name, row in results["tracks"].items()
@@ -229,7 +229,7 @@ def tables(results: dict[str, Any]) -> str:
     drives = [
         [
             name,
-            *(f"{row['apart'].get(at, np.nan):.3%}" for at in SHOWN),
+            *(f"{row['apart'].get(at, np.nan):.3%}" for at in COMPARED_AT),
             f"{row['tiles']}",
             f"{row['reward']:.2g}",
         ]
@@ -238,13 +238,13 @@ def tables(results: dict[str, Any]) -> str:
     scores = [
         [
             name,
-            _spread(row["ours"]),
-            _spread(row["gymnasium"]),
+            _mean_and_std(row["ours"]),
+            _mean_and_std(row["gymnasium"]),
             f"{np.mean(row['ours']) - np.mean(row['gymnasium']):+.2f}",
         ]
         for name, row in results["scores"].items()
     ]
-    apart = [f"apart after {at} steps" for at in SHOWN]
+    apart = [f"apart after {at} steps" for at in COMPARED_AT]
     return "\n".join(
         [
             as_table(["tracks", "gdl_jax", "gymnasium", "p-value"], tracks),
@@ -255,8 +255,8 @@ def tables(results: dict[str, Any]) -> str:
 
 
 def _main(values: flags.FlagValues) -> None:
-    if any(importlib.util.find_spec(package) is None for package in ("gymnasium", "Box2D")):
-        raise UserError("gymnasium[box2d] is not installed: pip install 'gdl_jax[gymnasium]'")
+    for package in ("gymnasium", "Box2D"):
+        locate(package, "worlds")
     from experiments.bench.peers import gymnasium_racing as games
 
     theirs, failed = games.make_tracks(values.seed, values.tracks)
@@ -276,12 +276,12 @@ def _main(values: flags.FlagValues) -> None:
 
 
 def main(argv=None) -> None:
-    """Does what `python -m experiments.studies.car_racing_fidelity` does."""
+    """Runs `python -m experiments.studies.car_racing_fidelity`."""
     values = command.new_flags()
-    flags.DEFINE_integer("tracks", 500, "tracks of each kind", lower_bound=2, flag_values=values)
+    flags.DEFINE_integer("tracks", 500, "tracks of each game", lower_bound=2, flag_values=values)
     flags.DEFINE_integer("episodes", 30, "episodes of each policy", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer("seed", 1, "first seed of gymnasium's tracks, and ours", lower_bound=0, flag_values=values)
-    flags.DEFINE_string("out", "runs/car_racing_fidelity.json", "where the numbers go", flag_values=values)
+    flags.DEFINE_integer("seed", 1, "first seed of the tracks of both games", lower_bound=0, flag_values=values)
+    command.define_path("out", "runs/car_racing_fidelity.json", "JSON file to write", values)
     command.run(_main, __doc__, values, sys.argv if argv is None else argv)
 
 

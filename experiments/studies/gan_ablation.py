@@ -1,14 +1,14 @@
-"""The comparison that the book's chapter 4 makes in words: GAN, WGAN, WGAN-GP and a hinge loss, with error bars.
+"""Compares the losses of the book's chapter 4 with error bars: GAN, WGAN, WGAN-GP, and a hinge loss.
 
     python -m experiments.studies.gan_ablation                                  bundled digits
-    python -m experiments.studies.gan_ablation --dataset=mnist --data_dir=D     the ledger's run
+    python -m experiments.studies.gan_ablation --dataset=mnist --data_dir=D     the ledger's run; 51 minutes
 
-Each loss trains `--seeds` networks in one program, all of the same two architectures (but for what belongs to the
-method: its critic's dropout, its normalisation, its optimiser) until its critic has seen `--critic_updates` batches; a
-Wasserstein critic gets five of them for each update of the generator, as in the book. Samples are measured in the
-feature space of a classifier, which is trained first. "FID instability" says how far the FIDs of a training's second
-half lie from a line through them, relative to their mean: all losses are evaluated equally often, and none has to have
-a scale for that.
+Minutes are those of two CPU cores. For each loss, `--seeds` pairs of networks are trained in one program until each
+critic has seen `--critic_updates` batches. A Wasserstein critic gets five of them per generator update, as in the book.
+The architectures are the same, except for what belongs to the method: dropout of the critic, normalisation, optimiser.
+Samples are evaluated with the features of a classifier, which is trained first. "FID instability" is the residual
+standard deviation of the FIDs in the second half of training around their linear trend, divided by their mean. It needs
+no common scale of the losses, and all of them are evaluated equally often.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ from typing import Annotated, Any
 import numpy as np
 
 from experiments import classifier, gan, wgan, wgan_gp
-from gdl_jax.core.config_flags import AtLeast
-from gdl_jax.core.metrics_log import read_rows
+from gdl_jax.core.config_flags import AtLeast, IsPath
+from gdl_jax.core.metrics_log import read_rows, seed_values
 from gdl_jax.runs import study
 from gdl_jax.runs.measure import to_results
 from gdl_jax.runs.study import Study, StudyOptions, Variant
 
-EVALUATIONS = 10  # in each training
-LOG_ROWS = 50  # in the training with the fewest updates of the generator; a row is of as many updates for each loss
-N_CRITIC = 5  # updates of a Wasserstein critic for each of the generator's
+EVALUATIONS = 10  # per training
+LOG_ROWS = 50  # for the fewest generator updates; rows average over equally many generator updates for all losses
+N_CRITIC = 5  # updates of a Wasserstein critic per generator update
 NETWORKS = ("--first_filters=32", "--generator_filters=32,16,1", "--critic_filters=16,32,32")
 HINGE = (
     "--adversarial_loss=hinge",
@@ -41,7 +41,7 @@ HINGE = (
     "--critic_optimizer=adam_0.5",
     "--critic_learning_rate=2e-4",
 )
-VARIANTS = (  # a step, an update of the generator, is as many batches for the critic as `step_size` says
+VARIANTS = (  # a step is a generator update; `step_size` is its number of critic batches
     Variant("gan", "GAN", gan.EXPERIMENT),
     Variant("wgan", "WGAN", wgan.EXPERIMENT, step_size=N_CRITIC),
     Variant("wgan_gp", "WGAN-GP", wgan_gp.EXPERIMENT, step_size=N_CRITIC),
@@ -51,12 +51,13 @@ VARIANTS = (  # a step, an update of the generator, is as many batches for the c
 
 @dataclass(frozen=True, kw_only=True)
 class Options(StudyOptions):
-    workdir: str = "runs/gan_ablation"
-    dataset: str = "digits"  # images of 28x28 with one channel and classes
-    data_dir: str = ""  # where data sets that are not bundled lie
-    features: str = ""  # workdir of a `classifier` run in whose feature space samples are measured; none: trains one
+    workdir: Annotated[str, IsPath()] = "runs/gan_ablation"
+    dataset: str = "digits"  # 28x28 images with one channel and classes
+    data_dir: Annotated[str, IsPath()] = ""  # folder of data sets that are not bundled
+    # workdir of a `classifier` run, the feature extractor of sample metrics; empty: train one
+    features: Annotated[str, IsPath()] = ""
     seeds: int = 8
-    # batches of 64 that each critic learns from
+    # batches of 64 that each critic is trained on
     critic_updates: Annotated[int, AtLeast(LOG_ROWS * N_CRITIC)] = 1500
 
 
@@ -65,13 +66,13 @@ def _data(options: Options) -> tuple[str, ...]:
 
 
 def feature_network(options: Options) -> Sequence[Variant]:
-    """Returns the classifier that is trained first, unless there is one already."""
+    """Returns the classifier to train first; nothing if `features` names one."""
     flags = ("--steps=2500", *_data(options), "--eval_every=0")
     return () if options.features else (Variant("classifier", "classifier", classifier.EXPERIMENT, flags),)
 
 
 def flags(options: Options, variant: Variant) -> Sequence[str]:
-    """Returns what makes the variants' networks, budgets and logs equal."""
+    """Returns the flags that give all variants the same networks, budget and logs."""
     steps = options.critic_updates // variant.step_size
     every = -(-steps // EVALUATIONS)
     return (
@@ -89,7 +90,9 @@ def flags(options: Options, variant: Variant) -> Sequence[str]:
 
 
 def fid_instability(steps: Sequence[float], distances: Sequence[float]) -> float:
-    """Returns the standard deviation of a training's second half of FIDs about their linear trend, over their mean.
+    """Returns the residual standard deviation of FIDs around their linear trend, divided by their mean.
+
+    Only evaluations in the second half of training count.
 
     Args:
       steps: (N,), of the evaluations; at least 3 in the second half.
@@ -102,10 +105,10 @@ def fid_instability(steps: Sequence[float], distances: Sequence[float]) -> float
 
 
 def measure(workdir: Path) -> dict[str, Any]:
-    """Returns the instability of each seed's FID, from the log of a run."""
+    """Returns the FID instability of each seed, from the log of a run."""
     rows = [row for row in read_rows(workdir / "metrics.jsonl") if "samples/fid" in row]
     steps = [row["step"] for row in rows]
-    series = np.array([row["replicas"]["samples/fid"] for row in rows])
+    series = np.array([seed_values(row)["samples/fid"] for row in rows])
     return to_results({"fid_instability": np.array([fid_instability(steps, distances) for distances in series.T])})
 
 
@@ -123,7 +126,7 @@ STUDY = Study(
         "fid_instability": "FID instability",
     },
     curves=("samples/fid", "samples/modes_covered", "samples/kl_to_uniform"),
-    x_label="batches that the critic has seen",
+    x_label="batches seen by the critic",
     measure=measure,
     references={"real_images": "real images"},
     texts=("failure_modes",),
@@ -132,7 +135,7 @@ STUDY = Study(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Does what `python -m experiments.studies.gan_ablation` does."""
+    """Runs `python -m experiments.studies.gan_ablation`."""
     study.main(STUDY, __doc__, argv)
 
 

@@ -1,12 +1,12 @@
-"""What the parts of a world model are worth, and what a dream's temperature does, with error bars (book chapter 8).
+"""Compares controller inputs, or dream temperatures, of world models with error bars (book chapter 8).
 
     python -m experiments.studies.world_ablation --world=runs/world            z; z and h; an untrained memory
     python -m experiments.studies.world_ablation --world=runs/world --study=temperature   dreams from 0.5 to 1.5
     python -m experiments.studies.world_ablation --flagfile=launch/flags/world_ablation_inputs.txt    the paper's budget
 
---world is the folder of `experiments.world_models`, whose vision and memory all runs share. Each variant trains
-`--seeds` controllers from random numbers of their own, for the same number of generations; each is then driven on
-`--evaluation_episodes` tracks of our game.
+--world is the folder of a run of `experiments.world_models`; all variants share its vision and memory. Each variant
+trains `--seeds` controllers for the same number of generations and evaluates them on `--evaluation_episodes` tracks of
+our game.
 """
 
 import dataclasses
@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Annotated
 
 from experiments.worlds.controller import EXPERIMENT
-from gdl_jax.core.config_flags import AtLeast
+from gdl_jax.core.config_flags import AtLeast, IsPath
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.plots.curves import compared_curves
 from gdl_jax.runs import study
 from gdl_jax.runs.study import Study, StudyOptions, TrainedVariant, Variant
 
-EVALUATIONS = 5  # in each training
+EVALUATIONS = 5  # per training
 RETURN, REWARDED, DREAM_RETURN = "test/return", "test/rewarded", "test/dream_return"
 COLUMNS = {
     RETURN: "return in the game",
@@ -50,27 +50,27 @@ TEMPERATURES = tuple(
 
 @dataclass(frozen=True, kw_only=True)
 class Options(StudyOptions):
-    workdir: str = "runs/world_ablation"
-    world: str = "runs/world"  # folder of `experiments.world_models`
-    memory: str = "memory"  # folder of it whose memory is used
-    generations: Annotated[int, AtLeast(1)] = 30  # of each training
-    population: Annotated[int, AtLeast(2)] = 32  # individuals of a generation
-    episodes: Annotated[int, AtLeast(1)] = 4  # tracks, or dreams, of a generation
-    max_steps: Annotated[int, AtLeast(1)] = 1000  # of an episode
-    dream_steps: Annotated[int, AtLeast(1)] = 500  # of a dream
+    workdir: Annotated[str, IsPath()] = "runs/world_ablation"
+    world: Annotated[str, IsPath()] = "runs/world"  # folder of a run of `experiments.world_models`
+    memory: str = "memory"  # its subfolder with the memory to use
+    generations: Annotated[int, AtLeast(1)] = 30  # generations per training
+    population: Annotated[int, AtLeast(2)] = 32  # individuals per generation
+    episodes: Annotated[int, AtLeast(1)] = 4  # tracks, or dreams, per generation
+    max_steps: Annotated[int, AtLeast(1)] = 1000  # most steps of an episode
+    dream_steps: Annotated[int, AtLeast(1)] = 500  # steps of a dream
     evaluation_episodes: Annotated[int, AtLeast(1)] = 100  # tracks of an evaluation
 
 
 def flags(options: Options, variant: Variant) -> Sequence[str]:
-    """Returns the parts of the world and the budget, which all variants share.
+    """Returns the flags of all variants: the parts of the world, and the budget.
 
     Raises:
-      ConfigError: the world isn't there.
+      ConfigError: the folder lacks its vision or its memory.
     """
     vision, memory = (Path(options.world) / part for part in ("vae", options.memory))
     for folder in (vision, memory):
         if not folder.is_dir():
-            raise ConfigError("world", options.world, f"{folder} is not there; `experiments.world_models` makes it")
+            raise ConfigError("world", options.world, f"{folder} is missing; run `experiments.world_models` first")
     return (
         f"--steps={options.generations}",
         f"--vision={vision}",
@@ -81,23 +81,23 @@ def flags(options: Options, variant: Variant) -> Sequence[str]:
         f"--max_steps={options.max_steps}",
         f"--dream_steps={options.dream_steps}",
         f"--evaluation_episodes={options.evaluation_episodes}",
-        "--strategy=cma_es_two_point",  # by itself, CMA-ES adapts fewer parameters in another way
+        "--strategy=cma_es_two_point",  # cma_es would adapt step sizes differently for z, with its fewer parameters
         f"--eval_every={-(-options.generations // EVALUATIONS)}",
     )
 
 
 def budget(*more: str) -> Callable[[Options], str]:
-    """Returns a function that says what options every search got, those of BUDGET and more."""
+    """Returns a function that describes the common options of all variants: those of BUDGET, and `more`."""
 
     def text(options):
-        spent = ", ".join(f"{name} {getattr(options, name):,}" for name in (*BUDGET, *more)).replace("_", " ")
-        return f"vision and memory, an untrained one too, are the same in all of them; {spent}"
+        common = ", ".join(f"{name} {getattr(options, name):,}" for name in (*BUDGET, *more)).replace("_", " ")
+        return f"vision and memory, also an untrained one, are the same for all seeds; {common}"
 
     return text
 
 
 def draw_temperatures(trained: Sequence[TrainedVariant], path: Path) -> None:
-    """Draws steps with a reward over temperature, of the same controllers in the game and in their dream."""
+    """Plots rewarded steps over temperature, for the same controllers in the game and in their dream."""
 
     def rows(metric):
         scores = {float(each.variant.label): each.results[metric] for each in trained}
@@ -130,7 +130,7 @@ STUDIES = {
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Does what `python -m experiments.studies.world_ablation` does."""
+    """Runs `python -m experiments.studies.world_ablation`."""
     study.main(STUDIES, __doc__, argv)
 
 

@@ -1,4 +1,4 @@
-"""The world models' agent: vision and memory from the workdirs that trained them, and the game that it plays."""
+"""Agent of the world models: vision and memory restored from their workdirs, and the game as a data set."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ from gdl_jax.runs.experiment import Run
 from gdl_jax.runs.records import has_ended
 from gdl_jax.runs.restore import RestoredRun, restore
 
-DREAM_STARTS = 1000  # first frames from which dreams begin, at most
+DREAM_STARTS = 1000  # most first frames from which dreams begin
 
 
 class Vision(NamedTuple):
-    """What sees.
+    """Trained vision: the variational autoencoder of frames.
 
     Attributes:
-      name: of its workdir and the step it was trained to.
-      digest: tells what it has learnt from what others have.
+      name: workdir, step and seed.
+      digest: fingerprint of its parameters.
       z_dim: dimensions of its codes.
       encoder, decoder: the networks.
-      encoder_params, decoder_params: what they have learnt.
+      encoder_params, decoder_params: their parameters.
     """
 
     name: str
@@ -48,14 +48,14 @@ class Vision(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What remembers and dreams.
+    """Trained memory: the MDN-RNN, and the codes from which its dreams begin.
 
     Attributes:
       network: the MDN-RNN.
-      params: what it has learnt.
-      digest: as a vision's.
-      vision: the digest of the vision whose codes it has learnt from.
-      frames: the kind of frames that this vision was shown, a name of `game.FRAMES`.
+      params: its parameters.
+      digest: fingerprint of its parameters.
+      vision: digest of the vision that encoded its training data.
+      frames: kind of the encoded frames, a name of `game.FRAMES`.
       first_mean, first_log_var: (N, z), codes of the first frames of episodes.
     """
 
@@ -70,12 +70,12 @@ class Memory(NamedTuple):
 
 @dataclass(frozen=True)
 class Game(DataSet):
-    """The racing game as a controller's data set: no rows but numbers of individuals and of evaluations, and who plays.
+    """The racing game as a controller's data set: its rows are indices of individuals and of evaluation episodes.
 
     Attributes:
-      agent: its networks.
-      params: what vision and memory have learnt.
-      vision, memory: as they were trained; None where only shapes matter.
+      agent: networks of the agent.
+      params: parameters of vision and memory.
+      vision, memory: as trained; None where only shapes matter.
     """
 
     agent: Agent | None = None
@@ -86,20 +86,20 @@ class Game(DataSet):
 
 def _restored(field: str, workdir: str, expected: str, load: Callable[[Any], DataSet] | None = None) -> RestoredRun:
     if not Path(workdir).is_dir():
-        moved = "where it was moved, the stage that needs it finds it by the same command as before"
-        raise ConfigError(field, workdir, f"no such directory; {expected} makes it, and {moved}")
+        moved = "if it was moved, rerun the stage with its new path"
+        raise ConfigError(field, workdir, f"no such directory; it is the workdir of a run of {expected}; {moved}")
     try:
         restored = restore(Path(workdir), warn=lambda text: None, load=load, expected=expected)
     except UserError as error:
         raise ConfigError(field, workdir, str(error)) from error
     run = restored.run
     if run.step < run.config.steps and not has_ended(Path(workdir)):
-        command.warn(f"{workdir}: its training was stopped at step {run.step} of {run.config.steps}")
+        command.warn(f"{workdir}: training was interrupted at step {run.step} of {run.config.steps}")
     return restored
 
 
 def digest_of_params(params: Any) -> str:
-    """Returns what tells parameters from others."""
+    """Returns a fingerprint of parameters."""
     return digest_of(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(params))
 
 
@@ -108,24 +108,24 @@ def _without_frames(config: Any) -> DataSet | None:
 
 
 def load_vision(workdir: str) -> Vision:
-    """Returns what `experiments.worlds.vae` trained; the frames it was trained on need not be there any more.
+    """Returns the vision trained by `experiments.worlds.vae`; its training data need not exist any more.
 
     Raises:
-      ConfigError: no run of it there; names vision.
+      ConfigError: `vision` is not the workdir of such a run.
     """
     experiment, run, _ = _restored("vision", workdir, "world_vae", _without_frames)
     networks, params = experiment.networks(run.config, run.data), run.state.params
     name = f"{Path(workdir).name} at step {run.step}, seed {run.config.seed}"
     modules = networks["encoder"].module, networks["decoder"].module
-    learnt = params["encoder"], params["decoder"]
-    return Vision(name, digest_of_params(learnt), run.config.z_dim, *modules, *learnt)
+    both = params["encoder"], params["decoder"]
+    return Vision(name, digest_of_params(both), run.config.z_dim, *modules, *both)
 
 
 def load_memory(workdir: str) -> Memory:
-    """Returns what `experiments.worlds.mdn_rnn` trained, and where its dreams begin.
+    """Returns the memory trained by `experiments.worlds.mdn_rnn`, and the codes from which its dreams begin.
 
     Raises:
-      ConfigError: no run of it there, or its latents are gone or have changed; names memory.
+      ConfigError: `memory` is not the workdir of such a run, or its latents are missing or have changed.
     """
     experiment, run, _ = _restored("memory", workdir, "world_memory")
     network, params = experiment.networks(run.config, run.data)["memory"].module, run.state.params["memory"]
@@ -135,10 +135,10 @@ def load_memory(workdir: str) -> Memory:
 
 
 def make_dream(config: Any, data: Game) -> tuple[Dream, DreamParams]:
-    """Returns the dream of the game's memory, and its parameters.
+    """Returns the dream environment of the game's memory, and its parameters.
 
     Args:
-      config: a controller's: `draw_rewards`, `temperature` and `dream_steps`.
+      config: of a controller; uses `draw_rewards`, `temperature` and `dream_steps`.
       data: the game; without a trained memory, dreams begin with codes of zero.
     """
     sizes = data.agent.memory.config
@@ -159,7 +159,7 @@ def make_dream(config: Any, data: Game) -> tuple[Dream, DreamParams]:
 
 
 def mean_controller(run: Run) -> Any:
-    """Returns the parameters to drive with: those at the centre of the search."""
+    """Returns the controller's parameters to drive with: the mean of the search distribution."""
     config = run.config
     strategy = make_strategy(config.strategy, config.batch_size, run.state.best_parameters, config.sigma_init)
     return mean_parameters(strategy.algorithm, run.state)

@@ -1,16 +1,16 @@
-"""World models, stage 5 (book chapter 8): a linear controller, found by an evolution strategy.
+"""World models, stage 5 (book chapter 8): a linear controller, optimised by an evolution strategy.
 
     python -m experiments.worlds.controller --vision=runs/world/vae --memory=runs/world/memory
     python -m experiments.worlds.controller --vision=... --memory=... --config=small_dream
     python -m experiments.worlds.controller --vision=... --memory=... --controller_inputs=z       without memory
     python -m experiments.worlds.controller --vision=... --memory=... --strategy=open_es
 
-One generation is one compiled program: every individual of the population drives every one of `--episodes` new tracks,
-the same for all, in the game or, with `--dream`, in what the memory makes of it. The evaluations, every `--eval_every`
-generations and at the end, are in the game in either case, on tracks of their own: `test/return` is that of the mean of
-the search distribution, `test/best_return` that of the individual that was luckiest so far; with `--dream`,
-`test/dream_return` is what the mean gets in the dream: a reward of 1 in a step, or none. What is like it in the game is
-`test/rewarded`, the number of steps with a positive reward.
+A generation is one compiled program: every individual of the population drives on the same `--episodes` new tracks, in
+the game or, with `--dream`, in the memory's dream. Evaluations, every `--eval_every` generations and at the end, are in
+the game in either case, on separate tracks. `test/return` is the return of the mean of the search distribution,
+`test/best_return` that of the individual with the highest training return so far. With `--dream`, `test/dream_return`
+is the mean's return in the dream, where a step's reward is 0 or 1; compare it with `test/rewarded`, the number of steps
+with a positive reward in the game.
 """
 
 from dataclasses import dataclass
@@ -43,24 +43,25 @@ from gdl_jax.runs.main import main
 
 @dataclass(frozen=True, kw_only=True)
 class Config(RunConfig, controller.Config):
-    dataset: Annotated[str, OneOf("car_racing")] = "car_racing"  # the game; there is no other yet
+    dataset: Annotated[str, OneOf("car_racing")] = "car_racing"  # the game; only this one
     vision: Annotated[str, IsPath(moves=True)] = "runs/world/vae"  # workdir of world_vae
     memory: Annotated[str, IsPath(moves=True)] = "runs/world/memory"  # workdir of world_memory
-    dream: bool = False  # learn in the memory's dream; evaluations are in the game all the same
-    # of a dream; the memory should have learnt from episodes about as long
+    dream: bool = False  # train in the memory's dream; evaluations are in the game all the same
+    # steps of a dream; the memory should be trained on episodes of about this length
     dream_steps: Annotated[int, AtLeast(1)] = 1000
-    temperature: Annotated[float, Above(0)] = 1.0  # of the dream: above 1 it is less sure of what comes
-    draw_rewards: bool = True  # of the dream, with the memory's probability; else where it is above a half (book)
-    untrained_memory: bool = False  # the memory has its random first parameters, as if it had learnt nothing
-    sampled_z: bool = True  # the agent sees a draw from q(z | frame), as in paper and book; else its mean
-    frames: Annotated[str, OneOf(*FRAMES)] = "gymnasium"  # what the vision was trained on: gymnasium or book
+    temperature: Annotated[float, Above(0)] = 1.0  # of the dream's mixture distribution; above 1: more random
+    # in the dream, draw a reward of 1 with the predicted probability; else 1 where that is above 0.5 (book)
+    draw_rewards: bool = True
+    untrained_memory: bool = False  # use a memory with random initial parameters
+    sampled_z: bool = True  # the agent sees a sample of q(z | frame), as in paper and book; else its mean
+    frames: Annotated[str, OneOf(*FRAMES)] = "gymnasium"  # kind of frames the vision was trained on: gymnasium or book
     # a name of learners/evolution_strategies.py (open_es, pgpe, ...) or package.module:function
     strategy: str = "cma_es"
-    sigma_init: Annotated[float, Above(0)] = 0.1  # standard deviation of every parameter in the first generation
-    # individuals of a generation (the population), over all devices
+    sigma_init: Annotated[float, Above(0)] = 0.1  # initial standard deviation of every parameter
+    # population: individuals per generation, over all devices
     batch_size: Annotated[int, AtLeast(2)] = 64
-    episodes: Annotated[int, AtLeast(1)] = 16  # tracks that each individual drives in a generation
-    max_steps: Annotated[int, AtLeast(1)] = 1000  # of an episode of the game
+    episodes: Annotated[int, AtLeast(1)] = 16  # tracks driven by each individual in a generation
+    max_steps: Annotated[int, AtLeast(1)] = 1000  # most steps of an episode of the game
     evaluation_episodes: Annotated[int, AtLeast(1)] = 100  # tracks of an evaluation
     steps: int = 50  # generations
     log_every: int = 1  # generations between two rows of metrics.jsonl
@@ -72,13 +73,14 @@ class Config(RunConfig, controller.Config):
         if self.train_examples:
             raise ConfigError("train_examples", self.train_examples, "the game has no examples")
         if self.precision != "f32":
-            raise ConfigError("precision", self.precision, "a controller computes in f32")
+            raise ConfigError("precision", self.precision, "not supported; controllers compute in f32")
 
 
 PRESETS = {
     "small": Config(batch_size=32, episodes=4, steps=30, evaluation_episodes=16, eval_every=5),
-    # Hot and not much longer than what the memory has learnt from: in longer and cooler dreams (1,000 steps, 1.1), the
-    # search found what the memory is wrong about after 30 generations, and what was worth 540 in the game fell to 150.
+    # A high temperature, and dreams not much longer than the memory's training episodes: in longer and cooler dreams
+    # (1,000 steps, 1.1), the search exploited the memory's errors after 30 generations: the return in the game fell
+    # from 540 to 150.
     "small_dream": Config(
         dream=True,
         dream_steps=500,
@@ -110,7 +112,7 @@ def _game(config: Config, encoder: nn.Module, network: mdn_rnn.MDNRNN, params: A
 
 
 def spec(config: Config) -> Game:
-    """Returns the game for agents of the usual sizes that have learnt nothing."""
+    """Returns the game for untrained agents of the default sizes."""
     encoder, memory = world_vae.WorldEncoder(world_vae.Config()), mdn_rnn.MDNRNN(mdn_rnn.Config())
     frame = jnp.zeros((1, 64, 64, 3))
     encoder_params = encoder.init(jax.random.key(0), frame, train=False)["params"]
@@ -124,26 +126,26 @@ def _untrained(memory: mdn_rnn.MDNRNN, seed: int) -> Any:
 
 
 def _check_fit(config: Config, vision: Vision, memory: Memory) -> None:
-    """Checks that vision, memory and controller belong together.
+    """Checks that vision, memory and controller fit together.
 
     Raises:
-      ConfigError: the memory learnt from another vision's codes, the vision was shown other frames than `frames`, or
-        the memory other actions than the controller's.
+      ConfigError: the memory was trained on another vision's codes, the vision on frames of another kind than `frames`,
+        or the memory on actions of another size than the controller's.
     """
     sizes = memory.network.config
     if memory.vision != vision.digest:
-        raise ConfigError("memory", config.memory, f"it learnt from the codes of another vision than {vision.name}")
+        raise ConfigError("memory", config.memory, f"was trained on codes of another vision than {vision.name}")
     if memory.frames != config.frames:
-        raise ConfigError("frames", config.frames, f"the vision was trained on frames of the kind {memory.frames}")
+        raise ConfigError("frames", config.frames, f"the vision was trained on frames of kind {memory.frames}")
     if sizes.action_dim != config.action_dim:
-        raise ConfigError("action_dim", config.action_dim, f"the memory knows actions of {sizes.action_dim} numbers")
+        raise ConfigError("action_dim", config.action_dim, f"the memory was trained on {sizes.action_dim} dimensions")
 
 
 def load(config: Config) -> Game:
-    """Returns the game, and the agent that vision and memory make.
+    """Returns the game with an agent of trained vision and memory.
 
     Raises:
-      ConfigError: one of them is missing, or they don't belong together.
+      ConfigError: one of them is missing, or they do not fit together.
     """
     vision, memory = load_vision(config.vision), load_memory(config.memory)
     _check_fit(config, vision, memory)
@@ -163,7 +165,7 @@ def networks(config: Config, data: Game) -> dict[str, Network]:
 
 
 def build(config: Config, data: Game, axis_name: str | None) -> Learner:
-    """Returns the learner: an evolution strategy whose evaluations are episodes of the game."""
+    """Returns the learner: an evolution strategy with the mean return of episodes as fitness."""
     agent, agent_params = data.agent, data.params
     known = [jnp.zeros(shape.shape) for shape in networks(config, data)["controller"].inputs]
     mean = agent.controller.init(jax.random.key(0), *known, train=False)["params"]
@@ -216,7 +218,7 @@ EXPERIMENT = Experiment(
     preview=films.preview,
     analyse=films.analyse,
     sampler=Sampler(sample=films.sample, num=4),
-    splits=("test",),  # every generation drives on tracks of its own
+    splits=("test",),  # every generation has new tracks, so there is no training set
     headlines=("gymnasium/return",),
 )
 

@@ -1,4 +1,4 @@
-"""World models' agents in the racing game and in dreams: many controllers at once, in one compiled program."""
+"""Agents of the world models in the racing game and in dreams: many controllers in one compiled program."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -21,13 +21,13 @@ from gdl_jax.models.controller import controller_actions, driving_controls
 
 
 class Drive(NamedTuple):
-    """How episodes went, each (P, E) for P controllers on E tracks.
+    """Outcomes of episodes, each (P, E) for P controllers on E tracks.
 
     Attributes:
       returns: sums of rewards.
       lengths: steps until the end.
-      rewarded: steps with a positive reward, which is what a dream counts.
-      tiles: share of the track's tiles that were visited.
+      rewarded: numbers of steps with a positive reward, comparable with returns in dreams.
+      tiles: shares of the track's tiles that were visited.
     """
 
     returns: jax.Array
@@ -37,7 +37,7 @@ class Drive(NamedTuple):
 
 
 def control(agent: Agent, controllers: Any, episodes: int) -> Callable:
-    """Returns the choice of P controllers with E agents each, in rows of P E: see `models.agent.Choice`."""
+    """Returns a `models.agent.Choice` for P controllers with E agents each, whose inputs have P E rows."""
 
     def one(parameters, *known):
         return agent.controller.apply({"params": parameters}, *known, train=False)
@@ -51,7 +51,7 @@ def control(agent: Agent, controllers: Any, episodes: int) -> Callable:
 
 
 def _worlds_and_noise(keys: jax.Array, frames: str) -> tuple[tuple[Track, Scene], jax.Array]:
-    """Returns tracks and scenes, each with a leading axis E, and keys (E,) for what is random in driving there."""
+    """Returns tracks and scenes, each with a leading axis E, and keys (E,) for the noise of the drives."""
     world_keys, noise_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
     return make_worlds(world_keys, FRAMES[frames][0].playfield), noise_keys
 
@@ -61,15 +61,15 @@ def _noise(key: jax.Array, time: jax.Array, z_dim: int) -> jax.Array:
 
 
 def drive(agent: Agent, agent_params: AgentParams, controllers: Any, keys: jax.Array, frames: str, steps: int) -> Drive:
-    """Drives every controller on every one of E random tracks, until all have ended or `steps` are over.
+    """Drives every controller on each of E random tracks, until all episodes have ended or for `steps` steps.
 
     Args:
-      agent: its networks.
-      agent_params: what its vision and memory have learnt.
-      controllers: the controller's parameters, each with a leading axis P.
-      keys: (E,), one for each track, and for the noise of what is seen there, the same for all controllers.
+      agent: networks of the agent.
+      agent_params: parameters of vision and memory.
+      controllers: parameters of the controllers, each with a leading axis P.
+      keys: (E,), one per track; decides the track and the noise of z, the same for all controllers.
       frames: a name of FRAMES.
-      steps: at most.
+      steps: most steps of an episode.
     """
     (tracks, scenes), noise_keys = _worlds_and_noise(keys, frames)
     params, draw = FRAMES[frames]
@@ -121,18 +121,18 @@ def driver(
     actions: jax.Array,
     instead: jax.Array,
 ) -> Policy:
-    """Returns the agent as a policy for `rollout`, whose states are then pairs of the game's own and the last reward.
+    """Returns the agent as a policy for `rollout`, whose states must be pairs of the game's state and the last reward.
 
     Args:
-      agent: its networks.
-      agent_params: what its vision and memory have learnt.
-      controller: the controller's parameters.
-      see: the frame of a state of the game.
-      actions: (T, 3), what is done in some steps.
-      instead: (T,) bool, the steps in which it is.
+      agent: networks of the agent.
+      agent_params: parameters of vision and memory.
+      controller: parameters of the controller.
+      see: state of the game -> frame.
+      actions: (T, 3), given actions.
+      instead: (T,) bool, the steps in which the given action replaces the controller's.
 
     Returns:
-      The policy; its memory is the step's number and the agent's state, `(0, initial_state(agent, 1))` at first.
+      The policy; its memory is (step, agent's state), `(0, initial_state(agent, 1))` at first.
     """
     choice = control(agent, jax.tree.map(lambda leaf: leaf[None], controller), 1)
 
@@ -154,11 +154,11 @@ def dream_returns(agent: Agent, dream: Dream, params: DreamParams, controllers: 
     """Returns sums of rewards (P, E) of P controllers in E dreams each, of params.max_steps_in_episode steps.
 
     Args:
-      agent: its networks.
-      dream: of its memory.
+      agent: networks of the agent.
+      dream: environment of its memory.
       params: of the dream.
-      controllers: the controller's parameters, each with a leading axis P.
-      keys: (E,), one for each dream: how it begins and what happens in it, the same for all controllers.
+      controllers: parameters of the controllers, each with a leading axis P.
+      keys: (E,), one per dream; decides its start and its noise, the same for all controllers.
     """
     individuals, episodes = jax.tree.leaves(controllers)[0].shape[0], keys.shape[0]
     choice = control(agent, controllers, episodes)
@@ -170,7 +170,7 @@ def dream_returns(agent: Agent, dream: Dream, params: DreamParams, controllers: 
         known = (array.reshape(-1, array.shape[-1]) for array in (now.z, *now.carry))
         actions = driving_controls(choice(*known)).reshape(individuals, episodes, -1)
         here = jax.vmap(jax.random.fold_in, in_axes=(0, None))(step_keys, time)
-        # The keys have no axis of controllers: what is random is drawn once for all of them.
+        # The keys have no axis of controllers: all controllers share the same noise.
         now = jax.vmap(in_dreams, in_axes=(None, 0, 0, None))(params, now, actions, here)
         return (now, returns + now.reward), None
 
@@ -184,19 +184,19 @@ def dream_returns(agent: Agent, dream: Dream, params: DreamParams, controllers: 
 def film(
     agent: Agent, agent_params: AgentParams, controller: Any, key: jax.Array, frames: str, steps: int
 ) -> dict[str, jax.Array]:
-    """Drives one episode, step by step: that which `drive` drives with this key.
+    """Drives one episode, the one that `drive` drives with this key, and records every step.
 
     Args:
-      agent: its networks.
-      agent_params: what its vision and memory have learnt.
-      controller: the controller's parameters.
+      agent: networks of the agent.
+      agent_params: parameters of vision and memory.
+      controller: parameters of the controller.
       key: of the track and the noise.
       frames: a name of FRAMES.
-      steps: how many.
+      steps: number of steps T.
 
     Returns:
       {"frame" (T, 64, 64, 3) uint8, "car" (T, ...), "z" (T, z_dim), "action" (T, 3), "reward" (T,), "running" (T,)
-      bool}; what comes after the end is in it too.
+      bool}; recording continues after the end of the episode, where "running" is false.
     """
     worlds, noise_keys = _worlds_and_noise(key[None], frames)
     track, scene = jax.tree.map(lambda leaf: leaf[0], worlds)
@@ -217,11 +217,11 @@ def film(
 
 
 def views(cars: Car, times: jax.Array, key: jax.Array, frames: str, height: int, width: int) -> jax.Array:
-    """Returns large pictures (T, height, width, 3) uint8 of the episode that `film` drove with this key.
+    """Returns large pictures (T, height, width, 3) uint8 of the episode that `film` recorded with this key.
 
     Args:
       cars: (T, ...), from `film`.
-      times: (T,) int32, the steps before which they were so.
+      times: (T,) int32, their steps, counted from 1.
       key: of the episode.
       frames: a name of FRAMES.
       height, width: of the pictures, in pixels.
@@ -234,18 +234,19 @@ def views(cars: Car, times: jax.Array, key: jax.Array, frames: str, height: int,
 def dream_film(
     agent: Agent, dream: Dream, params: DreamParams, controller: Any, key: jax.Array, steps: int
 ) -> dict[str, jax.Array]:
-    """Dreams one dream, step by step.
+    """Runs one dream and records every step.
 
     Args:
-      agent: its networks.
-      dream: of its memory.
+      agent: networks of the agent.
+      dream: environment of its memory.
       params: of the dream.
-      controller: the controller's parameters.
-      key: of how it begins, and of what happens in it.
-      steps: how many.
+      controller: parameters of the controller.
+      key: of the dream's start and noise.
+      steps: number of steps T.
 
     Returns:
-      {"z" (T, z_dim), "reward" (T,) 0 or 1, "running" (T,) bool}; what comes after the end is in it too.
+      {"z" (T, z_dim), "reward" (T,) 0 or 1, "running" (T,) bool}; recording continues after the end of the dream, where
+      "running" is false.
     """
     choice = control(agent, jax.tree.map(lambda leaf: leaf[None], controller), 1)
     begin_key, step_key = jax.random.split(key)

@@ -1,4 +1,4 @@
-"""Pictures and films of a controller: episodes as it sees them, as one would look at them, and its dreams."""
+"""Figures and films of a controller: episodes as the agent sees them, large views, and dreams."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -32,7 +32,7 @@ def _until_its_end(shot: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dreamt(run: Run, key: jax.Array, steps: int) -> dict[str, np.ndarray]:
-    """Returns a dream of the mean controller's, up to its end."""
+    """Returns a dream of the mean controller, up to its end."""
     dream, params = make_dream(run.config, run.data)
     shot = jax.jit(lambda controller: dream_film(run.data.agent, dream, params, controller, key, steps))
     return _until_its_end(jax.device_get(shot(mean_controller(run))))
@@ -51,18 +51,18 @@ def _decode(decoder: nn.Module, params: Any, z: jax.Array) -> jax.Array:
 
 
 def _decoded(run: Run, z: np.ndarray) -> np.ndarray:
-    """Returns what codes (N, z) stand for, frames (N, H, W, C) in (0, 1)."""
+    """Returns decoded codes (N, z): frames (N, H, W, C) in (0, 1)."""
     vision = run.data.vision
     return np.asarray(_decode(vision.decoder, vision.decoder_params, z))
 
 
 def preview(run: Run) -> None:
-    """Draws an episode, the same track at every step: what was seen, and what the agent made of it."""
+    """Draws frames of an episode and their reconstructions, on the same track at every step."""
     shot = _episode(run, run.key, run.config.max_steps)
     rows = np.linspace(0, len(shot["frame"]) - 1, STRIP).astype(int)
     seen, decoded = shot["frame"][rows] / 255.0, _decoded(run, shot["z"][rows])
     path = run.figures / f"samples_at_{run.step:07d}.png"
-    images.rows([seen, decoded], ["seen", "imagined"], path, headings=[f"step {row}" for row in rows])
+    images.rows([seen, decoded], ["frame", "decoded"], path, headings=[f"step {row}" for row in rows])
 
 
 def _enlarged(frames: np.ndarray) -> np.ndarray:
@@ -70,13 +70,13 @@ def _enlarged(frames: np.ndarray) -> np.ndarray:
 
 
 def _write_film(frames: np.ndarray, path: Path, headings: Sequence[str] = ()) -> None:
-    """Writes a film of frames (T, H, W, 3), uint8 or in [0, 1]: every FILM_STRIDE-th of an episode's."""
+    """Writes an animation of frames (T, H, W, 3), uint8 or in [0, 1]: every FILM_STRIDE-th of an episode."""
     scale = np.float32(255 if frames.dtype == np.uint8 else 1)
     images.animation([frame / scale for frame in frames], path, FRAMES_PER_SECOND, headings)
 
 
 def _large(run: Run, shot: dict[str, Any], key: jax.Array) -> np.ndarray:
-    """Returns an episode as one would look at it: every FILM_STRIDE-th frame (T, *VIEW, 3), uint8."""
+    """Returns large views of an episode, every FILM_STRIDE-th step: (T, *VIEW, 3) uint8."""
     times = np.arange(1, len(shot["reward"]) + 1)
     chosen = jax.tree.map(lambda array: array[::FILM_STRIDE], (shot["car"], times))
     draw = jax.jit(lambda cars, times: views(cars, times, key, run.config.frames, *VIEW))
@@ -93,7 +93,7 @@ def _has_dreams(run: Run) -> bool:
 
 
 def analyse(run: Run) -> Results:
-    """Draws the search; an episode beside its reconstruction and a dream in which the same is done; a dream."""
+    """Draws the search; an episode next to its reconstruction and to a dream with the same actions; and a dream."""
     generations(read_rows(run.figures.parent / "metrics.jsonl"), run.figures / "generations.png")
     steps = min(SHOWN_EPISODE, run.config.max_steps)
     shot = _episode(run, run.key, steps)
@@ -101,16 +101,16 @@ def analyse(run: Run) -> Results:
     along = mdn_rnn.dream_along
     dreamt = along(run.data.agent.memory, variables, run.key, shot["z"][0], shot["action"], *draws)
     seen = shot["frame"][::FILM_STRIDE] / np.float32(255)
-    imagined = [_decoded(run, np.asarray(z)[::FILM_STRIDE]) for z in (shot["z"], dreamt)]
-    beside = _enlarged(np.concatenate([seen, *imagined], axis=2))
-    _write_film(beside, run.figures / "drive.gif", ["seen", "imagined", "dreamt along"])
+    decoded = [_decoded(run, np.asarray(z)[::FILM_STRIDE]) for z in (shot["z"], dreamt)]
+    panels = _enlarged(np.concatenate([seen, *decoded], axis=2))
+    _write_film(panels, run.figures / "drive.gif", ["frame", "decoded", "dreamt"])
     if _has_dreams(run):
         _write_dream(run, run.key, run.figures / "dream.gif")
     return {}
 
 
 def sample(run: Run, request: SampleRequest) -> list[Path]:
-    """Writes films of episodes of the mean controller, and of its dreams."""
+    """Writes films of episodes and of dreams of the mean controller."""
     written = []
     for number in progress_bar(range(request.num), unit="episodes"):
         key, steps = jax.random.fold_in(run.key, number), run.config.max_steps

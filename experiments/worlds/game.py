@@ -1,4 +1,4 @@
-"""The racing game as the world models' stages play it: kinds of frames, and random worlds to drive in."""
+"""The racing game in the stages of the world models: kinds of frames, and random tracks with their scenes."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,7 +10,7 @@ from gdl_jax.envs.car_racing.scene import Scene, rasterise
 from gdl_jax.envs.car_racing.simulation import BOOK_PARAMS, Dynamic, EnvParams
 from gdl_jax.envs.car_racing.track import Track, make_track
 
-# name -> parameters of the game, and (scene, all that changes) -> frame
+# name -> parameters of the game, and (scene, dynamic state) -> frame
 FRAMES: Mapping[str, tuple[EnvParams, Callable[[Scene, Dynamic], jax.Array]]] = {
     "gymnasium": (EnvParams(), PICTURES["gymnasium64"][1]),
     "book": (BOOK_PARAMS, PICTURES["book"][1]),
@@ -18,6 +18,6 @@ FRAMES: Mapping[str, tuple[EnvParams, Callable[[Scene, Dynamic], jax.Array]]] = 
 
 
 def make_worlds(keys: jax.Array, playfield: float) -> tuple[Track, Scene]:
-    """Returns a random track for each key (N,), and their scenes, each array with a leading axis of N."""
+    """Returns a random track and its scene for each key (N,); every array has a leading axis of N."""
     tracks = jax.vmap(make_track)(keys)
     return tracks, jax.lax.map(lambda track: rasterise(track, default_colours(), playfield), tracks)

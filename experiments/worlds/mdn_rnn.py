@@ -1,10 +1,10 @@
-"""World models, stage 4 (book chapter 8): the memory, a recurrent network that predicts what comes next.
+"""World models, stage 4 (book chapter 8): the memory, an MDN-RNN that predicts the next code.
 
     python -m experiments.worlds.mdn_rnn --dataset=latents:runs/world/latents
     python -m experiments.worlds.mdn_rnn --dataset=latents:runs/world/latents --done_head
 
-Batches are of whole episodes. `mixture_loss` is in nats per latent dimension: codes of N(0, 1) that nothing is known of
-cost 1.42, what is left of them where the next frame is known for certain is the noise of q(z | frame).
+Batches are of whole episodes. `mixture_loss` is in nats per latent dimension. Predicting N(0, 1) for codes of N(0, 1)
+gives 1.42; even with the next frame known exactly, the entropy of q(z | frame) remains.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.data.worlds.latents import LatentData, transitions
 from gdl_jax.evaluation.latents import distance_between
 from gdl_jax.learners.averaging import moving_average
-from gdl_jax.learners.mdn_rnn import world_memory
+from gdl_jax.learners.mdn_rnn import mdn_rnn as mdn_rnn_learner
 from gdl_jax.learners.optimizers import OptimizerConfig, make_optimizer
 from gdl_jax.learners.variational import reparameterise
 from gdl_jax.models import mdn_rnn
@@ -33,7 +33,7 @@ from gdl_jax.runs.config import DTYPES, RunConfig
 from gdl_jax.runs.experiment import Experiment, Network, Results, Run, Sampler, SampleRequest
 from gdl_jax.runs.main import main
 
-DREAMS, DREAM_STEPS = 64, 300  # at most, and of those that are sampled
+DREAMS, DREAM_STEPS = 64, 300  # most dreams to analyse; steps of sampled dreams
 DREAMT = "Codes of dreams"
 
 
@@ -41,10 +41,10 @@ DREAMT = "Codes of dreams"
 class Config(RunConfig, OptimizerConfig, mdn_rnn.Config):
     # latents:PATH of `experiments.worlds.encode`
     dataset: Annotated[str, IsPathAfter(*catalogue.PATH_KINDS)] = "latents:runs/world/latents"
-    learning_rate: float = 1e-3  # the highest, where it has a schedule; the book's is constant
-    reward_weight: Annotated[float, AtLeast(0)] = 1.0  # of the reward's cross-entropy
-    done_weight: Annotated[float, AtLeast(0)] = 1.0  # of the end's cross-entropy
-    batch_size: int = 100  # whole episodes an update, over all devices
+    learning_rate: float = 1e-3  # peak value where there is a schedule; the book's is constant
+    reward_weight: Annotated[float, AtLeast(0)] = 1.0  # weight of the reward's cross-entropy
+    done_weight: Annotated[float, AtLeast(0)] = 1.0  # weight of the done flag's cross-entropy
+    batch_size: int = 100  # whole episodes per update, over all devices
     steps: int = 4000
 
 
@@ -67,13 +67,13 @@ PRESETS = {
 
 
 def load(config: Config) -> LatentData:
-    """Returns the latents, whose codes and actions must be of the network's sizes.
+    """Returns the latents; their codes and actions must have the network's sizes.
 
     Raises:
-      UserError: they aren't, or as `catalogue.load`.
+      UserError: they have not, or as `catalogue.load`.
     """
     data = catalogue.load(config.dataset, train_examples=config.train_examples)
-    rows = data.train.take(np.zeros(1, np.int64))
+    rows = data.example()
     for field, array in (("z_dim", "mean"), ("action_dim", "action")):
         if array not in rows or rows[array].shape[-1] != getattr(config, field):
             size = rows[array].shape[-1] if array in rows else "no"
@@ -101,7 +101,7 @@ def networks(config: Config, data: DataSet) -> dict[str, Network]:
 
 def build(config: Config, data: DataSet, axis_name: str | None) -> Learner:
     """Returns the learner."""
-    learner = world_memory(
+    learner = mdn_rnn_learner(
         networks(config, data)["memory"].module,
         make_optimizer(config),
         reward_weight=config.reward_weight,
@@ -114,13 +114,13 @@ def build(config: Config, data: DataSet, axis_name: str | None) -> Learner:
 
 @partial(jax.jit, static_argnums=0)
 def _dream_along(network: mdn_rnn.MDNRNN, params: Any, key: jax.Array, first: jax.Array, actions: jax.Array):
-    """Returns dreams (N, T, z) from first codes (N, z) by actions (N, T, A)."""
+    """Returns dreams (N, T, z) that start from codes (N, z), given actions (N, T, A)."""
     dream = partial(mdn_rnn.dream_along, network, {"params": params})
     return jax.vmap(dream)(jax.random.split(key, len(first)), first, actions)
 
 
 def _dreamt_and_real(run: Run) -> list[np.ndarray]:
-    """Returns codes (N, z) of dreams that begin as held-out episodes do, with the same actions, and of these."""
+    """Returns codes (N, z) of dreams with the first codes and actions of held-out episodes, and of these episodes."""
     rows = run.data.test.take(np.arange(min(DREAMS, len(run.data.test))))
     noise_key, key = jax.random.split(run.key)
     real = reparameterise(rows["mean"], rows["log_var"], jax.random.normal(noise_key, rows["mean"].shape))
@@ -131,13 +131,13 @@ def _dreamt_and_real(run: Run) -> list[np.ndarray]:
 
 
 def preview(run: Run) -> None:
-    """Draws what values single dimensions have in dreams."""
+    """Draws histograms of latent dimensions in dreams."""
     dreamt, _ = _dreamt_and_real(run)
     latent.histograms(dreamt, run.figures / f"samples_at_{run.step:07d}.png", DREAMT)
 
 
 def analyse(run: Run) -> Results:
-    """Returns how far dreams are from what is real, the same done in both: the spread of each latent dimension."""
+    """Compares dreams with held-out episodes for the same actions: standard deviations and KS distance of latents."""
     dreamt, real = _dreamt_and_real(run)
     latent.histograms(dreamt, run.figures / "dreamt_latents.png", DREAMT)
     latent.histograms(real, run.figures / "real_latents.png", "Codes of frames")
@@ -145,12 +145,12 @@ def analyse(run: Run) -> Results:
         "dreamt/latent_std_mean": float(dreamt.std(axis=0).mean()),
         "real/latent_std_mean": float(real.std(axis=0).mean()),
         "dreamt/latent_ks_distance_mean": float(distance_between(dreamt, real).mean()),
-        "protocol": {"dreamt": "over latent dimensions; Kolmogorov-Smirnov distance from real codes"},
+        "protocol": {"dreamt": "means over latent dimensions; Kolmogorov-Smirnov distance from real codes"},
     }
 
 
 def sample(run: Run, request: SampleRequest) -> list[Path]:
-    """Writes dreams, as codes: an array (num, steps, z)."""
+    """Writes dreams as an array of codes (num, steps, z)."""
     path = request.out / "dreams.npy"
     np.save(path, np.asarray(run.learner.sample(run.state, run.key, request.num, DREAM_STEPS)))
     return [path]

@@ -1,12 +1,12 @@
-"""World models, stage 2 (book chapter 8): vision, a variational autoencoder of the game's frames.
+"""World models, stage 2 (book chapter 8): the vision, a variational autoencoder of frames.
 
     python -m experiments.worlds.vae --dataset=rollouts:runs/world/rollouts
     python -m experiments.worlds.vae --config=paper --dataset=rollouts:runs/world/rollouts
     python -m experiments.sample --workdir=runs/world/vae
 
-The loss is the book's of 2019 and the paper's: the sum of squares over a frame, and the divergence where it exceeds
-half a nat a dimension (together). `--reconstruction_weight=10000 --free_bits=0` is that of the book's repository since
-2020. Frames are streamed from disk where they don't fit.
+The loss is that of the paper and of the book (2019): the sum of squares over a frame, plus the KL divergence where it
+exceeds half a nat per dimension in total. For the loss of the book's repository since 2020, set
+`--reconstruction_weight=10000 --free_bits=0`. Frames are streamed from disk if they do not fit into memory.
 """
 
 from dataclasses import dataclass
@@ -35,22 +35,22 @@ from gdl_jax.runs.images import data_spec, image_spec, load_data
 from gdl_jax.runs.main import main
 
 PIXELS = 64 * 64 * 3
-ENCODED = 2000  # frames that latent statistics are made of, at most
-TRAVERSED, SPAN, STEPS = 12, 3.0, 9  # dimensions shown, and from -3 to 3 in so many steps
+ENCODED = 2000  # most frames used for latent statistics
+TRAVERSED, SPAN, STEPS = 12, 3.0, 9  # latent traversals: dimensions, and from -SPAN to SPAN in STEPS steps
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ImageConfig, OptimizerConfig, world_vae.Config):
     # rollouts:PATH of `experiments.worlds.rollouts`, or folder:PATH of frames
     dataset: str = "rollouts:runs/world/rollouts"
-    image_size: int = 64  # pixels a side; the networks' kernels and strides make just these
-    learning_rate: float = 1e-4  # the highest, where it has a schedule; the book's is constant
+    image_size: int = 64  # pixels per side; the only size that fits the networks' kernels and strides
+    learning_rate: float = 1e-4  # peak value where there is a schedule; the book's is constant
     reconstruction_loss: str = "mse"  # mse, bce, rmse or package.module:function
-    # of the loss, a mean over pixels; as many as these make it a sum
+    # weight of the reconstruction loss, a mean over pixels; the number of pixels makes it a sum
     reconstruction_weight: Annotated[float, AtLeast(0)] = PIXELS
-    kl_weight: Annotated[float, AtLeast(0)] = 1.0  # of the divergence
-    free_bits: Annotated[float, AtLeast(0)] = 0.5  # nats per latent dimension that cost nothing
-    shared_free_bits: bool = True  # the dimensions share them, as in paper and book
+    kl_weight: Annotated[float, AtLeast(0)] = 1.0  # weight of the KL divergence
+    free_bits: Annotated[float, AtLeast(0)] = 0.5  # nats per latent dimension that the KL divergence does not penalise
+    shared_free_bits: bool = True  # free bits are shared by all dimensions, as in paper and book
     batch_size: int = 100
     steps: int = 4000
     eval_every: int = 1000
@@ -58,7 +58,7 @@ class Config(ImageConfig, OptimizerConfig, world_vae.Config):
 
 PRESETS = {
     "small": Config(steps=2200),
-    "book": Config(steps=27_000),  # 10 epochs of 1,000 episodes of 300 frames, of which nine tenths are trained on
+    "book": Config(steps=27_000),  # 10 epochs of the training split: 90 % of 1,000 episodes of 300 frames
     "paper": Config(
         encoder_filters=world_vae.PAPER.encoder_filters,
         decoder_filters=world_vae.PAPER.decoder_filters,
@@ -109,7 +109,7 @@ def build(config: Config, data: DataSet, axis_name: str | None) -> Learner:
 
 
 def preview(run: Run) -> None:
-    """Draws held-out frames above what becomes of them, the same at every step."""
+    """Draws held-out frames above their reconstructions, the same frames at every step."""
     coders = make_coders(run, networks(run.config, run.data))
     shown = images_at(run, run.data.test, np.linspace(0, len(run.data.test) - 1, 10).astype(np.int64))
     path = run.figures / f"samples_at_{run.step:07d}.png"
@@ -117,7 +117,7 @@ def preview(run: Run) -> None:
 
 
 def analyse(run: Run) -> Results:
-    """Draws samples from the prior and what single dimensions change; returns how much the dimensions are used."""
+    """Draws samples from the prior and latent traversals; returns latent statistics."""
     coders = make_coders(run, networks(run.config, run.data))
     _, (mean, log_var) = encode_rows(run, coders, run.data.test, ENCODED)
     noise = np.asarray(jax.random.normal(run.key, mean.shape))
@@ -130,7 +130,7 @@ def analyse(run: Run) -> Results:
 
 
 def _traversals(coders: Coders, mean: np.ndarray, log_var: np.ndarray, path: Path) -> None:
-    """Draws one frame's code, with one of its dimensions at a time moved through the prior: those used most."""
+    """Draws traversals of the most used latent dimensions: a typical code with one dimension varied at a time."""
     start = mean[np.linalg.norm(mean - mean.mean(axis=0), axis=1).argmin()]
     used = np.argsort(np.exp(log_var).mean(axis=0))[:TRAVERSED]
     values = np.linspace(-SPAN, SPAN, STEPS)
@@ -144,7 +144,7 @@ def _traversals(coders: Coders, mean: np.ndarray, log_var: np.ndarray, path: Pat
 
 
 def sample(run: Run, request: SampleRequest) -> list[Path]:
-    """Draws from the prior."""
+    """Draws samples from the prior."""
     path = request.out / "samples.png"
     images.image_grid(np.asarray(run.learner.sample(run.state, run.key, request.num)), path, columns=10)
     return [path]

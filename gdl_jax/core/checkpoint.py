@@ -1,12 +1,12 @@
-"""Checkpoints by orbax, with what it leaves out: every array is checked when it comes back.
+"""Checkpoints written by orbax, with a checksum per array that is verified on restore.
 
-A checkpoint that can't be read, or whose arrays are not the ones that were written, is reported, and the one before it
-is used. Nothing is deleted for that: a training moves what it could not read out of the way.
+A checkpoint that cannot be read, or whose arrays differ from those saved, is reported, and the previous one is used.
+Nothing is deleted: training moves unreadable checkpoints to another folder.
 """
 
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,12 +19,12 @@ from jax.experimental import multihost_utils
 from gdl_jax.core.errors import UserError, first_line
 from gdl_jax.core.parallel import to_host
 
-KEEP = 3
-DAMAGED = "damaged_checkpoints"  # beside checkpoints/: what could not be read when a training resumed
+KEEP = 3  # checkpoints per run
+DAMAGED = "damaged_checkpoints"  # folder next to checkpoints/ for those that could not be read on resume
 
 
 class Restored(NamedTuple):
-    """What a checkpoint held: updates made, the state, and the loop's own notes (JSON)."""
+    """Contents of a checkpoint: updates made, state, and the loop's own notes (JSON)."""
 
     step: int
     state: Any
@@ -32,17 +32,17 @@ class Restored(NamedTuple):
 
 
 def _checksums(state: Any) -> list[int]:
-    """CRC-32 of the bytes of each leaf."""
-    return [zlib.crc32(np.ascontiguousarray(leaf)) for leaf in jax.tree.leaves(state)]
+    """Returns the CRC-32 of each leaf's bytes."""
+    arrays: Iterable[Any] = map(np.ascontiguousarray, jax.tree.leaves(state))  # crc32 needs contiguous bytes
+    return [zlib.crc32(array) for array in arrays]
 
 
 @contextmanager
-def _one_report() -> Iterator[None]:
-    """Keeps one error that is none from being reported, as long as the block lasts.
+def _ignore_closed_event_loop() -> Iterator[None]:
+    """Suppresses reports of a spurious error inside the block.
 
-    When one of a checkpoint's arrays can't be written or read, orbax raises at once and closes its event loop;
-    TensorStore's threads then find it closed as they finish the other arrays. What was raised says what there is to
-    say.
+    When an array of a checkpoint can't be written or read, orbax raises an error and closes its event loop.
+    TensorStore's threads then find the loop closed when they finish the other arrays, which adds no information.
     """
     before = sys.unraisablehook
 
@@ -59,7 +59,7 @@ def _one_report() -> Iterator[None]:
 
 
 class Checkpoints:
-    """The `checkpoints/` directory of one run. Saving goes on in the background: call `close` before the end."""
+    """The `checkpoints/` directory of one run. Saving continues in the background: call `close` before exiting."""
 
     def __init__(self, directory: Path, warn: Callable[[str], None]):
         self.directory = directory.absolute()
@@ -73,17 +73,17 @@ class Checkpoints:
         return UserError(f"{self.directory}: cannot write a checkpoint: {reason}; the earlier ones are kept")
 
     def save(self, step: int, state: Any, notes: dict[str, Any]) -> None:
-        """Writes the state (the same in every process) after `step` updates; does nothing if that is there already.
+        """Writes the state (the same in every process) after `step` updates; does nothing if this is already saved.
 
         Raises:
-          UserError: this checkpoint, or the one before it, could not be written (a full disk, no permission).
+          UserError: this checkpoint, or the previous one, could not be written (a full disk, no permission).
         """
         if step in self._manager.all_steps():
             return
-        state = to_host(state)  # copies: the loop donates its own, and writing goes on behind its back
+        state = to_host(state)  # a copy: the loop donates its own while this one is being written
         meta = {"checksums": _checksums(state), "notes": notes}
         try:
-            with _one_report():
+            with _ignore_closed_event_loop():
                 self._manager.wait_until_finished()
                 self._manager.save(
                     step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
@@ -92,16 +92,16 @@ class Checkpoints:
             raise self._failed(error) from error
 
     def restore(self, like: Any) -> Restored | None:
-        """The newest checkpoint that is whole, or None if there is none. Reads only.
+        """Returns the newest undamaged checkpoint, or None if there are no checkpoints. Reads only.
 
         Args:
           like: a state with the shapes and dtypes to restore to.
 
         Returns:
-          The state in NumPy arrays, the same in every process.
+          The state as NumPy arrays, the same in every process.
 
         Raises:
-          UserError: there are checkpoints, and none of them is whole; or its arrays have other shapes than `like`.
+          UserError: all checkpoints are damaged, or the arrays have other shapes than `like`.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         if not steps:
@@ -110,21 +110,21 @@ class Checkpoints:
         self._unreadable = []
         for candidate in steps:
             try:
-                with _one_report():
+                with _ignore_closed_event_loop():
                     items = self._manager.restore(
                         candidate,
                         args=ocp.args.Composite(state=ocp.args.StandardRestore(like), meta=ocp.args.JsonRestore()),
                     )
                 if _checksums(items["state"]) != items["meta"]["checksums"]:
-                    raise ValueError("an array differs from what was saved")
+                    raise ValueError("an array differs from the one saved")
             except Exception as error:
                 reason = first_line(error)[:200]
-                self._warn(f"checkpoint {self.directory / str(candidate)} is damaged and not used: {reason}")
+                self._warn(f"checkpoint {self.directory / str(candidate)} is damaged and ignored: {reason}")
                 self._unreadable.append(candidate)
                 continue
             self._check_shapes(candidate, items["state"], like)
             return Restored(candidate, items["state"], items["meta"]["notes"])
-        raise UserError(f"{self.directory}: no checkpoint in it can be read")
+        raise UserError(f"{self.directory}: none of these checkpoints can be read")
 
     def _check_shapes(self, step: int, state: Any, like: Any) -> None:
         wanted = jax.tree_util.tree_leaves_with_path(like)
@@ -132,11 +132,11 @@ class Checkpoints:
             if (leaf.shape, leaf.dtype) != (expected.shape, expected.dtype):
                 raise UserError(
                     f"{self.directory / str(step)}: {jax.tree_util.keystr(path)} is {leaf.dtype}{list(leaf.shape)}, "
-                    f"the model's is {expected.dtype}{list(expected.shape)}: the data or the code have changed"
+                    f"the model expects {expected.dtype}{list(expected.shape)}: the data or the code have changed"
                 )
 
     def set_aside_unreadable(self) -> None:
-        """Moves what `restore` could not read to damaged_checkpoints/, so that those steps can be saved again."""
+        """Moves checkpoints that `restore` could not read to damaged_checkpoints/, so that new ones can be saved."""
         if not self._unreadable:
             return
         if jax.process_index() == 0:
@@ -153,9 +153,9 @@ class Checkpoints:
         """Waits until everything is written.
 
         Raises:
-          UserError: something could not be.
+          UserError: a checkpoint could not be written.
         """
-        with _one_report():
+        with _ignore_closed_event_loop():
             try:
                 self._manager.wait_until_finished()
             except (OSError, ValueError) as error:

@@ -1,8 +1,8 @@
-"""Flags made from a frozen dataclass, so that a hyperparameter is written once.
+"""Flags generated from a frozen dataclass, so that each hyperparameter is declared once.
 
 A field `z_dim: Annotated[int, AtLeast(1)] = 2  # dimensions of the latent space (book 03_03)` becomes `--z_dim`: the
-comment (or one above the line) is its help, the annotation says which values it may have. What a base class says of a
-field holds for the field of a subclass with another default, too.
+comment (or one above the line) is its help, the annotation restricts its values. Rules of a base class also apply to
+a subclass that only overrides the default.
 """
 
 import dataclasses
@@ -12,28 +12,32 @@ import math
 import tokenize
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from absl import flags
 
 from gdl_jax.core.errors import ConfigError, UserError
+from gdl_jax.core.paths import expand_user
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 class Rule:
-    """What an annotation says of a field; `check` is called with each number of a tuple."""
+    """Base class of rules in a field's annotation; `check` is called with each element of a tuple."""
 
     def check(self, value: Any) -> str | None:
-        """Returns what is wrong with a value, or None."""
+        """Returns the reason why a value is invalid, or None."""
         return None
 
 
 @dataclass(frozen=True)
 class AtLeast(Rule):
-    """The smallest value of a number."""
+    """Lower bound of a number, inclusive."""
 
     least: float
 
@@ -43,7 +47,7 @@ class AtLeast(Rule):
 
 @dataclass(frozen=True)
 class Above(Rule):
-    """What a number must be larger than."""
+    """Lower bound of a number, exclusive."""
 
     limit: float
 
@@ -55,7 +59,7 @@ class Above(Rule):
 
 @dataclass(frozen=True)
 class Below(Rule):
-    """What a number must be smaller than."""
+    """Upper bound of a number, exclusive."""
 
     limit: float
 
@@ -64,7 +68,7 @@ class Below(Rule):
 
 
 class OneOf(Rule):
-    """The only values that a field may have."""
+    """Set of a field's valid values."""
 
     def __init__(self, *choices: str):
         self.choices = choices
@@ -75,7 +79,7 @@ class OneOf(Rule):
 
 @dataclass(frozen=True)
 class Needs(Rule):
-    """Another field, `name`, `name=value` or `name=value|value`, without which the field has no effect.
+    """Condition `name`, `name=value` or `name=value|value` on another field, without which this one has no effect.
 
     See `check_effects`.
     """
@@ -85,53 +89,53 @@ class Needs(Rule):
 
 @dataclass(frozen=True)
 class IsPath(Rule):
-    """The value is a path, but for some names; flags.json has it absolute.
+    """Rule that a value is a path; flags.json stores it as an absolute path.
 
     Attributes:
-      names: values that are no paths.
-      moves: whether it may differ when a run resumes, since `DataSet.digest` tells whether the contents are the same.
-      kinds: a value KIND:PATH of one of these has its path after the colon.
+      names: values that are not paths.
+      moves: True if the path may change on resume, because `DataSet.digest` identifies the contents.
+      kinds: kinds of data whose values are KIND:PATH, with the path after the colon.
     """
 
     names: tuple[str, ...] = ("",)
     moves: bool = False
     kinds: tuple[str, ...] = ()
 
-    def absolute(self, value: str, absolute: typing.Callable[[str], str]) -> str:
-        """Returns the value with its path made absolute."""
+    def map_path(self, value: str, function: Callable[[str], str]) -> str:
+        """Returns the value with `function` applied to its path."""
         kind, _, path = value.partition(":")
         if kind in self.kinds and path:
-            return f"{kind}:{absolute(path)}"
-        return value if value in self.names else absolute(value)
+            return f"{kind}:{function(path)}"
+        return value if value in self.names else function(value)
 
     def without_path(self, value: str) -> str:
-        """Returns what is left to compare where the path may differ."""
+        """Returns the part of the value that must not change on resume."""
         return "" if self.moves else value
 
 
 class IsPathAfter(Rule):
-    """Of values KIND:PATH, what stands after the colon is a path, which may differ when a run resumes."""
+    """Rule that values are KIND:PATH, whose path may change on resume."""
 
     def __init__(self, *kinds: str):
         self.kinds = kinds
 
-    def absolute(self, value: str, absolute: typing.Callable[[str], str]) -> str:
-        """Returns the value with its path made absolute."""
+    def map_path(self, value: str, function: Callable[[str], str]) -> str:
+        """Returns the value with `function` applied to its path."""
         kind, _, path = value.partition(":")
-        return f"{kind}:{absolute(path)}" if kind in self.kinds and path else value
+        return f"{kind}:{function(path)}" if kind in self.kinds and path else value
 
     def without_path(self, value: str) -> str:
-        """Returns what is left to compare where the path may differ."""
+        """Returns the part of the value that must not change on resume."""
         kind, _, path = value.partition(":")
         return kind if kind in self.kinds and path else value
 
 
 @dataclass(frozen=True)
 class MayChangeOnResume(Rule):
-    """A run may go on with another value.
+    """Rule that a run may resume with another value.
 
     Attributes:
-      unless: name of a field that, where it is set, forbids it.
+      unless: name of a field that forbids it if it is set.
     """
 
     unless: str = ""
@@ -139,12 +143,12 @@ class MayChangeOnResume(Rule):
 
 @dataclass(frozen=True)
 class FixesOnResume(Rule):
-    """The field, at one of some values, makes that another one may not change when a run resumes.
+    """Rule that another field may not change on resume while this one has one of some values.
 
     Attributes:
-      field: name of the other.
-      values: of this one.
-      unless: name of a field that, where it is set, allows it all the same.
+      field: name of the other field.
+      values: the values of this field.
+      unless: name of a field that allows the change if it is set.
     """
 
     field: str
@@ -154,7 +158,7 @@ class FixesOnResume(Rule):
 
 @dataclass(frozen=True)
 class Renamed(Rule):
-    """What the value `old` of runs made before is called now."""
+    """Rule that the value `old`, found in older runs, is now called `new`."""
 
     old: str
     new: str
@@ -162,11 +166,11 @@ class Renamed(Rule):
 
 @dataclass(frozen=True)
 class EvaluationOnly(MayChangeOnResume):
-    """Training doesn't depend on it: a run may go on, and a finished one be evaluated, with another value."""
+    """Rule that training does not use the field: a run may be resumed or evaluated with another value."""
 
 
 def rules(config: type) -> dict[str, tuple[Rule, ...]]:
-    """Returns the rules of each field, those of base classes included: {field name: rules}."""
+    """Returns the rules of each field, including those of base classes: {field name: rules}."""
     found: dict[str, dict[Rule, None]] = {field.name: {} for field in dataclasses.fields(config)}
     for cls in config.__mro__:
         for name, annotation in inspect.get_annotations(cls, eval_str=True).items():
@@ -179,7 +183,7 @@ def check(config: Any) -> None:
     """Checks the values of a config against the rules of its fields.
 
     Raises:
-      ConfigError: one breaks a rule, or is a number that isn't finite.
+      ConfigError: a value breaks a rule, or is a number that is not finite.
     """
     for name, field_rules in rules(type(config)).items():
         value = getattr(config, name)
@@ -192,7 +196,7 @@ def check(config: Any) -> None:
 
 
 def check_effects(config: Any, preset: Any) -> None:
-    """Refuses what was changed of a preset though it has no effect, as `Needs` says.
+    """Refuses values that differ from the preset's but have no effect, according to `Needs`.
 
     Raises:
       ConfigError: names the field and what it needs.
@@ -202,13 +206,13 @@ def check_effects(config: Any, preset: Any) -> None:
             if not isinstance(rule, Needs) or getattr(config, name) == getattr(preset, name):
                 continue
             other, equals, value = rule.condition.partition("=")
-            there = str(getattr(config, other)) in value.split("|") if equals else bool(getattr(config, other))
-            if not there:
+            is_met = str(getattr(config, other)) in value.split("|") if equals else bool(getattr(config, other))
+            if not is_met:
                 raise ConfigError(name, getattr(config, name), f"has no effect without {rule.condition}")
 
 
 def needing(config: type[T], condition: str) -> type[T]:
-    """Returns a dataclass with the fields of another, each of which `Needs(condition)`."""
+    """Returns a subclass of a dataclass with the same fields, each of which `Needs(condition)`."""
     fields = [
         (
             field.name,
@@ -222,9 +226,9 @@ def needing(config: type[T], condition: str) -> type[T]:
 
 
 def comments(config: type) -> dict[str, str]:
-    """Returns the comment of each field, for a dataclass and its bases: {field name: text}.
+    """Returns the comments on the fields of a dataclass and its bases: {field name: text}.
 
-    It stands on the field's line, or on lines of its own above it.
+    A comment is at the end of the field's line, or on the lines above it.
     """
     found: dict[str, str] = {}
     for cls in reversed(config.__mro__):
@@ -253,7 +257,7 @@ def comments(config: type) -> dict[str, str]:
 
 
 def _plain(annotation: Any) -> Any:
-    """`X` for `Annotated[X, ...]` and for `X | None`, otherwise the annotation itself."""
+    """Returns X for `Annotated[X, ...]` and for `X | None`, otherwise the annotation itself."""
     if typing.get_origin(annotation) is Annotated:
         annotation = typing.get_args(annotation)[0]
     if isinstance(annotation, types.UnionType):
@@ -262,12 +266,12 @@ def _plain(annotation: Any) -> Any:
 
 
 def define(preset: Any, flag_values: flags.FlagValues, only: Iterable[str] | None = None) -> None:
-    """Defines one flag for each field of `preset`, whose value its help shows; None where the user gives none.
+    """Defines one flag per field of a config; flags that the user does not set are None.
 
     Args:
-      preset: a config.
-      flag_values: gets the flags.
-      only: names of the fields; all if None.
+      preset: the config; the help shows its values as defaults.
+      flag_values: receives the flags.
+      only: names of the fields; None: all.
     """
     config = type(preset)
     types_of = typing.get_type_hints(config)
@@ -297,7 +301,7 @@ def define(preset: Any, flag_values: flags.FlagValues, only: Iterable[str] | Non
 
 
 def chosen(config: type, flag_values: flags.FlagValues) -> dict[str, Any]:
-    """Returns the fields that the user gave a value for, with values of the fields' types.
+    """Returns {field name: value} for the flags that the user set, with values of the fields' types.
 
     Raises:
       ConfigError: an element of a list flag is not of the field's type.
@@ -315,14 +319,50 @@ def chosen(config: type, flag_values: flags.FlagValues) -> dict[str, Any]:
             except ValueError as error:
                 raise ConfigError(field.name, value, str(error)) from error
         values[field.name] = value
-    return values
+    return with_paths(config, values, expand_user)
+
+
+def path_rules(config: type) -> dict[str, IsPath | IsPathAfter]:
+    """Returns the rules of the fields whose values are or contain paths: {field name: rule}."""
+    return {
+        name: rule
+        for name, field_rules in rules(config).items()
+        for rule in field_rules
+        if isinstance(rule, IsPath | IsPathAfter)
+    }
+
+
+def movable_paths(config: type) -> list[str]:
+    """Returns the names of the fields whose paths may change on resume: the locations of the data."""
+    free = {name for name, each in rules(config).items() if any(type(rule) is MayChangeOnResume for rule in each)}
+    moves = {name for name, rule in path_rules(config).items() if isinstance(rule, IsPathAfter) or rule.moves}
+    return [name for name in path_rules(config) if name in free | moves]
+
+
+def with_paths(config: type, values: Mapping[str, Any], function: Callable[[str], str]) -> dict[str, Any]:
+    """Returns {field name: value} with `function` applied to each path in the values.
+
+    Raises:
+      ConfigError: `function` raised a ValueError; names the field.
+    """
+    changed = dict(values)
+    for name in path_rules(config).keys() & values.keys():
+        rule, value = path_rules(config)[name], values[name]
+        try:
+            if isinstance(value, tuple):
+                changed[name] = tuple(rule.map_path(one, function) for one in value)
+            elif value is not None:
+                changed[name] = rule.map_path(value, function)
+        except ValueError as error:
+            raise ConfigError(name, None, str(error)) from error
+    return changed
 
 
 def from_dict(config: type[T], values: Mapping[str, Any]) -> T:
-    """Returns a config made from JSON values (lists become tuples); fields that they lack have their defaults.
+    """Returns a config made from JSON values; lists become tuples, missing fields get their defaults.
 
     Raises:
-      UserError: a field that the config doesn't have, or a value that it can't have.
+      UserError: the config has no such field, or a value is invalid.
     """
     known = {field.name for field in dataclasses.fields(config)}
     unknown = sorted(set(values) - known)
@@ -343,7 +383,7 @@ def from_dict(config: type[T], values: Mapping[str, Any]) -> T:
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any], ignore: Iterable[str] = ()) -> list[str]:
-    """Returns one text `name was X, is now Y` for each value that differs, JSON's lists and tuples being alike."""
+    """Returns one text `name was X, is now Y` per value that differs; JSON's lists are equal to tuples."""
 
     def plain(value):
         return list(value) if isinstance(value, tuple) else value

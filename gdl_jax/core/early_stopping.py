@@ -1,7 +1,7 @@
-"""Early stopping: a run ends when its held-out loss has not fallen for so long, and what is used is its best state.
+"""Early stopping: training ends when the held-out loss has stopped falling, and its best state is returned.
 
-With several seeds each has its own best, and its own waiting. One that has waited long enough keeps its best for
-good: the run goes on until all have, and each ends as it would have alone.
+With several seeds, each has its own best state and its own patience. A seed that has run out of patience keeps its
+best state; training continues until all have, and each seed ends as it would in a separate run.
 """
 
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.learner import State
 from gdl_jax.core.parallel import to_host
 
-METRIC = "validation/loss"  # what must fall
+METRIC = "validation/loss"  # the loss that must fall
 
 
 class Best(NamedTuple):
-    """The best state that a run has had. Lies in the host's memory: the loop donates its own.
+    """Best state of a run so far, in host memory because the loop donates its own.
 
     Attributes:
-      state: in NumPy arrays; before the first evaluation, the first.
+      state: NumPy arrays; the initial state before the first evaluation.
       loss: its METRIC, () or (seeds,), float64; infinite before the first evaluation.
-      waited: evaluations since, () or (seeds,), at most the patience.
-      step: updates that it had, () or (seeds,).
+      waited: evaluations without improvement since then, () or (seeds,), at most the patience.
+      step: updates made by `state`, () or (seeds,).
     """
 
     state: State
@@ -33,28 +33,30 @@ class Best(NamedTuple):
     step: np.ndarray
 
 
-def none_yet(state: State, seeds: int) -> Best:
-    """Before the first evaluation of a run that begins with `state`."""
+def initial_best(state: State, seeds: int) -> Best:
+    """Returns the best state before the first evaluation: the initial state."""
     shape = () if seeds == 1 else (seeds,)
     zero = np.zeros(shape, np.int32)
     return Best(to_host(state), loss=np.full(shape, np.inf), waited=zero, step=zero)
 
 
-def after_evaluation(
+def update_best(
     best: Best, state: State, values: Mapping[str, np.ndarray] | None, step: int, patience: int, regular: bool = True
 ) -> Best:
-    """The best of what was best and of `state`, whose held-out means are `values`.
+    """Returns `best`, replaced by `state` where its validation loss is lower.
 
     Args:
-      best, state, values: these.
-      step: updates that `state` had.
-      patience: evaluations that are waited for.
-      regular: whether the evaluation counts as one that was waited for. The last of a run that ends between two
-        regular ones does not: trained further, the run has waited as long as if it had never ended there, unless that
+      best: best state so far.
+      state: the state that was evaluated.
+      values: its held-out means.
+      step: updates made by `state`.
+      patience: evaluations without improvement before a seed stops.
+      regular: whether the evaluation uses up patience. The last evaluation of a run that ends between two regular ones
+        does not: if the run is trained further, it stops where it would have stopped without that end, unless that
         evaluation was its best.
 
     Raises:
-      ConfigError: there is no METRIC among them.
+      ConfigError: METRIC is missing from `values`.
     """
     if not values or METRIC not in values:
         raise ConfigError("patience", patience, "needs a validation split with a loss; this run has none")
@@ -72,11 +74,11 @@ def after_evaluation(
     )
 
 
-def is_over(best: Best | None, patience: int) -> bool:
-    """Whether all seeds have waited long enough."""
+def out_of_patience(best: Best | None, patience: int) -> bool:
+    """True if all seeds have run out of patience."""
     return best is not None and bool((best.waited >= patience).all())
 
 
 def to_save(state: State, best: Best | None) -> Any:
-    """What a checkpoint holds: the state alone where nothing is ever stopped early."""
+    """Returns the contents of a checkpoint: the state, together with the best state if there is early stopping."""
     return state if best is None else {"state": state, "best": best}

@@ -1,27 +1,27 @@
-"""What a function costs, from its jaxpr: the same number on every platform, with loops counted as often as they run."""
+"""Arithmetic cost of a function, counted in its jaxpr: the same on every platform, with all iterations of loops."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jax.extend.core import Jaxpr, JaxprEqn, jaxprs_in_params
 from jax.interpreters import partial_eval
 
 
 class Cost(NamedTuple):
-    """Multiplications of matrix products and convolutions; `exact` is False where at least so many are needed."""
+    """Multiplications in matrix products and convolutions; a lower bound if `exact` is False."""
 
     multiplications: int
     exact: bool = True
 
-    def __add__(self, other: "Cost") -> "Cost":
+    def __add__(self, other: "Cost") -> "Cost":  # type: ignore[override]  # adds costs, does not join tuples
         return Cost(self.multiplications + other.multiplications, self.exact and other.exact)
 
 
 def count_multiplications(jaxpr: Jaxpr) -> Cost:
-    """The cost of one evaluation, without what no output depends on.
+    """Returns the cost of one evaluation, without operations that no output depends on.
 
-    A loop whose length only its values decide is counted once, of branches the cheapest: such a number is not exact.
-    Where the platform chooses between branches, they are one thing in several forms, and the first is counted.
+    A loop whose length depends on values is counted once, and of several branches the cheapest; the cost is then a
+    lower bound. Branches chosen by platform are equivalent, and the first is counted.
     """
     needed, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
     return _count(needed)
@@ -33,14 +33,16 @@ def _count(jaxpr: Jaxpr) -> Cost:
 
 def _count_equation(equation: JaxprEqn) -> Cost:
     params, name = equation.params, equation.primitive.name
-    output = equation.outvars[0].aval
+    output: Any = equation.outvars[0].aval
+    operands: list[Any] = [operand.aval for operand in equation.invars]
     if name == "dot_general":
         (contracted, _), _ = params["dimension_numbers"]
-        return Cost(output.size * math.prod(equation.invars[0].aval.shape[axis] for axis in contracted))
+        return Cost(output.size * math.prod(operands[0].shape[axis] for axis in contracted))
     if name == "conv_general_dilated":
-        kernel = equation.invars[1].aval
+        kernel = operands[1]
         features = kernel.shape[params["dimension_numbers"].rhs_spec[0]]
-        return Cost(output.size * kernel.size // features // math.prod(params["lhs_dilation"]))  # zeros between pixels
+        dilation = math.prod(params["lhs_dilation"])  # zeros between pixels, which cost nothing
+        return Cost(output.size * kernel.size // features // dilation)
     inner = [_count(part) for part in jaxprs_in_params(params)]
     if name == "cond":
         if params.get("branches_platforms") is not None:

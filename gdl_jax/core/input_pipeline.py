@@ -1,7 +1,7 @@
-"""Batches for the loop: which examples, and how they reach the device.
+"""Batches for the training loop: selection of examples and transfer to the device.
 
-Step t's batch is a pure function of (seed, t), so there is no iterator whose state would have to be saved. Sets that
-fit live on the device, and the compiled step picks its rows; larger ones are read ahead by threads, a batch at a time.
+Step t's batch is a pure function of (seed, t), so there is no iterator state to save. Data sets that fit live on the
+device, and the compiled step picks its rows; larger ones are read ahead by threads, one batch at a time.
 """
 
 import collections
@@ -17,13 +17,13 @@ from gdl_jax.core.learner import Batch
 from gdl_jax.core.parallel import Devices
 
 RESIDENT_BYTES = 512 * 2**20  # larger splits are streamed
-STREAMED_CALL_BYTES = 64 * 2**20  # of the batches of one compiled call
+STREAMED_CALL_BYTES = 64 * 2**20  # size of the batches of one compiled call
 MAX_STEPS_PER_CALL = 1000
 READERS = 4
 
 
 class Source(Protocol):
-    """A split of a data set, as `data.dataset.Source` describes it."""
+    """A split of a data set; see `data.dataset.Source`."""
 
     nbytes: int
 
@@ -36,22 +36,22 @@ Permutation = Callable[[int, int, int], np.ndarray]
 
 
 def epoch_permutation(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The order of one epoch: (count,) int32."""
+    """Returns the order of the rows in one epoch: (count,) int32."""
     return np.random.default_rng((seed, epoch)).permutation(count).astype(np.int32)
 
 
 def cached_permutations(size: int) -> Permutation:
-    """`epoch_permutation` that remembers its last `size` results."""
+    """Returns `epoch_permutation` with a cache of its last `size` results."""
     return lru_cache(maxsize=size)(epoch_permutation)
 
 
 def batch_indices(
     seed: int, step: int, batch_size: int, count: int, permutation: Permutation = epoch_permutation
 ) -> np.ndarray:
-    """The rows of update `step` (from 0): (batch_size,) int32.
+    """Returns the rows of update `step` (from 0): (batch_size,) int32.
 
-    Every epoch is a permutation of all rows, and a batch may straddle two of them: each row is seen exactly once an
-    epoch whatever the batch size, and none is dropped.
+    Every epoch is a permutation of all rows, and a batch may straddle two epochs: for any batch size, each row is seen
+    exactly once per epoch, and none is dropped.
     """
     position = step * batch_size + np.arange(batch_size)
     epochs = position // count
@@ -63,7 +63,7 @@ def batch_indices(
 
 
 class DeviceDataset:
-    """A split that lives on the device; a batch is its row indices."""
+    """A split that lives on the device; batches are loaded as row indices."""
 
     def __init__(self, rows: Source, devices: Devices, steps_per_call: int = MAX_STEPS_PER_CALL):
         self.steps_per_call = steps_per_call
@@ -71,13 +71,13 @@ class DeviceDataset:
         self._shard = devices.shard
 
     def load(self, indices: Callable[[int], np.ndarray], first: int, count: int, end: int) -> Any:
-        """Batches first ... first + count - 1 in batch layout (steps_per_call, B, ...).
+        """Returns the batches of steps first ... first + count - 1 in batch layout (steps_per_call, B, ...).
 
         Args:
           indices: step -> rows.
-          first: step.
-          count: at most steps_per_call.
-          end: the step after the last that will ever be asked for.
+          first: first step.
+          count: number of steps, at most steps_per_call.
+          end: upper bound (exclusive) of the steps that will ever be loaded.
         """
         del end
         index = np.stack([indices(first + k) for k in range(count)])
@@ -86,18 +86,18 @@ class DeviceDataset:
 
     @staticmethod
     def pick(arrays: Batch, loaded: jax.Array, k: jax.Array) -> Batch:
-        """Batch k of a call, inside the compiled function."""
+        """Returns batch k of a call, inside the compiled function."""
         return jax.tree.map(lambda array: array[loaded[k]], arrays)
 
     def close(self) -> None:
-        """Nothing to stop."""
+        """Does nothing."""
 
 
 class HostStream:
-    """A split that is read while the device computes."""
+    """A split that threads read while the device computes."""
 
     def __init__(self, rows: Source, devices: Devices, examples: int, steps_per_call: int = MAX_STEPS_PER_CALL):
-        """`examples`: how many this process reads for one step, which decides how many steps one call gets."""
+        """`examples`: number that this process reads per step; it limits the steps per call, as does their size."""
         self.arrays: dict[str, Any] = {}  # nothing stays on the device
         step_bytes = max(1, rows.nbytes // len(rows) * examples)
         self.steps_per_call = int(np.clip(STREAMED_CALL_BYTES // step_bytes, 1, steps_per_call))
@@ -111,7 +111,7 @@ class HostStream:
         return {name: array.reshape(*index.shape, *array.shape[1:]) for name, array in taken.items()}
 
     def load(self, indices: Callable[[int], np.ndarray], first: int, count: int, end: int) -> Any:
-        """As `DeviceDataset.load`; starts reading the batches that come after these."""
+        """Returns the same as `DeviceDataset.load`, and starts reading the batches that follow."""
         for step in range(first, min(first + count + self.steps_per_call, end)):
             if step not in self._ahead:
                 self._ahead[step] = self._threads.submit(self._read, indices(step))
@@ -122,7 +122,7 @@ class HostStream:
 
     @staticmethod
     def pick(arrays: Batch, loaded: Batch, k: jax.Array) -> Batch:
-        """Batch k of a call, inside the compiled function."""
+        """Returns batch k of a call, inside the compiled function."""
         del arrays
         return jax.tree.map(lambda array: array[k], loaded)
 
@@ -131,8 +131,11 @@ class HostStream:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
-def make_pipeline(rows: Source, devices: Devices, examples: int, steps_per_call: int = MAX_STEPS_PER_CALL):
-    """On the device if it fits there, else streamed."""
+Pipeline = DeviceDataset | HostStream
+
+
+def make_pipeline(rows: Source, devices: Devices, examples: int, steps_per_call: int = MAX_STEPS_PER_CALL) -> Pipeline:
+    """Returns a pipeline that holds the split on the device if it is small enough, else streams it."""
     if rows.nbytes <= RESIDENT_BYTES:
         return DeviceDataset(rows, devices, steps_per_call)
     return HostStream(rows, devices, examples, steps_per_call)

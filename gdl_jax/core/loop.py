@@ -1,7 +1,7 @@
-"""The one loop: it trains any Learner, on any devices, and can be stopped anywhere and go on bit for bit.
+"""The training loop: it trains any Learner on any devices, and can be stopped anywhere and resumed bit for bit.
 
 Many updates run in one compiled call: a loop with a dynamic trip count, so that one program serves every call length
-and the numbers don't depend on where the calls are cut.
+and the numbers do not depend on how steps are grouped into calls.
 """
 
 import math
@@ -26,15 +26,17 @@ from gdl_jax.core.parallel import Devices
 from gdl_jax.core.programs import compile_train, initial_state
 from gdl_jax.core.progress import Progress
 
-SECONDS_PER_CALL = 1.0  # aim of one compiled call: short enough to stop soon, long enough to cost nothing
+Evaluate = Callable[[State], Mapping[str, np.ndarray]]  # state -> {"split/metric": mean, () or (seeds,)}
+Preview = Callable[[State, int], None]  # (state, step) -> None
+SECONDS_PER_CALL = 1.0  # target time of a compiled call: stops soon after a signal, hides the overhead of calls
 
 
 class NonFiniteError(UserError):
-    """A metric became NaN or infinite."""
+    """Error of a metric that became NaN or infinite."""
 
 
 def summarise(values: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Returns {name: mean over seeds, name_std: standard deviation}, the latter where there are several seeds."""
+    """Returns {name: mean over seeds, name_std: standard deviation}, the latter only if there are several seeds."""
     summary = {}
     for name, value in values.items():
         summary[name] = float(np.mean(value))
@@ -44,43 +46,44 @@ def summarise(values: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 class Stop:
-    """Asks the loop to stop at SIGTERM (preemption) or Ctrl-C; all processes agree on when."""
+    """Stop request by SIGTERM (preemption) or Ctrl-C; all processes agree on it."""
 
     def __init__(self):
-        self.asked = False
+        self.requested = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self):
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._before[number] = signal.signal(number, self._ask)
+            self._before[number] = signal.signal(number, self._request)
         return self
 
-    def _ask(self, number, frame):
-        if self.asked and number == signal.SIGINT:
+    def _request(self, number, frame):
+        if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
 
     def __exit__(self, *exception):
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def agreed(self) -> bool:
+        """True if any process has been asked to stop; every process gets the same answer."""
         if jax.process_count() == 1:
-            return self.asked
-        return bool(np.any(multihost_utils.process_allgather(np.asarray(self.asked))))
+            return self.requested
+        return bool(np.any(multihost_utils.process_allgather(np.asarray(self.requested))))
 
 
 class TrainResult(NamedTuple):
-    """What training ended with.
+    """Result of training.
 
     Attributes:
-      state: the last; with patience, the best.
+      state: the last state; with patience, the best.
       step: updates made.
-      began: updates made before, by a run that goes on; 0 of a new one.
-      finished: whether that is all: as many as were asked for, or until patience ended, and nobody asked to stop.
-      best_step: updates that this state had, () or (seeds,), with patience; else None.
-      evaluated: what `evaluate` returned for this state; None if it was not asked: a finished run does no step, and a
-        best state may have been met long ago.
+      began: step from which the run resumed; 0 for a new run.
+      finished: True if training is complete (all steps, or out of patience) and no stop was requested.
+      best_step: updates made by `state`, () or (seeds,), with patience; else None.
+      evaluated: result of `evaluate` for `state`; None if there is none, because the run was complete and made no step,
+        or because `state` is the best rather than the last.
     """
 
     state: State
@@ -92,25 +95,25 @@ class TrainResult(NamedTuple):
 
 
 class Window(NamedTuple):
-    """The metrics of the steps since the last row of the log; saved with a checkpoint, so that no row is lost."""
+    """Metrics of the steps since the last row of the log; saved with a checkpoint, so that no row is lost."""
 
-    metrics: dict[str, np.ndarray]  # one value a step
+    metrics: dict[str, np.ndarray]  # one value per step
     timed_steps: int = 0
     seconds: float = 0.0
 
     def extended(self, metrics: Mapping[str, np.ndarray], seconds: float) -> "Window":
-        """With more steps; `seconds` is NaN for a call that compiled, which would spoil the rate."""
+        """Returns a window with more steps; `seconds` is NaN for a call that includes compilation."""
         joined = {n: np.concatenate([self.metrics[n], v]) if n in self.metrics else v for n, v in metrics.items()}
         if math.isnan(seconds):
             return self._replace(metrics=joined)
         return Window(joined, self.timed_steps + len(next(iter(metrics.values()))), self.seconds + seconds)
 
     def means(self) -> dict[str, np.ndarray]:
-        """{"train/metric": mean over the steps}, float64, () or (seeds,)."""
+        """Returns {"train/metric": mean over the steps}, float64, () or (seeds,)."""
         return {f"train/{name}": values.mean(0, dtype=np.float64) for name, values in self.metrics.items()}
 
     def rate(self) -> dict[str, float]:
-        """The speed, where it is known."""
+        """Returns {"steps_per_second": speed}; {} before a call has been timed."""
         return {"steps_per_second": self.timed_steps / self.seconds} if self.seconds else {}
 
     def to_json(self) -> dict[str, Any]:
@@ -132,7 +135,7 @@ def _check_finite(metrics: Mapping[str, np.ndarray], first: int, saved: int | No
 
 
 class Schedule(NamedTuple):
-    """When something is due, in steps; see `train`."""
+    """Steps at which logging, evaluation, checkpoints and the end are due; see `train`."""
 
     steps: int
     log_every: int
@@ -141,26 +144,26 @@ class Schedule(NamedTuple):
     patience: int
 
     def is_due(self, every: int, step: int) -> bool:
-        """Whether what happens every so many steps, and at the end, happens after `step` updates."""
+        """True if an event that occurs every `every` steps and at the end is due after `step` updates."""
         return step == self.steps or bool(every and step % every == 0)
 
     def until_next(self, step: int) -> int:
-        """Returns how many updates there are to the next thing that is due."""
+        """Returns the number of updates until the next event."""
         every = (self.log_every, self.eval_every, self.checkpoint_every)
         return min([self.steps - step, *(n - step % n for n in every if n)])
 
 
 @dataclass
 class Position:
-    """Where a training is; changes from call to call.
+    """Position of a run in its training; updated by each call.
 
     Attributes:
       step: updates made.
-      state: after them.
+      state: state after these updates.
       best: with patience, the best state so far.
       window: metrics since the last row of the log.
-      saved: updates made when the last checkpoint was written; None before the first.
-      evaluated: what the last evaluation returned, if it was of this state.
+      saved: step of the last checkpoint; None before the first.
+      evaluated: result of the last evaluation, if it was of `state`.
     """
 
     step: int
@@ -170,31 +173,31 @@ class Position:
     saved: int | None = None
     evaluated: Mapping[str, np.ndarray] | None = None
 
-    def is_over(self, schedule: Schedule) -> bool:
-        """Whether there is nothing left to do."""
-        return self.step == schedule.steps or early_stopping.is_over(self.best, schedule.patience)
+    def is_complete(self, schedule: Schedule) -> bool:
+        """True if no updates are left to make."""
+        return self.step == schedule.steps or early_stopping.out_of_patience(self.best, schedule.patience)
 
 
 class Reporter(NamedTuple):
-    """Where the numbers of a training go: a row of the log, and the progress bar."""
+    """Destinations of a run's metrics: the log and the progress bar."""
 
     log: MetricsLog | NoMetricsLog
     progress: Progress
 
     def report(self, step: int, values: Mapping[str, np.ndarray], more: Mapping[str, float]) -> None:
-        """Writes and shows values, () or (seeds,) each, as means over seeds; `more` is written only."""
+        """Logs and shows values, () or (seeds,) each, as means over seeds; `more` is only logged."""
         summary = summarise(values)
         self.log.write(step, dict(more) | summary, {name: value for name, value in values.items() if np.ndim(value)})
         self.progress.show(step, summary)
 
 
 class Batches(NamedTuple):
-    """The training batches of one process.
+    """Training batches of one process.
 
     Attributes:
-      pipeline: brings them to the devices.
+      pipeline: loads them onto the devices.
       indices: step -> rows of this process's share of that step's batch, (B,) or with several seeds (B, seeds).
-      examples: of one step, over all processes.
+      examples: number of examples per step, over all processes.
     """
 
     pipeline: Any
@@ -202,12 +205,12 @@ class Batches(NamedTuple):
     examples: int
 
 
-def _make_batches(learner: Learner, data, devices: Devices, batch_size: int, seed: int, seeds: int) -> Batches:
+def _make_batches(learner: Learner, data: Any, devices: Devices, batch_size: int, seed: int, seeds: int) -> Batches:
     examples = batch_size * learner.batches_per_step
     mine = devices.local_slice(batch_size)
     mine = slice(mine.start * learner.batches_per_step, mine.stop * learner.batches_per_step)
     pipeline = input_pipeline.make_pipeline(data.train, devices, (mine.stop - mine.start) * seeds)
-    permutation = input_pipeline.cached_permutations(2 * seeds)  # of each seed: a batch may straddle two epochs
+    permutation = input_pipeline.cached_permutations(2 * seeds)  # two per seed: a batch may straddle two epochs
     rows = len(data.train)
 
     def indices(step):
@@ -218,8 +221,8 @@ def _make_batches(learner: Learner, data, devices: Devices, batch_size: int, see
 
 
 def _begin(checkpoints: Checkpoints, state: State, devices: Devices, patience: int, seeds: int) -> Position:
-    """The position at the newest checkpoint, or before the first update."""
-    best = early_stopping.none_yet(state, seeds) if patience else None
+    """Returns the position at the newest checkpoint, or before the first update."""
+    best = early_stopping.initial_best(state, seeds) if patience else None
     resumed = checkpoints.restore(early_stopping.to_save(state, best))
     if resumed is None:
         return Position(0, state, best, Window({}))
@@ -235,14 +238,16 @@ def _save(position: Position, checkpoints: Checkpoints) -> None:
     position.saved = position.step
 
 
-def _evaluate(position: Position, schedule: Schedule, evaluate, preview, reporter: Reporter) -> None:
-    """An evaluation and a preview of the state as it is."""
+def _evaluate(
+    position: Position, schedule: Schedule, evaluate: Evaluate | None, preview: Preview | None, reporter: Reporter
+) -> None:
+    """Evaluates and previews the current state."""
     values = None if evaluate is None else evaluate(position.state)
     if values:
         reporter.report(position.step, values, {})
-    if schedule.patience:
+    if position.best is not None:
         regular = position.step % schedule.eval_every == 0
-        position.best = early_stopping.after_evaluation(
+        position.best = early_stopping.update_best(
             position.best, position.state, values, position.step, schedule.patience, regular
         )
     if preview is not None:
@@ -251,18 +256,18 @@ def _evaluate(position: Position, schedule: Schedule, evaluate, preview, reporte
 
 
 class _Pace:
-    """How many updates go into one call: as many as take SECONDS_PER_CALL, once a call has been timed."""
+    """Number of updates per compiled call: as many as fit into SECONDS_PER_CALL, once one call has been timed."""
 
     def __init__(self):
         self.calls = 0
         self._steps = 1
 
     def limit(self, count: int) -> int:
-        """Returns at most `count`; all processes must make calls of the same length, so several take it as it is."""
+        """Returns at most `count`; with several processes, `count`, because their calls must have the same length."""
         return min(count, self._steps) if jax.process_count() == 1 else count
 
     def timed(self, count: int, seconds: float) -> float:
-        """Takes note of a call's time; NaN for the first, which compiled."""
+        """Records a call's time and returns it; NaN for the first call, which includes compilation."""
         self.calls += 1
         if self.calls == 1:
             return math.nan
@@ -272,7 +277,7 @@ class _Pace:
 
 def train(
     learner: Learner,
-    data,
+    data: Any,
     devices: Devices,
     workdir: Path,
     *,
@@ -284,27 +289,27 @@ def train(
     eval_every: int = 0,
     checkpoint_every: int = 0,
     patience: int = 0,
-    evaluate: Callable[[State], Mapping[str, np.ndarray]] | None = None,
-    preview: Callable[[State, int], None] | None = None,
+    evaluate: Evaluate | None = None,
+    preview: Preview | None = None,
     profile: bool = False,
 ) -> TrainResult:
-    """Trains to `steps` updates in all, from the newest checkpoint in `workdir` if there is one.
+    """Trains to `steps` updates in total, from the newest checkpoint in `workdir` if there is one.
 
     Args:
-      learner: what to train.
+      learner: the learner.
       data: a DataSet; its `train` split is used.
       devices: from `core.parallel.make_devices`.
-      workdir: gets `checkpoints/`, `metrics.jsonl`, `tensorboard/`, and `profile/` if asked for.
-      steps, batch_size, seed, seeds, log_every, eval_every, checkpoint_every: as the flags of these names.
+      workdir: receives `checkpoints/`, `metrics.jsonl`, `tensorboard/`, and `profile/` if requested.
+      steps, batch_size, seed, seeds, log_every, eval_every, checkpoint_every: same as the flags of these names.
       patience: evaluations without a lower "validation/loss" after which training ends before `steps`; 0: never.
-      evaluate: called every `eval_every` steps, before the first too, and at the end; its values, named "split/metric",
-        are logged; {} where there is nothing to evaluate on.
-      preview: called with (state, step) at the same moments, by every process.
-      profile: traces one compiled call, after the one that compiles where there are more.
+      evaluate: called with the state every `eval_every` steps, also before the first step, and at the end; returns
+        {"split/metric": value} to log, {} if there is nothing to evaluate on.
+      preview: called with (state, step) at the same steps, by every process.
+      profile: traces the second compiled call, or the first if there is only one.
 
     Raises:
       NonFiniteError: a metric became NaN or infinite; the message names the step.
-      UserError: something could not be read or written; patience, and no evaluations, or no such loss.
+      UserError: a file could not be read or written, or patience is set without a validation loss.
     """
     if patience and not eval_every:
         raise ConfigError("patience", patience, "needs eval_every of at least 1")
@@ -320,7 +325,7 @@ def train(
     log = MetricsLog(workdir, position.saved) if writes else NoMetricsLog()
     reporter = Reporter(log, progress)
     run_steps = compile_train(learner, data, batches.pipeline, devices, seed, seeds)
-    with Stop() as stop, ExitStack() as at_exit:  # stops are heeded until the last checkpoint is written, too
+    with Stop() as stop, ExitStack() as at_exit:  # handles signals until the last checkpoint is written
         for close in (checkpoints.close, batches.pipeline.close, log.close, progress.close):
             at_exit.callback(close)
         progress.begin(began)
@@ -328,7 +333,7 @@ def train(
             _evaluate(position, schedule, evaluate, preview, reporter)
         position.evaluated = None
         pace = _Pace()
-        while not position.is_over(schedule) and not stop.agreed():
+        while not position.is_complete(schedule) and not stop.agreed():
             traced = workdir / "profile" if profile else None
             _advance(position, schedule, pace, run_steps, batches, traced)
             progress.advance(position.step)
@@ -342,9 +347,9 @@ def train(
                 _save(position, checkpoints)
         if position.step < steps:
             _save(position, checkpoints)
-            if position.is_over(schedule):
-                progress.say(f"stopped at step {position.step}: no lower held-out loss in {patience} evaluations")
-        finished = position.is_over(schedule) and not stop.agreed()
+            if position.is_complete(schedule):
+                progress.say(f"early stopping at step {position.step}: no lower loss in {patience} evaluations")
+        finished = position.is_complete(schedule) and not stop.agreed()
     if position.best is None:
         return TrainResult(position.state, position.step, began, finished, None, position.evaluated)
     best = position.best
@@ -354,7 +359,7 @@ def train(
 def _advance(
     position: Position, schedule: Schedule, pace: _Pace, run_steps: Callable, batches: Batches, traced: Path | None
 ) -> None:
-    """One compiled call: as many updates as the pace allows, but none beyond the next thing that is due."""
+    """Runs one compiled call: as many updates as the pace allows, but none beyond the next event."""
     count = pace.limit(min(schedule.until_next(position.step), batches.pipeline.steps_per_call))
     is_last = position.step + count == schedule.steps
     trace_now = traced is not None and (pace.calls == 1 or (pace.calls == 0 and is_last))

@@ -1,11 +1,11 @@
-"""One body on one device, on many, or on many hosts: the whole adapter.
+"""Data parallelism: one program for one device, many devices, or many hosts.
 
 `jit` shards the batch over a mesh and replicates everything else; the compiler sees the global batch. `fsdp` shards
-the state as well: parameters, optimiser state and averages, each large array along one axis (fully sharded data
-parallelism; Rajbhandari et al. 2020, ZeRO stage 3), and leaves it to the compiler when to gather them. `pmap` runs the
-body once per device on its part of the batch, and the body averages over `AXIS`. All give the same numbers.
+the state as well: parameters, optimiser state and moving averages, each large array along one axis (fully sharded data
+parallelism; Rajbhandari et al. 2020, ZeRO stage 3); the compiler decides when to gather them. `pmap` runs the program
+once per device on its part of the batch, and the program averages over `AXIS`. All give the same numbers.
 
-Arrays of batches have the layout (calls, batch, ...): axis 1 is the one that is split.
+Batch arrays have the layout (steps, batch, ...) and are split along axis 1.
 """
 
 import math
@@ -21,23 +21,23 @@ from gdl_jax.core.errors import ConfigError
 
 AXIS = "data"
 UNOPTIMISED = {"xla_backend_optimization_level": 0}  # on CPU, compiling initialisers (threefry) takes seconds otherwise
-LEAST_SHARDED = 1024  # numbers; smaller arrays of a state are replicated, since gathering them costs more than it saves
+MIN_SHARDED_SIZE = 1024  # elements; smaller arrays of a state are replicated: gathering costs more than it saves
 
 
 class Devices(NamedTuple):
-    """How a program meets the devices.
+    """Interface between programs and devices.
 
     Attributes:
-      axis_name: what the body averages over: AXIS under pmap, None otherwise.
-      compile: (function, is_batch, is_state, donate, once) -> compiled function. `is_batch` says of each argument
-        whether it is in batch layout, `is_state` of each result (a tuple), or of the one there is (a bool), whether it
-        is a learner's state. What is neither is the same on every device. `once`: it runs once, so that compiling fast
-        matters more than running fast.
+      axis_name: axis over which the program averages: AXIS under pmap, None otherwise.
+      compile: (function, is_batch, is_state, donate, once) -> compiled function. `is_batch` has one bool per argument:
+        whether it is in batch layout. `is_state` has one bool per result (a tuple), or is one bool (a single result):
+        whether it is a learner's state. Other arguments and results are the same on every device. `once`: the
+        function runs only once, so that fast compilation matters more than fast execution.
       replicate: host pytree -> the same values on every device.
-      place_state: host pytree -> a learner's state, laid out as `compile` lays it out.
-      local_slice: batch size -> the examples of the global batch that this process must supply.
-      shard: pytree of host arrays (calls, examples, ...), this process's examples -> device arrays in batch layout.
-      state_bytes: a state, or its shapes -> bytes of it on each device.
+      place_state: host pytree -> a learner's state, in the layout of the results of compiled functions.
+      local_slice: batch size -> slice of the global batch that this process must supply.
+      shard: pytree of host arrays (steps, this process's examples, ...) -> device arrays in batch layout.
+      state_bytes: a state, or its shapes -> its bytes on each device.
     """
 
     axis_name: str | None
@@ -51,7 +51,7 @@ class Devices(NamedTuple):
 
 def _check_divides(batch_size: int) -> None:
     if batch_size % jax.device_count():
-        raise ConfigError("batch_size", batch_size, f"is not a multiple of the {jax.device_count()} devices")
+        raise ConfigError("batch_size", batch_size, f"must be a multiple of the {jax.device_count()} devices")
 
 
 def _mesh() -> jax.sharding.Mesh:
@@ -68,24 +68,24 @@ def _on_device(array: Any, sharding: NamedSharding) -> jax.Array:
 
 
 def state_axis(shape: tuple[int, ...], devices: int) -> int | None:
-    """Returns the axis along which `fsdp` divides an array of a state: the longest that the devices can share evenly.
+    """Returns the axis along which `fsdp` shards an array of a state: the longest that divides evenly.
 
-    None where it is small or has no such axis: then every device has all of it.
+    None if the array is small or has no such axis: it is replicated.
     """
-    if math.prod(shape) < LEAST_SHARDED:
+    if math.prod(shape) < MIN_SHARDED_SIZE:
         return None
     axes = [axis for axis, length in enumerate(shape) if length % devices == 0]
     return max(axes, key=lambda axis: shape[axis], default=None)
 
 
 def _batches_over(mesh: jax.sharding.Mesh) -> tuple[Callable[[int], slice], Callable[[Any], Any]]:
-    """`local_slice` and `shard` of batches over a mesh."""
+    """Returns `local_slice` and `shard` for batches over a mesh."""
     by_example = NamedSharding(mesh, PartitionSpec(None, AXIS))
 
     def local_slice(batch_size):
         _check_divides(batch_size)
         pieces = by_example.addressable_devices_indices_map((1, batch_size)).values()
-        bounds = [piece[1].indices(batch_size)[:2] for piece in pieces]
+        bounds = [piece[1].indices(batch_size)[:2] for piece in pieces if piece is not None]
         return slice(min(first for first, _ in bounds), max(last for _, last in bounds))
 
     def shard_one(array):
@@ -111,7 +111,7 @@ def _jit_devices() -> Devices:
     local_slice, shard = _batches_over(mesh)
 
     def compile_(function, is_batch, is_state=False, donate=(), once=False):
-        del is_batch, is_state  # the arguments' own sharding says it; all results are everywhere
+        del is_batch, is_state  # the arguments have their sharding already; all results are replicated
         options = _compiler_options(once)
         return jax.jit(function, donate_argnums=donate, out_shardings=everywhere, compiler_options=options)
 
@@ -171,12 +171,12 @@ def _pmap_devices() -> Devices:
         return array.reshape(array.shape[0], devices, array.shape[1] // devices, *array.shape[2:])
 
     def replicate(tree):
-        # What goes through pmap comes out where pmap wants it; host arrays would be copied at every call.
+        # The outputs of pmap lie where pmap expects its inputs; host arrays would be copied at every call.
         places = np.zeros(jax.local_device_count())
         return jax.pmap(lambda tree, _: tree, axis_name=AXIS, in_axes=(None, 0), out_axes=None)(tree, places)
 
     def compile_(function, is_batch, is_state=False, donate=(), once=False):
-        del is_state, once  # all results are everywhere; pmap takes no compiler options
+        del is_state, once  # all results are replicated; pmap takes no compiler options
         in_axes = tuple(1 if split else None for split in is_batch)
         return jax.pmap(function, axis_name=AXIS, in_axes=in_axes, out_axes=None, donate_argnums=donate)
 
@@ -196,10 +196,10 @@ PARALLEL = tuple(_MAKERS)
 
 
 def make_devices(kind: str) -> Devices:
-    """Returns all devices of all processes, driven as one of PARALLEL says.
+    """Returns all devices of all processes, used in one of the modes of PARALLEL.
 
     Raises:
-      ConfigError: another kind.
+      ConfigError: unknown mode.
     """
     if kind not in _MAKERS:
         raise ConfigError("parallel", kind, f"unknown; choose one of {', '.join(PARALLEL)}")
@@ -207,9 +207,9 @@ def make_devices(kind: str) -> Devices:
 
 
 def to_host(tree: Any) -> Any:
-    """Returns NumPy copies of arrays that may lie in pieces on several devices.
+    """Returns NumPy copies of arrays that may be sharded over devices.
 
-    Where several processes have the pieces, all of them must call this, and all get the whole.
+    If the shards are on devices of several processes, all of these must call this function; each gets whole arrays.
     """
 
     def one(leaf):
@@ -221,33 +221,33 @@ def to_host(tree: Any) -> Any:
 
 
 def over_seeds(function: Callable, seeds: int, batch_axis: int | None) -> Callable:
-    """Returns `function(state, batch, key)` for several seeds at once: states and keys have a leading axis of seeds.
+    """Returns `function(state, batch, key)` mapped over seeds: states and keys have a leading seed axis.
 
-    On accelerators the seeds are batched (vmap). On CPU they run one after the other in the same program (lax.map):
-    batching over parameters turns every convolution into a grouped one, which CPUs run slowly;
-    `experiments.benchmarks` measures both.
+    On accelerators the seeds are batched (vmap). On CPU they run sequentially in the same program (lax.map): batching
+    over parameters turns every convolution into a grouped one, which is slow on CPU; `experiments.benchmarks` measures
+    both.
 
     Args:
-      function: what to run for each seed.
-      seeds: how many; 1 means no axis of seeds at all.
-      batch_axis: the axis of seeds of the batch's arrays, or None if all seeds get the same batch.
+      function: function for one seed.
+      seeds: number of seeds; with 1 there is no seed axis.
+      batch_axis: seed axis of the batch's arrays; None if all seeds share one batch.
     """
     if seeds == 1:
         return function
     if jax.default_backend() != "cpu":
         return jax.vmap(function, in_axes=(0, batch_axis, 0))
 
-    def one_after_the_other(state, batch, keys):
+    def sequential(state, batch, keys):
         if batch_axis is None:
             return jax.lax.map(lambda args: function(args[0], batch, args[1]), (state, keys))
         batches = jax.tree.map(lambda x: jax.numpy.moveaxis(x, batch_axis, 0), batch)
         return jax.lax.map(lambda args: function(*args), (state, batches, keys))
 
-    return one_after_the_other
+    return sequential
 
 
 def over_devices(tree: Any, axis: PartitionSpec) -> Any:
-    """Under jit and fsdp: lays arrays over all devices, as batches are laid."""
+    """Shards arrays over all devices by a PartitionSpec, under jit and fsdp; returns them unchanged on one device."""
     if jax.device_count() == 1:
         return tree
     return jax.lax.with_sharding_constraint(tree, NamedSharding(_mesh(), axis))

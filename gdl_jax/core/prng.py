@@ -1,4 +1,4 @@
-"""Random numbers that don't depend on how a batch is laid over devices."""
+"""Random numbers that do not depend on how a batch is split over devices."""
 
 import jax
 import jax.numpy as jnp
@@ -6,11 +6,11 @@ from jax import lax
 
 
 def example_keys(key: jax.Array, batch_size: int, axis_name: str | None = None) -> jax.Array:
-    """One key per example, (B,): a function of `key` and of the example's place in the global batch.
+    """Returns one key per example, (B,): a function of `key` and of the example's position in the global batch.
 
     Args:
       key: one key, the same on every device.
-      batch_size: examples in this batch; under pmap, those of this replica.
+      batch_size: examples in this batch; under pmap, those on this device.
       axis_name: the pmapped axis over which the global batch is split, or None.
     """
     first = 0 if axis_name is None else lax.axis_index(axis_name) * batch_size
@@ -18,5 +18,5 @@ def example_keys(key: jax.Array, batch_size: int, axis_name: str | None = None) 
 
 
 def example_normal(key: jax.Array, shape: tuple[int, ...], axis_name: str | None = None) -> jax.Array:
-    """N(0, 1) of shape (B, ...), drawn with one key per example."""
+    """Draws N(0, 1) noise of shape (B, ...) with one key per example."""
     return jax.vmap(lambda k: jax.random.normal(k, shape[1:]))(example_keys(key, shape[0], axis_name))

@@ -1,9 +1,9 @@
-"""The programs that the loop runs: the first state, many updates in one call, a pass over a held-out split."""
+"""Programs that the loop runs: initialisation, many updates in one call, evaluation on a held-out split."""
 
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ EVALUATION_STEPS_PER_CALL = 64
 
 
 class Keys(NamedTuple):
-    """One run's random streams; with several seeds, each is an array of keys."""
+    """Random keys of one run; with several seeds, each is an array of keys."""
 
     init: jax.Array
     step: jax.Array
@@ -28,7 +28,7 @@ class Keys(NamedTuple):
 
 
 def make_keys(seed: int, seeds: int = 1) -> Keys:
-    """The streams of seed `seed`, or of seeds seed, seed + 1, ... where `seeds` > 1."""
+    """Returns the keys of `seed`, or of seed, seed + 1, ... if `seeds` > 1."""
     if seeds == 1:
         return Keys(*jax.random.split(jax.random.key(seed), 4))
     many = jax.vmap(lambda s: jax.random.split(jax.random.key(s), 4))(jnp.arange(seed, seed + seeds))
@@ -42,15 +42,15 @@ def _fold(keys: jax.Array, step: jax.Array) -> jax.Array:
 
 
 def _traced_once(function: Callable) -> Callable:
-    """For what is asked for the shapes of its results before it becomes a loop's body: tracing is half of a start.
+    """Returns a function that is traced once, though used for the shapes of its results and in a loop's body.
 
-    Both times its counter must be of one type, which a loop's own is not sure to be: jnp.int32(k).
+    Tracing is half of the start-up time. In both uses the step counter must have the same type, hence jnp.int32(k).
     """
     return jax.jit(function, inline=True)
 
 
-def initial_state(learner: Learner, data, devices: Devices, seed: int, seeds: int) -> State:
-    """The state before the first update, the same on every device."""
+def initial_state(learner: Learner, data: Any, devices: Devices, seed: int, seeds: int) -> State:
+    """Returns the state before the first update, the same on every device."""
 
     def init(rows):
         keys = make_keys(seed, seeds).init
@@ -65,8 +65,29 @@ def initial_state(learner: Learner, data, devices: Devices, seed: int, seeds: in
     return init(devices.shard({name: array[None] for name, array in rows.items()}))
 
 
-def _updates(state: State, loaded, key: jax.Array, *, learner: Learner, data, pipeline, arrays, first, count):
-    """(state, history) after `count` updates of one seed, the first of which is number `first`."""
+def blank_state(learner: Learner, data: Any, seed: int, seeds: int) -> State:
+    """Returns NumPy zeros with the shapes and dtypes of `initial_state`, without computing it."""
+
+    def init(row):
+        batch, keys = data.transform(row), make_keys(seed, seeds).init
+        return learner.init(keys, batch) if seeds == 1 else lax.map(lambda key: learner.init(key, batch), keys)
+
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(init, dict(data.example())))
+
+
+def _updates(
+    state: State,
+    loaded: Any,
+    key: jax.Array,
+    *,
+    learner: Learner,
+    data: Any,
+    pipeline: input_pipeline.Pipeline,
+    arrays: Any,
+    first: Any,
+    count: Any,
+) -> tuple[State, Any]:
+    """Returns (state, history) after `count` updates of one seed, starting with update `first`."""
 
     @_traced_once
     def update(k, state):
@@ -83,34 +104,40 @@ def _updates(state: State, loaded, key: jax.Array, *, learner: Learner, data, pi
     return lax.fori_loop(0, count, body, (state, history))
 
 
-def compile_train(learner: Learner, data, pipeline, devices: Devices, seed: int, seeds: int) -> Callable:
+def compile_train(
+    learner: Learner, data: Any, pipeline: input_pipeline.Pipeline, devices: Devices, seed: int, seeds: int
+) -> Callable:
     """Returns a program (state, arrays, loaded, first, count) -> (state, metrics): `count` updates in one call.
 
-    The state is donated. Metrics are arrays of steps_per_call values each (with an axis of seeds after it), of
-    which the first `count` are filled.
+    The state is donated. Metrics are arrays of steps_per_call values each (followed by a seed axis, if there are
+    several seeds), of which the first `count` are set.
     """
 
     def call(state, arrays, loaded, first, count):
         where = {"arrays": arrays, "first": first, "count": count}
         run = partial(_updates, learner=learner, data=data, pipeline=pipeline, **where)
-        # Outside the loop over steps: on CPU, where seeds take turns, each one's state is copied once a call only.
+        # Outside the loop over steps: on CPU, where seeds run sequentially, each state is copied only once per call.
         state, history = over_seeds(run, seeds, batch_axis=2)(state, loaded, make_keys(seed, seeds).step)
         return state, history if seeds == 1 else jax.tree.map(lambda past: past.swapaxes(0, 1), history)
 
     return devices.compile(call, (False, False, True, False, False), is_state=(True, False), donate=(0,))
 
 
-def _sum_and_weight(name: str, metric, kept: jax.Array, shape: tuple[int, ...], axis_name: str | None) -> jax.Array:
-    """[sum, weight] of a metric over the kept examples, (2,) or (2, seeds)."""
+def _sum_and_weight(
+    name: str, metric: Any, kept: jax.Array, shape: tuple[int, ...], axis_name: str | None
+) -> jax.Array:
+    """Returns [sum, weight] of a metric over the kept examples, (2,) or (2, seeds)."""
     values, weights = metric if isinstance(metric, tuple) else (metric, jnp.ones_like(metric))
     for got in (values.shape, weights.shape):
         if got != shape:
-            raise UserError(f"{name}: has shape {got}, not one value per example: {shape}")
+            raise UserError(f"{name}: must have one value per example, shape {shape}, not {got}")
     sums = jnp.stack([jnp.where(kept, values * 1.0, 0).sum(-1), jnp.where(kept, weights * 1.0, 0).sum(-1)])
     return sums if axis_name is None else lax.psum(sums, axis_name)
 
 
-def compile_evaluate(learner: Learner, data, pipeline, devices: Devices, seed: int, seeds: int) -> Callable:
+def compile_evaluate(
+    learner: Learner, data: Any, pipeline: input_pipeline.Pipeline, devices: Devices, seed: int, seeds: int
+) -> Callable:
     """Returns a program (state, arrays, loaded, mask, first, count) -> {name: [sum, weight]}.
 
     Sums are over the examples whose mask is 1.
@@ -134,10 +161,18 @@ def compile_evaluate(learner: Learner, data, pipeline, devices: Devices, seed: i
     return devices.compile(call, (False, False, True, True, False, False))
 
 
-def make_evaluate(learner: Learner, data, rows, batch_size: int, devices: Devices, seed: int = 0, seeds: int = 1):
-    """state -> {name: mean over all of `rows`}, float64 arrays: () or, with several seeds, (seeds,).
+def make_evaluate(
+    learner: Learner,
+    data: Any,
+    rows: input_pipeline.Source,
+    batch_size: int,
+    devices: Devices,
+    seed: int = 0,
+    seeds: int = 1,
+) -> Callable[[State], dict[str, np.ndarray]]:
+    """Returns a function state -> {name: mean over all of `rows`}, float64 arrays: () or, with several seeds, (seeds,).
 
-    Means are exact: the last batch is padded and its padding masked. The noise is the same at every call.
+    Means are exact: the last batch is padded, and the padding is masked. Every call uses the same noise.
     """
     batch_size = max(jax.device_count(), min(batch_size, len(rows)) // jax.device_count() * jax.device_count())
     batches = math.ceil(len(rows) / batch_size)

@@ -1,4 +1,4 @@
-"""What is said while something runs: a progress bar on a terminal, plain lines elsewhere."""
+"""Progress reports: a bar on a terminal, plain lines elsewhere."""
 
 import math
 import sys
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from tqdm import tqdm
 
-SECONDS_PER_LINE = 20.0  # of what `progress_bar` says elsewhere than on a terminal
+SECONDS_PER_LINE = 20.0  # interval of `progress_bar` without a terminal
 
 
 def _short(values: Mapping[str, float]) -> str:
@@ -19,14 +19,14 @@ def _short(values: Mapping[str, float]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`1:02:03`, or `2:03` under an hour."""
+    """Returns `1:02:03`, or `2:03` under an hour."""
     minutes, seconds = divmod(math.ceil(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 class _Lines:
-    """What tqdm writes, a line each time, on standard error."""
+    """File for tqdm that writes each update as a line on standard error."""
 
     def write(self, text: str) -> None:
         if text.strip():
@@ -39,7 +39,7 @@ class _Lines:
 def progress_bar(
     iterable: Iterable | None = None, *, total: int | None = None, initial: int = 0, unit: str, desc: str = ""
 ) -> tqdm:
-    """tqdm's bar on a terminal; elsewhere, of work that takes longer than SECONDS_PER_LINE, a line as often."""
+    """Returns tqdm's bar; without a terminal, it writes a line every SECONDS_PER_LINE, and none for shorter work."""
     shown = {"total": total, "initial": initial, "unit": f" {unit}", "desc": f"{desc}: " if desc else None}
     if sys.stderr.isatty():
         return tqdm(iterable, **shown)
@@ -49,7 +49,7 @@ def progress_bar(
 
 
 class Progress:
-    """A bar with steps/s and ETA on a terminal; plain lines elsewhere."""
+    """Progress of training: a bar with steps/s and ETA on a terminal; plain lines elsewhere."""
 
     def __init__(self, total: int, quiet: bool = False):
         self._total = total
@@ -58,18 +58,18 @@ class Progress:
         self._first, self._began = 0, time.monotonic()
 
     def begin(self, step: int) -> None:
-        """`step` updates are done already; from here on time is taken."""
+        """Starts the bar and the clock; `step` updates have been made already."""
         self._first, self._began = step, time.monotonic()
         if not self._quiet and sys.stderr.isatty():
             self._bar = tqdm(total=self._total, initial=step, unit="step", dynamic_ncols=True, smoothing=0.1)
 
     def advance(self, step: int) -> None:
-        """`step` updates are done."""
+        """Moves the bar to `step` updates."""
         if self._bar is not None:
             self._bar.update(step - self._bar.n)
 
     def say(self, text: str) -> None:
-        """A line above the bar."""
+        """Writes a line, above the bar if there is one."""
         if self._quiet:
             return
         if self._bar is not None:
@@ -79,7 +79,7 @@ class Progress:
             sys.stderr.flush()
 
     def show(self, step: int, values: Mapping[str, float]) -> None:
-        """The newest means."""
+        """Shows the latest means."""
         if self._bar is not None:
             self._bar.set_postfix_str(_short(values))
             return

@@ -1,42 +1,55 @@
-"""Files made once and kept: `$GDL_JAX_CACHE`, or `~/.cache/gdl_jax`."""
+"""Arrays that are computed once and kept in files: in `$GDL_JAX_CACHE`, or `~/.cache/gdl_jax`."""
 
 import os
+import sys
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from gdl_jax.core.errors import UserError
+from gdl_jax.core.paths import expand_user
+
+VARIABLE = "GDL_JAX_CACHE"
 
 
-def cache_path(name: str) -> Path:
-    """Where the cached file `name` is or will be; its directory exists.
+@cache
+def _warn(reason: str) -> None:
+    """Writes a line to standard error, once for each reason."""
+    sys.stderr.write(f"{VARIABLE}: {reason}; nothing is cached, so it will be computed again\n")
 
-    Raises:
-      UserError: the directory can't be made.
-    """
-    directory = Path(os.environ.get("GDL_JAX_CACHE") or Path.home() / ".cache" / "gdl_jax")
+
+def _directory() -> Path | None:
+    """Returns the cache directory, which exists; None, after a warning, if it cannot be made or written."""
+    directory = os.environ.get(VARIABLE) or "~/.cache/gdl_jax"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        path = Path(expand_user(directory))
+        path.mkdir(parents=True, exist_ok=True)
+    except ValueError as error:
+        _warn(str(error))
     except OSError as error:
-        raise UserError(f"GDL_JAX_CACHE={directory}: cannot be made: {error.strerror}") from error
-    return directory / name
+        _warn(f"{directory} cannot be made ({error.strerror})")
+    else:
+        return path
+    return None
 
 
 def cached_arrays(name: str, make: Callable[[], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The arrays of cache file `name` (an .npz), made by `make` if the file is missing or damaged.
+    """Returns the arrays of cache file `name` (an .npz), made by `make` if the file is missing or damaged.
 
-    The file is written whole or not at all, so that a kill or a second process does no harm.
-
-    Raises:
-      UserError: the file can't be written.
+    The file is written completely or not at all, so a kill or a second process does no harm. If it cannot be written, a
+    line on standard error says so and the arrays are returned all the same.
     """
-    path = cache_path(name)
+    directory = _directory()
+    if directory is None:
+        return dict(make())
+    path = directory / name
     try:
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
-    except Exception:  # missing, truncated or not an npz at all: all mended by making it again
+    except Exception:  # missing, cut off or not an .npz: making it again mends all of them
         arrays = dict(make())
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
@@ -44,6 +57,11 @@ def cached_arrays(name: str, make: Callable[[], Mapping[str, np.ndarray]]) -> di
             np.savez(file, **arrays)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UserError(f"GDL_JAX_CACHE={path.parent}: cannot be written: {error.strerror}") from error
+        _warn(f"{directory} cannot be written ({error.strerror or error})")
+        _remove(partial)
     return arrays
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Data sets by name."""
+"""The data sets, by name."""
 
 import dataclasses
 from importlib import import_module
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gdl_jax.core.errors import ConfigError
+from gdl_jax.core.paths import expand_user
 from gdl_jax.data.dataset import DataSet, Subset, first_examples
 
 DATASETS = {
@@ -19,12 +20,12 @@ DATASETS = {
     "folder:PATH": "a folder of images; subfolders are classes",
     "npz:PATH": "arrays x_train, x_test (y_train, y_test), or images (labels)",
     "rollouts:PATH": "frames of recorded episodes, a folder of shards",
-    "latents:PATH": "codes of such frames, a folder of shards",
+    "latents:PATH": "latent codes of such frames, a folder of shards",
     "tfds:NAME": "a prepared set of TensorFlow Datasets",
 }
 PATH_KINDS = ("folder", "latents", "npz", "rollouts")  # of DATASETS, the kinds KIND:PATH
 NAME_KINDS = ("quickdraw", "tfds")  # those KIND:NAME
-READERS = {  # kind -> the module of gdl_jax.data that has its `load`
+READERS = {  # kind -> the module of gdl_jax.data with its `load`
     "digits": "images.digits",
     "avatars": "images.avatars",
     "mnist": "images.mnist",
@@ -44,7 +45,7 @@ def _load_whole(name: str, data_dir: str | None, image_size: int | None, avatars
     kind, colon, rest = name.partition(":")
     if not (rest and kind in (*PATH_KINDS, *NAME_KINDS) if colon else name in DATASETS):
         raise ConfigError("dataset", name, f"unknown; choose one of {', '.join(DATASETS)}")
-    load_kind = import_module(f"gdl_jax.data.{READERS[kind]}").load  # only now: some readers are slow to import
+    load_kind = import_module(f"gdl_jax.data.{READERS[kind]}").load  # lazily: some readers are slow to import
     if kind == "digits":
         return load_kind(image_size)
     if kind == "avatars":
@@ -52,8 +53,20 @@ def _load_whole(name: str, data_dir: str | None, image_size: int | None, avatars
     if kind in NAME_KINDS:
         return load_kind(rest, data_dir, image_size)
     if kind in PATH_KINDS:
-        return load_kind(Path(rest).expanduser(), image_size)
+        return load_kind(Path(_expand("dataset", name, rest)), image_size)
     return load_kind(data_dir, image_size)
+
+
+def _expand(field: str, value: str, path: str) -> str:
+    """Returns `path` with `~` and `~user` replaced by home directories.
+
+    Raises:
+      ConfigError: there is no such directory; names the field.
+    """
+    try:
+        return expand_user(path)
+    except ValueError as error:
+        raise ConfigError(field, value, str(error)) from error
 
 
 def load(
@@ -70,17 +83,17 @@ def load(
 
     Args:
       name: one of DATASETS.
-      data_dir: where the sets that aren't bundled lie.
-      image_size: images are resized to this many pixels a side; None: as they are stored (lazily read files: 64).
-      train_examples: as in `first_examples`.
-      validation_examples: for a set without a validation split: hold out so many training examples as one.
-      avatars: how many faces the set `avatars` has.
-      seed: draws the avatars and the examples held out for validation; other than a run's seed, it decides the data.
+      data_dir: directory of the sets that are not bundled.
+      image_size: images are resized to this many pixels a side; None: as stored (image files: 64).
+      train_examples: train on the first N examples only; 0: all.
+      validation_examples: size of the validation split to hold out, for a set that has none.
+      avatars: number of faces in the set `avatars`.
+      seed: of the avatars and of the examples held out for validation. Not a run's seed: it decides the data.
 
     Raises:
-      UserError: unknown name, missing or unreadable files, more examples asked for than there are.
+      UserError: unknown name, missing or unreadable files, or more examples requested than there are.
     """
-    directory = str(Path(data_dir).expanduser()) if data_dir is not None else None
+    directory = _expand("data_dir", data_dir, data_dir) if data_dir is not None else None
     data = _load_whole(name, directory, image_size, avatars, seed)
     if validation_examples:
         data = _hold_out(data, validation_examples, seed)
@@ -88,13 +101,13 @@ def load(
 
 
 def _hold_out(data: DataSet, count: int, seed: int) -> DataSet:
-    """`count` training examples, drawn at random, become the validation split; the others keep their order."""
+    """Returns a data set with `count` random training examples as its validation split; the others keep their order."""
     if data.validation is not None:
         raise ConfigError(
-            "validation_examples", count, f"{data.name} has its own {len(data.validation)}; leave it at 0"
+            "validation_examples", count, f"{data.name} has a validation split of {len(data.validation)}; leave it at 0"
         )
     if not 0 < count < len(data.train):
-        raise ConfigError("validation_examples", count, f"{data.name} has {len(data.train)} to train on")
+        raise ConfigError("validation_examples", count, f"{data.name} has {len(data.train)} training examples")
     order = np.random.default_rng(seed).permutation(len(data.train))
     held_out, kept = np.sort(order[:count]), np.sort(order[count:])
     return dataclasses.replace(data, train=Subset(data.train, kept), validation=Subset(data.train, held_out))

@@ -1,4 +1,4 @@
-"""What every data set becomes: three sources of rows that never overlap, and a pure function from rows to a batch."""
+"""The common form of all data sets: up to three disjoint sources of rows, and a pure function from rows to a batch."""
 
 import dataclasses
 import hashlib
@@ -10,33 +10,34 @@ import numpy as np
 
 from gdl_jax.core.errors import ConfigError
 
+CONTENTS = {"contents": True}  # metadata of a field that holds data, rather than what a network must know of them
 Rows = Mapping[str, np.ndarray]  # e.g. {"image": uint8 (N, H, W, C), "label": int32 (N,)}
 
 
 class Source(Protocol):
-    """Random access to rows: what the loop asks of a split."""
+    """Random access to the rows of a split."""
 
-    nbytes: int  # of all rows when in memory; decides between the device and the stream
+    nbytes: int  # of all rows in memory; small splits are kept on the device, larger ones are streamed
 
     def __len__(self) -> int: ...
 
     def take(self, indices: np.ndarray) -> Rows:
-        """The rows at `indices`, in that order; safe to call from several threads."""
+        """Returns the rows at `indices`, in that order. Safe to call from several threads."""
 
     def labels(self) -> np.ndarray:
-        """The "label" of every row; reads no images where it needn't."""
+        """Returns the "label" of every row, without reading images if possible."""
 
 
 @dataclass(frozen=True)
 class ArraySource:
-    """Rows that are in memory already: {name: array with the row axis first}."""
+    """Source whose rows are in memory: {name: array with the row axis first}."""
 
     arrays: Rows
 
     def __post_init__(self):
         lengths = {name: len(array) for name, array in self.arrays.items()}
         if len(set(lengths.values())) != 1:
-            raise ValueError(f"arrays of one source must have as many rows each: {lengths}")
+            raise ValueError(f"arrays of a source must have the same number of rows: {lengths}")
 
     @property
     def nbytes(self) -> int:
@@ -54,7 +55,7 @@ class ArraySource:
 
 @dataclass(frozen=True)
 class Subset:
-    """The rows of another source at `index`, in that order."""
+    """Source of the rows of another source at `index`, in that order."""
 
     source: Source
     index: np.ndarray
@@ -75,7 +76,7 @@ class Subset:
 
 @dataclass(frozen=True)
 class Joined:
-    """The rows of several sources, one source after the other; read when they are asked for."""
+    """Concatenation of several sources, read lazily."""
 
     sources: tuple[Source, ...]
 
@@ -88,9 +89,9 @@ class Joined:
 
     def take(self, indices: np.ndarray) -> Rows:
         firsts = np.cumsum([0, *map(len, self.sources)])
-        owner = np.searchsorted(firsts, indices, side="right") - 1  # which source each row is of
+        owner = np.searchsorted(firsts, indices, side="right") - 1  # the source of each row
         parts = [source.take(indices[owner == i] - firsts[i]) for i, source in enumerate(self.sources)]
-        place = np.argsort(np.argsort(owner, kind="stable"))  # of each row among the parts
+        place = np.argsort(np.argsort(owner, kind="stable"))  # of each row in the concatenated parts
         return {name: np.concatenate([part[name] for part in parts])[place] for name in parts[0]}
 
     def labels(self) -> np.ndarray:
@@ -102,18 +103,19 @@ class DataSet:
     """A named data set.
 
     Attributes:
-      name: as `load` of its kind takes it.
-      train, validation, test: sources with no row in common; `validation` is None where a set has no such split and
-        none was asked for, and both are None where all rows are trained on.
+      name: as the loader of its kind takes it.
+      train, validation, test: sources with no row in common. `validation` is None if the set has no such split and none
+        was requested; both are None if all rows are trained on.
       transform: pure JAX function, rows -> batch, run inside the compiled step (for images: uint8 0..255 -> float32
         in [0, 1]).
-      classes: names of the values of "label", where there are labels.
-      attributes: names of the columns of "attributes", where there are attributes.
-      note: what a reader of a result must know of this copy of the data (e.g. "JPEG-compressed, quality 75").
-      digest: tells these data from others of the same name, where they are made by the user; a run that was trained on
-        others does not go on with them.
-      check: reads all that lies on disk and compares it with what was written, where that can be told; takes long, so
-        it is for who learns from all of it. Raises UserError, naming the file that is damaged.
+      classes: names of the values of "label"; () if there are no labels.
+      attributes: names of the columns of "attributes"; () if there are none.
+      note: caveat for readers of a result about this copy of the data (e.g. "JPEG-compressed, quality 75").
+      digest: fingerprint of user-supplied data ('' if fixed by the name); a run refuses to resume on data with another
+        one. It covers contents, not paths.
+      check: verifies the checksums of all files, if they have any. Slow, so only called before training on all of them.
+        Raises UserError, naming the damaged file.
+      row: one row with the shapes and dtypes of all, so that no split is read for them; None: the first training row.
     """
 
     name: str
@@ -126,10 +128,15 @@ class DataSet:
     note: str = ""
     digest: str = ""
     check: Callable[[], None] = lambda: None
+    row: Rows | None = None
+
+    def example(self) -> Rows:
+        """Returns one row of the right shapes and dtypes; its values are meaningless."""
+        return self.train.take(np.zeros(1, np.int64)) if self.row is None else self.row
 
 
-def digest_of(contents: Iterable[bytes]) -> str:
-    """What tells contents from others, in twelve hexadecimal digits."""
+def digest_of(contents: Iterable[bytes | np.ndarray]) -> str:
+    """Returns a fingerprint of bytes or C-contiguous arrays: twelve hexadecimal digits."""
     digest = hashlib.sha256()
     for part in contents:
         digest.update(part)
@@ -137,31 +144,31 @@ def digest_of(contents: Iterable[bytes]) -> str:
 
 
 def first_rows(source: Source, count: int) -> Source:
-    """The first `count` rows of a source."""
+    """Returns the first `count` rows of a source."""
     return Subset(source, np.arange(count))
 
 
 def first_examples(data: DataSet, count: int, first: Callable[[Any, int], Source] = first_rows) -> DataSet:
-    """The first `count` training examples only, in the set's order; 0: all.
+    """Returns a data set with only the first `count` training examples.
 
     Args:
-      data: the whole set; its other splits stay as they are.
-      count: how many.
+      data: the whole set; its other splits are unchanged.
+      count: number of examples; 0: all.
       first: (training split, count) -> its first rows.
 
     Raises:
-      ConfigError: it has fewer; names train_examples.
+      ConfigError: the set has fewer; names train_examples.
     """
     if not 0 <= count <= len(data.train):
-        raise ConfigError("train_examples", count, f"{data.name} has {len(data.train)} to train on")
+        raise ConfigError("train_examples", count, f"{data.name} has {len(data.train)} training examples")
     return dataclasses.replace(data, train=first(data.train, count)) if count else data
 
 
 def only_class(data: DataSet, name: str) -> DataSet:
-    """The rows of one class, in all splits.
+    """Returns the rows of one class, in all splits.
 
     Raises:
-      ConfigError: the set has no such class, or one of its splits none of its rows; names only_class.
+      ConfigError: the set has no such class, or a split has none of its rows; names only_class.
     """
     if name not in data.classes:
         raise ConfigError("only_class", name, f"{data.name} has {', '.join(data.classes) or 'no classes'}")
@@ -176,6 +183,6 @@ def only_class(data: DataSet, name: str) -> DataSet:
 
 
 def joined(data: DataSet) -> DataSet:
-    """All rows of all splits to train on; nothing is held out."""
+    """Returns a data set whose training split has all rows of all splits; nothing is held out."""
     splits = tuple(source for source in (data.train, data.validation, data.test) if source is not None)
     return dataclasses.replace(data, train=Joined(splits), validation=None, test=None)

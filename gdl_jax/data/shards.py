@@ -1,10 +1,11 @@
-"""Arrays too large for memory, in numbered shards on disk: written whole or not at all, read through memory maps.
+"""Arrays too large for memory, in numbered shards on disk: written atomically, read through memory maps.
 
-Shard 3 of a folder is `00003.json`, which says what belongs to it, and a file `00003.NAME.npy` for each array. The
-JSON is written last: a kill leaves a shard that isn't there, never half of one.
+Shard 3 of a folder is `00003.json`, which lists its arrays, and a file `00003.NAME.npy` for each array. The JSON is
+written last, so a killed process leaves a missing shard, never half of one.
 """
 
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from gdl_jax.core.errors import UserError
 from gdl_jax.core.progress import progress_bar
 from gdl_jax.data.dataset import digest_of
 
-CHUNK = 2**24  # bytes of a checksum's reads
+CHUNK = 2**24  # bytes per read when a checksum is computed
 
 
 def _description(root: Path, number: int) -> Path:
@@ -29,7 +30,7 @@ def _array_file(root: Path, number: int, name: str) -> Path:
 
 
 def _checksum(path: Path) -> int:
-    """Raises OSError."""
+    """Returns a file's CRC-32. Raises OSError."""
     value = 0
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
@@ -40,14 +41,14 @@ def _checksum(path: Path) -> int:
 def write_shard(
     root: Path, number: int, arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any], of: int = 0
 ) -> None:
-    """Writes shard `number`, in place of what an earlier kill may have left of it.
+    """Writes shard `number`, replacing any files that a killed process left of it.
 
     Args:
-      root: the folder; made if it is missing.
+      root: the folder; created if it is missing.
       number: from 0.
-      arrays: with the same first axis, its rows.
-      notes: what a reader should know (JSON).
-      of: how many shards the folder is to have; 0 where nobody knows. A folder that has fewer is not read.
+      arrays: {name: array}, all with the same first axis.
+      notes: metadata for readers (JSON).
+      of: number of shards that the folder will have; 0: unknown. Reading a folder with fewer is an error.
 
     Raises:
       UserError: the disk is full or the folder cannot be written.
@@ -73,15 +74,15 @@ def _partial(path: Path) -> Path:
 
 
 def has_shard(root: Path, number: int) -> bool:
-    """Whether shard `number` was written to its end."""
+    """True if shard `number` was written completely."""
     return _description(root, number).is_file()
 
 
 def read_notes(root: Path, number: int) -> dict[str, Any]:
-    """The notes of a shard.
+    """Returns the notes of a shard.
 
     Raises:
-      UserError: it is missing or its JSON is damaged.
+      UserError: it is missing or its JSON is damaged; names the file.
     """
     return _read_description(root, number)["notes"]
 
@@ -94,23 +95,25 @@ def _read_description(root: Path, number: int) -> dict[str, Any]:
             raise ValueError
         return contents
     except FileNotFoundError as error:
-        raise UserError(f"{path}: missing; run again what writes it") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: damaged; delete it and run again what wrote it") from error
+        raise UserError(f"{path}: missing; rerun the command that writes it") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: damaged; delete it and rerun the command that wrote it") from error
 
 
 def _mapped(path: Path) -> np.memmap:
-    """The file's array, read-only.
+    """Opens the file's array, read-only.
 
     Raises:
-      UserError: it is missing, shorter or longer than its header says, or cannot be opened.
+      UserError: the file is missing, has another size than its header implies, or cannot be opened.
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if path.stat().st_size != array.offset + array.nbytes:
             raise ValueError
         return array
-    except (FileNotFoundError, ValueError, EOFError) as error:
+    except (FileNotFoundError, AttributeError, ValueError, EOFError) as error:  # AttributeError: a zip file
         raise _lost(path, "missing" if isinstance(error, FileNotFoundError) else "damaged") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -118,12 +121,12 @@ def _mapped(path: Path) -> np.memmap:
 
 def _lost(path: Path, how: str) -> UserError:
     description = path.with_name(f"{path.name.partition('.')[0]}.json")
-    return UserError(f"{path}: {how}; delete {description} and run again what wrote it")
+    return UserError(f"{path}: {how}; delete {description} and rerun the command that wrote it")
 
 
 @dataclass(frozen=True)
 class OnDisk:
-    """An array of a shard. It is open only while it is read: a process may have few files open at a time.
+    """Array of a shard. It is opened for each read only, because a process may have few files open at a time.
 
     Attributes:
       path: of the file.
@@ -135,20 +138,21 @@ class OnDisk:
     dtype: np.dtype
 
     def open(self) -> np.memmap:
-        """The array, read-only.
+        """Opens the array, read-only.
 
         Raises:
-          UserError: it is not there any more, or damaged.
+          UserError: the file has gone or is damaged.
         """
         return _mapped(self.path)
 
 
 def open_shard(root: Path, number: int) -> dict[str, OnDisk]:
-    """{name: array}, without reading them: a file of another size than its header says is noticed, but for other bytes
-    there is `check_shard`.
+    """Returns {name: array} without reading the arrays.
+
+    The size of each file is compared with its header; `check_shard` verifies the contents.
 
     Raises:
-      UserError: the shard or a file of it is missing or damaged; names the file.
+      UserError: the shard or one of its files is missing or damaged; names the file.
     """
     arrays = {}
     for name in _read_description(root, number)["checksums"]:
@@ -158,10 +162,10 @@ def open_shard(root: Path, number: int) -> dict[str, OnDisk]:
 
 
 def check_shard(root: Path, number: int) -> dict[str, OnDisk]:
-    """`open_shard`, after comparing the checksums of all files with those that were written.
+    """Verifies the checksums of all files of a shard; returns it as `open_shard` does.
 
     Raises:
-      UserError: the shard or a file of it is missing or damaged; names the file.
+      UserError: the shard or one of its files is missing or damaged; names the file.
     """
     checksums, arrays = _read_description(root, number)["checksums"], open_shard(root, number)
     for name, array in arrays.items():
@@ -175,25 +179,25 @@ def check_shard(root: Path, number: int) -> dict[str, OnDisk]:
 
 
 def check_shards(root: Path) -> None:
-    """`check_shard` of all shards of a folder."""
+    """Verifies all shards of a folder; see `check_shard`."""
     for number in progress_bar(range(count_shards(root)), unit="shards", desc=f"checking {root}"):
         check_shard(root, number)
 
 
 def read_shard(root: Path, number: int) -> dict[str, np.ndarray]:
-    """{name: array, a read-only memory map} of a shard that has been checked.
+    """Verifies a shard and returns {name: array, a read-only memory map}.
 
     Raises:
-      UserError: as `check_shard`.
+      UserError: as in `check_shard`.
     """
     return {name: array.open() for name, array in check_shard(root, number).items()}
 
 
 def digest(root: Path, number: int | None = None) -> str:
-    """Twelve characters that tell the contents of a shard, or of all shards of a folder, from others.
+    """Returns the fingerprint of a shard's arrays, or of all shards of a folder: twelve hexadecimal digits.
 
     Raises:
-      UserError: one is missing or its JSON is damaged.
+      UserError: a shard is missing or its JSON is damaged.
     """
     numbers = range(count_shards(root)) if number is None else [number]
     checksums = [_read_description(root, i)["checksums"] for i in numbers]
@@ -201,18 +205,23 @@ def digest(root: Path, number: int | None = None) -> str:
 
 
 def count_shards(root: Path) -> int:
-    """How many shards the folder has, counted from 0 without a gap.
+    """Returns the number of shards in a folder.
 
     Raises:
-      UserError: there is none, or one is missing.
+      UserError: there is none, one is missing, or the folder cannot be read.
     """
-    numbers = sorted(int(path.stem) for path in root.glob("[0-9][0-9][0-9][0-9][0-9].json"))
+    try:
+        numbers = sorted(int(path.stem) for path in root.iterdir() if re.fullmatch(r"[0-9]{5}\.json", path.name))
+    except (FileNotFoundError, NotADirectoryError):
+        numbers = []
+    except OSError as error:
+        raise UserError(f"{root}: cannot be read: {error.strerror}") from error
     if not numbers:
-        raise UserError(f"{root}: no shards there; first run what writes them")
+        raise UserError(f"{root}: no shards there; first run the command that writes them")
     if numbers != list(range(len(numbers))):
         missing = next(i for i, number in enumerate(numbers) if i != number)
-        raise UserError(f"{_description(root, missing)}: missing; run again what writes it")
+        raise UserError(f"{_description(root, missing)}: missing; rerun the command that writes it")
     whole = max(_read_description(root, number).get("of", 0) for number in numbers)
     if len(numbers) < whole:
-        raise UserError(f"{root}: has {len(numbers)} of {whole} shards; run again what writes them")
+        raise UserError(f"{root}: has {len(numbers)} of {whole} shards; rerun the command that writes them")
     return len(numbers)

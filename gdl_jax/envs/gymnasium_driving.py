@@ -1,4 +1,4 @@
-"""Episodes of gymnasium's own CarRacing-v3, driven by any policy of batches of frames; needs gymnasium[box2d]."""
+"""Rollouts of batched policies in the original CarRacing-v3 of gymnasium; needs gymnasium[box2d]."""
 
 import functools
 import signal
@@ -7,9 +7,13 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import Any
 
-import gymnasium
 import numpy as np
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+
+from gdl_jax.core.extras import extra
+
+with extra("worlds"):
+    import gymnasium
+    from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
 GAME = "CarRacing-v3"
 
@@ -20,15 +24,15 @@ def _make(max_steps: int):
 
 @contextmanager
 def _games(count: int, max_steps: int) -> Iterator[AsyncVectorEnv]:
-    """So many games, in a process each; they are gone at the end, whatever it is that ends them.
+    """Runs `count` games, each in its own process, and kills the processes on exit, even after an exception.
 
-    Signals to the whole group (Ctrl-C, a scheduler's SIGTERM) are for who plays: a game has the mask with which it was
-    started. Hence it has to be killed.
+    Signals to the process group (Ctrl-C, a scheduler's SIGTERM) are left to the parent: games inherit a mask that
+    blocks them, which is why they have to be killed.
     """
-    resource_tracker.ensure_running()  # which the first process would start, and then let both signals through again
+    resource_tracker.ensure_running()  # else the first process starts it, which unblocks both signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
-        # Not forked: JAX has threads by now.
+        # Spawned, not forked: JAX has started threads.
         make = functools.partial(_make, max_steps)
         envs = AsyncVectorEnv([make] * count, context="spawn", autoreset_mode=AutoresetMode.DISABLED)
     finally:
@@ -56,28 +60,28 @@ def play(
     """Plays `episodes` episodes, `games` at a time in a process each.
 
     Args:
-      begin: (number of the first episode, how many are played at a time) -> what the policy has in mind at first.
-      act: (frames (N, 96, 96, 3) uint8, rewards (N,) of the step before, mind) -> actions (N, 3), mind.
-      episodes: how many; episode i has the seed `seed` + i.
+      begin: (index of the first episode of a batch, batch size N) -> initial carry of the policy.
+      act: (frames (N, 96, 96, 3) uint8, rewards (N,) of the previous step, carry) -> actions (N, 3), carry.
+      episodes: number of episodes; episode i has the seed `seed` + i.
       seed: of episode 0.
-      games: processes.
-      first: number of the episode to begin with, where those before it were played already, `games` at a time.
-      max_steps: where an episode is cut off; the game's own is 1,000.
-      progress: called after each step with how many games it moved on.
+      games: number of processes, and so episodes per batch.
+      first: index of the first episode to play; earlier ones were played before, in batches of `games`.
+      max_steps: after which an episode is truncated; the original limit is 1,000.
+      progress: called after each step with the number of games that it advanced.
 
     Yields:
-      Sums of rewards and numbers of steps, both (N,) float64, of the episodes that were played at a time.
+      Returns and numbers of steps, both (N,) float64, of each batch of episodes.
     """
     games = min(games, episodes)
     with _games(games, max_steps) as envs:
         for number in range(first, episodes, games):
-            numbers = number + np.arange(games)  # the last round plays some episodes more, which don't count
+            numbers = number + np.arange(games)  # the last batch may contain surplus episodes, which are ignored
             frames, _ = envs.reset(seed=(seed + numbers).tolist())
-            mind, rewards = begin(number, games), np.zeros(games)
+            carry, rewards = begin(number, games), np.zeros(games)
             returns, lengths, counted = np.zeros(games), np.zeros(games), numbers < episodes
             running = counted.copy()
             while running.any():
-                actions, mind = act(frames, rewards, mind)
+                actions, carry = act(frames, rewards, carry)
                 frames, rewards, terminated, truncated, _ = envs.step(actions)
                 returns += np.where(running, rewards, 0.0)
                 lengths += running

@@ -1,4 +1,4 @@
-"""Episodes of a policy in an environment, as one pure function."""
+"""Rollouts of a policy in an environment, as one pure function."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,9 +8,9 @@ import jax.numpy as jnp
 
 # (state, action, key) -> state, reward (), terminated (), truncated (), info
 Step = Callable[[Any, Any, jax.Array], tuple[Any, jax.Array, jax.Array, jax.Array, Any]]
-# (memory, state, key) -> memory, action; the memory is whatever the policy carries along
+# (memory, state, key) -> memory, action; the memory is any state of the policy
 Policy = Callable[[Any, Any, jax.Array], tuple[Any, Any]]
-# (state, action, reward, state after it) -> what is kept of a step
+# (state, action, reward, next state) -> record of a step
 Record = Callable[[Any, Any, jax.Array, Any], Any]
 
 
@@ -19,11 +19,11 @@ class Rollout(NamedTuple):
 
     Attributes:
       returned: (), the sum of rewards.
-      length: () int32, steps until the episode ended or was cut off, that step included.
-      terminated: () bool, whether it ended; if not, its time was up.
+      length: () int32, steps until the episode was terminated or truncated, including the last one.
+      terminated: () bool, False if the episode was truncated.
       state, memory: of the environment and of the policy, after the last of these steps.
-      records: what `record` made of each step, stacked (steps, ...); rows from `length` on repeat the step that would
-        come next, without reward. None without `record`.
+      records: records of all steps, stacked (steps, ...). Rows from `length` on repeat the step that would follow, with
+        reward 0. None without `record`.
     """
 
     returned: jax.Array
@@ -37,9 +37,9 @@ class Rollout(NamedTuple):
 def rollout(
     step: Step, policy: Policy, state: Any, memory: Any, key: jax.Array, steps: int, record: Record | None = None
 ) -> Rollout:
-    """Runs a policy for `steps` steps; once the episode is over, its state stands still and earns nothing.
+    """Runs a policy for `steps` steps; after the end of the episode, the state is frozen and rewards are 0.
 
-    It is one episode's: vmap it over keys, states, or a policy's parameters. Nothing is reset.
+    It runs one episode: use vmap over keys, states, or parameters of the policy. The environment is never reset.
     """
 
     def advance(episode, key):
@@ -61,5 +61,5 @@ def rollout(
 
 
 def open_loop(actions: jax.Array) -> Policy:
-    """The policy that takes actions (steps, ...) one after the other; its memory is the number of the next one."""
+    """Returns a policy that plays back actions (steps, ...); its memory is the index of the next action."""
     return lambda number, state, key: (number + 1, actions[number])

@@ -1,16 +1,16 @@
-"""Directions in a latent space that stand for attributes, and whether following them does what it should."""
+"""Attribute vectors in a latent space, and the success rate of edits along them."""
 
 import numpy as np
 
 
 def attribute_vector(codes: np.ndarray, has: np.ndarray) -> np.ndarray:
-    """Mean code of the examples that have an attribute minus that of the others.
+    """Returns the mean code of examples with an attribute minus the mean code of those without it.
 
-    It is not normalised: adding it once moves a face without the attribute to where those with it are on average.
+    The vector is not normalised: adding it once moves the average face without the attribute to the average with it.
 
     Args:
       codes: (N, z).
-      has: (N,), 0 or 1; both occur.
+      has: (N,), 1 for examples with the attribute, else 0; both occur.
 
     Returns:
       (z,).
@@ -25,16 +25,16 @@ def attribute_vector(codes: np.ndarray, has: np.ndarray) -> np.ndarray:
 
 
 def edit_success(before: np.ndarray, after: np.ndarray, column: int, related: np.ndarray) -> tuple[float, float]:
-    """How often an edit gave an image the attribute, and how often it left the others alone.
+    """Returns how often an edit adds an attribute, and how often it keeps the others.
 
     Args:
       before, after: (N, A), predicted attributes (0 or 1) of the decoded images before and after the edit.
-      column: the attribute that was added; only images without it before are edited.
-      related: (A,) bool, attributes that the edit changes by definition (the other values of the same factor) and that
-        are not counted among those to be kept; `column` is left out in any case.
+      column: index of the added attribute; none of the images has it before the edit.
+      related: (A,) bool, attributes that the edit changes by definition (the other values of the same factor). They
+        are excluded from the attributes to keep, and so is `column`.
 
     Returns:
-      (share of images that have the attribute after, share of other attributes, over images, that are as before).
+      (share of images with the attribute after the edit, share of unchanged values among the attributes to keep).
     """
     others = ~np.asarray(related, bool)
     others[column] = False

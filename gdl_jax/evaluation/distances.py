@@ -1,8 +1,8 @@
-"""Distances between a set of real and a set of generated images, in the feature space of some network.
+"""Distances between sets of real and generated images, in the feature space of a network.
 
-Every number depends on the network, on how images are resized for it, and on how many of them there are: name them
-beside it. Arrays are (N, D); arithmetic is float64 where sums are long. What compares all pairs of images does so for
-some rows at a time: memory grows with N, not with N^2.
+Every value depends on the network, on how images are resized for it and on the number of images: report them with it.
+Arrays are (N, D); long sums are in float64. Comparisons of all pairs of images are made in blocks of rows: memory grows
+with N, not with N^2.
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ PAIRS_AT_ONCE = 2**22  # 32 MiB
 
 
 def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
-    """|m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2)), the FID of Heusel et al. 2017 (equation 6); at least 0.
+    """Returns |m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2)), the FID of Heusel et al. 2017 (equation 6); at least 0.
 
-    The trace of the root is the sum of the roots of the eigenvalues of C1^(1/2) C2 C1^(1/2), which is symmetric: no
-    root of a matrix that isn't, and so no imaginary parts to drop. Biased upwards where samples are few: with fewer
-    than D rows a covariance is singular, and the bias is large.
+    The trace of the root is the sum of the square roots of the eigenvalues of C1^(1/2) C2 C1^(1/2). That matrix is
+    symmetric, so there are no imaginary parts to drop. The estimate is biased upwards for few samples: with fewer than
+    D rows a covariance is singular and the bias is large.
 
     Args:
       real, fake: (N, D) and (M, D), N and M at least 2.
@@ -35,16 +35,16 @@ def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
 
 
 def _row_blocks(rows: int, columns: int) -> Iterator[slice]:
-    """Slices of the rows of a (rows, columns) matrix, of about PAIRS_AT_ONCE entries each."""
+    """Returns slices of the rows of a (rows, columns) matrix, with about PAIRS_AT_ONCE entries each."""
     size = max(1, PAIRS_AT_ONCE // columns)
     return (slice(first, min(first + size, rows)) for first in range(0, rows, size))
 
 
 def kernel_distance(real: np.ndarray, fake: np.ndarray) -> float:
-    """The KID of Binkowski et al. 2018: the unbiased estimate of the squared MMD with kernel (x.y / D + 1)^3.
+    """Returns the KID of Binkowski et al. 2018: an unbiased estimate of the squared MMD with kernel (x.y / D + 1)^3.
 
-    Unbiased for any number of samples, and so negative now and then. Over all pairs, where the authors average over
-    subsets, whose mean has the same expectation and more variance.
+    It is unbiased for any number of samples, so it can be negative. It uses all pairs; the authors average over
+    subsets, which has the same expectation and a larger variance.
 
     Args:
       real, fake: (N, D) and (M, D), N and M at least 2.
@@ -68,32 +68,32 @@ def kernel_distance(real: np.ndarray, fake: np.ndarray) -> float:
 
 
 def pairwise_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Euclidean distances, (N, D), (M, D) -> (N, M) float64."""
+    """Returns Euclidean distances, (N, D), (M, D) -> (N, M) float64."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     squares = np.square(a).sum(1)[:, None] + np.square(b).sum(1) - 2 * a @ b.T
     return np.sqrt(squares.clip(0))
 
 
 def _distance_blocks(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """(rows of a, their distances (rows, M) to all of b), block by block."""
+    """Yields (rows of a, their distances (rows, M) to all rows of b), block by block."""
     return ((block, pairwise_distances(a[block], b)) for block in _row_blocks(len(a), len(b)))
 
 
 def _radii(features: np.ndarray, neighbours: int) -> np.ndarray:
-    """Of each row, the distance to its `neighbours`-th nearest other row."""
+    """Returns the distance of each row to its `neighbours`-th nearest other row, (N,)."""
     radii = np.empty(len(features))
     for block, distances in _distance_blocks(features, features):
         own = np.arange(block.start, block.stop)
-        distances[own - block.start, own] = 0.0  # rounding may have made a row further from itself than from another
+        distances[own - block.start, own] = 0.0  # rounding errors may exceed the distance to another row
         radii[block] = np.partition(distances, neighbours, axis=1)[:, neighbours]
     return radii
 
 
 def precision_and_recall(real: np.ndarray, fake: np.ndarray, neighbours: int = 3) -> tuple[float, float]:
-    """The improved precision and recall of Kynkäänniemi et al. 2019 (equations 1 and 2), each in [0, 1].
+    """Returns the improved precision and recall of Kynkäänniemi et al. 2019 (equations 1 and 2), each in [0, 1].
 
-    Precision is the share of generated images inside the real manifold, recall that of real images inside the
-    generated one; a manifold is the union of balls around its images that reach to their k-th neighbour.
+    Precision is the share of generated images inside the real manifold; recall is the share of real images inside the
+    generated manifold. A manifold is the union of balls around its images, each of which reaches the k-th neighbour.
 
     Args:
       real, fake: (N, D) and (M, D), each with more than `neighbours` rows.
@@ -108,10 +108,10 @@ def precision_and_recall(real: np.ndarray, fake: np.ndarray, neighbours: int = 3
 
 
 def density_and_coverage(real: np.ndarray, fake: np.ndarray, neighbours: int = 5) -> tuple[float, float]:
-    """Naeem et al. 2020, equations 6 and 7: less easily fooled by outliers than precision and recall.
+    """Returns density and coverage (Naeem et al. 2020, equations 6 and 7), which outliers affect less.
 
-    Density counts, for a generated image, the balls of real images that it lies in, over k (it may exceed 1); coverage
-    is the share of real images with a generated one in their ball.
+    Density is the mean number of real images' balls that a generated image lies in, divided by k; it may exceed 1.
+    Coverage is the share of real images whose ball contains a generated image.
 
     Args:
       real, fake: (N, D) and (M, D), real with more than `neighbours` rows.

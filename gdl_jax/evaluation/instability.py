@@ -1,28 +1,30 @@
-"""What goes wrong when two networks play against each other, read off the log (book chapter 4, "GAN challenges")."""
+"""Failure modes of GAN training, detected in the log (book chapter 4, "GAN challenges")."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-LEAST_ROWS = 20  # of a log's second half: noise looks like a wave in fewer
-LEAST_PERIODS = 3  # of a wave; what turns less often is a drift
-OSCILLATING = 0.6  # `oscillation` that noise exceeds once in about 1,000 logs of 50 rows, and less often in longer ones
-VANISHING = 1e-3  # the generator's gradient norm at the end, relative to that at the start
-RIGHT = 0.999  # accuracy of a critic that has nothing left to learn
-COLLAPSED = 0.5  # share of the modes below which a model has collapsed
+from gdl_jax.core.metrics_log import seed_values
+
+LEAST_ROWS = 20  # in the second half of a log; among fewer, noise looks like a wave
+LEAST_PERIODS = 3  # of a wave; slower changes are drift
+OSCILLATING = 0.6  # least `oscillation`; noise exceeds it in 1 of about 1,000 logs of 50 rows, in fewer longer ones
+VANISHING = 1e-3  # final gradient norm of the generator, relative to the initial one
+RIGHT = 0.999  # accuracy above which a critic overwhelms the generator
+COLLAPSED = 0.5  # share of covered modes below which a generator has collapsed
 
 
 def oscillation(losses: Sequence[float]) -> float:
-    """Share, in [0, 1], of a loss's variance about its linear trend that one sine wave explains.
+    """Returns the share, in [0, 1], of a loss's variance about its linear trend that one sine wave explains.
 
-    Of the second half of a log: the wave is that which fits best of those with at least LEAST_PERIODS periods in it.
-    A steady change is in the trend and noise spreads over all frequencies, so that both score low, and neither adding
-    a constant nor a factor changes the score (a Wasserstein loss has no zero). 0 where there are too few rows, or no
-    variance in the digits that a log keeps.
+    It uses the second half of the log and the best-fitting wave with at least LEAST_PERIODS periods. Steady changes
+    (removed with the trend) and noise (spread over all frequencies) score low. The score is invariant to adding a
+    constant and to scaling, as a Wasserstein loss has no natural zero. It is 0 if there are too few rows, or no
+    variance within the logged precision.
 
     Args:
-      losses: (N,), one for each row of the log.
+      losses: (N,), one per row of the log.
     """
     values = np.asarray(losses, np.float64)[len(losses) // 2 :]
     count = len(values)
@@ -33,32 +35,32 @@ def oscillation(losses: Sequence[float]) -> float:
     variance = np.square(rest).sum()
     if np.sqrt(variance / count) <= 1e-7 * np.abs(values).max():
         return 0.0
-    frequencies = np.arange(LEAST_PERIODS / count, 0.5, 0.25 / count)  # neighbours are a quarter of a period apart
+    frequencies = np.arange(LEAST_PERIODS / count, 0.5, 0.25 / count)  # in steps of a quarter of a period
     angles = 2 * np.pi * frequencies[:, None] * time
     waves, _ = np.linalg.qr(np.stack([np.cos(angles), np.sin(angles)], axis=-1))  # (F, N, 2), orthonormal
     return float(np.square(rest @ waves).sum(axis=-1).max() / variance)
 
 
-def of_replica(rows: Sequence[Mapping[str, Any]], replica: int) -> list[dict[str, float]]:
-    """The rows of metrics.jsonl as if that replica had been trained alone."""
-    each = (row | {name: values[replica] for name, values in row.get("replicas", {}).items()} for row in rows)
-    return [{name: value for name, value in row.items() if name != "replicas"} for row in each]
+def rows_of_seed(rows: Sequence[Mapping[str, Any]], index: int) -> list[dict[str, float]]:
+    """Returns the rows of metrics.jsonl as if the seed at `index` had been trained alone."""
+    merged = ({**row, **{name: values[index] for name, values in seed_values(row).items()}} for row in rows)
+    return [{name: value for name, value in row.items() if not isinstance(value, Mapping)} for row in merged]
 
 
 def failure_modes(rows: Sequence[Mapping[str, float]]) -> dict[str, str]:
-    """{failure: what was seen}, of those that the log of one training shows; {} where it shows none.
+    """Returns {failure mode: evidence} for each failure mode found in the log of one training run.
 
-    At the start and at the end mean: averaged over the first and over the last tenth of the rows.
+    "Initial" and "final" values are means over the first and over the last tenth of the rows.
 
-    - Oscillating loss: `oscillation` of the generator's loss above OSCILLATING.
-    - Vanishing gradient: the generator's gradient norm at the end below VANISHING times that at the start. All that the
-      generator learns from comes through the critic, and what comes through a critic that saturates is nothing (book
-      chapter 4): hence the generator's norm, not the critic's.
-    - Overwhelming critic: right of more than RIGHT of both real and generated images at the end.
-    - Mode collapse: the newest samples cover less than COLLAPSED of the modes of real images, where modes are counted.
+    - Oscillating loss: `oscillation` of the generator's loss is above OSCILLATING.
+    - Vanishing gradient: the generator's final gradient norm is below VANISHING times the initial one. The generator is
+      trained through the critic, and a saturated critic passes no gradient on (book chapter 4): hence the generator's
+      norm, not the critic's.
+    - Overwhelming critic: its final accuracy is above RIGHT on both real and generated images.
+    - Mode collapse: the last samples cover less than COLLAPSED of the modes of real images (if modes are counted).
 
     Args:
-      rows: of metrics.jsonl; of one replica.
+      rows: of metrics.jsonl, of one seed.
     """
 
     def series(name):
@@ -71,7 +73,7 @@ def failure_modes(rows: Sequence[Mapping[str, float]]) -> dict[str, str]:
     found = {}
     losses = series("train/generator_loss")
     if (share := oscillation(losses)) > OSCILLATING:
-        found["oscillating loss"] = f"one wave makes up {share:.0%} of the generator's loss about its trend"
+        found["oscillating loss"] = f"one wave explains {share:.0%} of the variance of the generator's detrended loss"
     norms = series("train/generator_gradient_norm")
     if len(norms):
         first, last = tenths(norms)
@@ -79,27 +81,29 @@ def failure_modes(rows: Sequence[Mapping[str, float]]) -> dict[str, str]:
             found["vanishing gradient"] = f"the generator's gradient norm fell from {first:.3g} to {last:.3g}"
     accuracies = [series(f"train/{kind}_accuracy") for kind in ("real", "fake")]
     if all(map(len, accuracies)) and min(tenths(accuracy)[1] for accuracy in accuracies) > RIGHT:
-        found["overwhelming critic"] = f"the critic is right of more than {RIGHT:.1%} of real and of generated images"
+        found["overwhelming critic"] = f"the critic's accuracy is above {RIGHT:.1%} on real and generated images"
     covered, modes = series("samples/modes_covered"), series("samples/modes_of_real_images")
     if len(covered) and len(modes) and covered[-1] < COLLAPSED * modes[-1]:
         found["mode collapse"] = f"samples cover {covered[-1]:g} of {modes[-1]:g} modes"
     return found
 
 
-def failures_of_replicas(rows: Sequence[Mapping[str, Any]], seed: int, seeds: int) -> str:
-    """`failure_modes` of each replica as one line of text, which names the seeds; "" where there is nothing to tell.
+def failures_of_seeds(rows: Sequence[Mapping[str, Any]], seed: int, seeds: int) -> str:
+    """Returns the `failure_modes` of all seeds as one line of text; "" if there are none.
 
     Args:
-      rows: of metrics.jsonl, of replicas with seeds seed, seed + 1, ...
+      rows: of metrics.jsonl.
+      seed: the first seed; the others are seed + 1, seed + 2, ...
+      seeds: number of seeds.
     """
     found: dict[str, dict[int, str]] = {}
-    for replica in range(seeds):
-        for name, seen in failure_modes(of_replica(rows, replica)).items():
-            found.setdefault(name, {})[seed + replica] = seen
+    for index in range(seeds):
+        for name, evidence in failure_modes(rows_of_seed(rows, index)).items():
+            found.setdefault(name, {})[seed + index] = evidence
     if seeds == 1:
-        return "; ".join(f"{name}: {seen[seed]}" for name, seen in found.items())
+        return "; ".join(f"{name}: {by_seed[seed]}" for name, by_seed in found.items())
     texts = []
-    for name, seen in found.items():
-        each = ", ".join(f"{text} (seed {number})" for number, text in seen.items())
-        texts.append(f"{name} in {len(seen)} of {seeds} seeds: {each}")
+    for name, by_seed in found.items():
+        each = ", ".join(f"{evidence} (seed {number})" for number, evidence in by_seed.items())
+        texts.append(f"{name} in {len(by_seed)} of {seeds} seeds: {each}")
     return "; ".join(texts)

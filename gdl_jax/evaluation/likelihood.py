@@ -13,12 +13,12 @@ from gdl_jax.losses.gaussian import log_normal
 
 
 def gaussian_log_likelihood(weight: float) -> Callable[[jax.Array, jax.Array], jax.Array]:
-    """log p(x | z) whose negative is, up to a constant, `weight` times the mean squared error over D pixels.
+    """Returns log p(x | z) whose negative is, up to a constant, `weight` times the mean squared error over D pixels.
 
-    weight / D * sum_d e_d^2 = sum_d e_d^2 / (2 s^2) makes s^2 = D / (2 weight), the noise that the loss implies.
+    From weight / D * sum_d e_d^2 = sum_d e_d^2 / (2 s^2) follows the noise variance s^2 = D / (2 weight).
 
     Returns:
-      (image (...), decoded (...)) -> log density in nats, a scalar; densities of pixels in [0, 1] may exceed 1.
+      (image (...), decoded (...)) -> log density in nats, a scalar. It may be positive, as a density may exceed 1.
     """
 
     def log_likelihood(image, decoded):
@@ -29,7 +29,7 @@ def gaussian_log_likelihood(weight: float) -> Callable[[jax.Array, jax.Array], j
 
 
 def bernoulli_log_likelihood(image: jax.Array, decoded: jax.Array, epsilon: float = 1e-6) -> jax.Array:
-    """log p(x | z) of pixels in [0, 1] taken as probabilities of being on: -D times `losses.reconstruction.bce`."""
+    """Returns log p(x | z) of pixels in [0, 1], read as probabilities of 1: -D times `losses.reconstruction.bce`."""
     probability = jnp.clip(decoded, epsilon, 1.0 - epsilon)
     return (image * jnp.log(probability) + (1.0 - image) * jnp.log1p(-probability)).sum()
 
@@ -43,10 +43,10 @@ def importance_weighted_bound(
     log_likelihood: Callable[[jax.Array, jax.Array], jax.Array],
     num_samples: int,
 ) -> jax.Array:
-    """The bound for each example, in nats.
+    """Returns the lower bound on log p(x) of each example, in nats.
 
     Args:
-      key: for the draws from q.
+      key: for the samples from q.
       image: (B, ...).
       mean, log_var: (B, z), of q(z | x).
       decode: codes (K, z) -> decoded (K, ...).

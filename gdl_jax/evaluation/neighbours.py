@@ -1,4 +1,4 @@
-"""Which training images are closest to samples: whether a model has learnt or copied."""
+"""Nearest training images of samples, to detect copies."""
 
 from typing import NamedTuple
 
@@ -8,21 +8,21 @@ ROWS_AT_ONCE = 2000
 
 
 class Nearest(NamedTuple):
-    """Of each image, the row of the nearest reference image and its distance: both (N,)."""
+    """The row of the nearest reference of each image and its distance, both (N,)."""
 
     index: np.ndarray
     distance: np.ndarray
 
 
 def nearest_by_l1(images: np.ndarray, references) -> Nearest:
-    """The reference with the smallest mean |a - b| over pixels (book 04_01).
+    """Finds the reference with the smallest mean |a - b| over pixels for each image (book 04_01).
 
     Args:
       images: (N, H, W, C) in [0, 1].
-      references: a source of rows with "image" uint8 (H, W, C), read a part at a time.
+      references: a source of rows with "image" uint8 (H, W, C), read in blocks.
 
     Returns:
-      Distances in [0, 1].
+      Rows, and distances in [0, 1].
     """
     flat = (np.asarray(images, np.float32) * 255).reshape(len(images), -1)
     best = Nearest(np.zeros(len(images), int), np.full(len(images), np.inf))

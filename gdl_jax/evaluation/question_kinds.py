@@ -1,4 +1,4 @@
-"""Whether a question asks for what its answer is, as far as their words tell: who, where, when and how many."""
+"""Agreement of the kind of a question (who, where, when, how many) with the kind of its answer, by their words."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ TIME_WORDS, NUMBER_WORDS, SMALL_WORDS = (
         "a an the of and in on at to for de la le von van 's , . - & ' \"",
     )
 )
-TIMES = ("year", "years", "date", "day", "month", "century", "decade", "time")  # what or which of them asks when
-AMOUNTS = ("number", "percentage", "percent", "amount")
+TIMES = ("year", "years", "date", "day", "month", "century", "decade", "time")  # after "what" or "which": asks when
+AMOUNTS = ("number", "percentage", "percent", "amount")  # after "what" or "which": asks how many
 FITTING = {"who": ("name",), "where": ("name",), "when": ("time",), "how many": ("number", "time")}
 
 
 def question_kind(words: Words) -> str:
-    """What a question asks for, by its words: "who", "where", "when", "how many" or "other".
+    """Returns the kind of a question: "who", "where", "when", "how many" or "other".
 
-    "When" includes what (which, in what) year, date, day, month, century, decade and time; "how many" how much, and
-    what number, percentage and amount; "who" whom and whose.
+    "When" includes "what" or "which" year, date, day, month, century, decade and time. "How many" includes "how much",
+    and "what" or "which" number, percentage and amount. "Who" includes "whom" and "whose".
     """
     line = [word.lower() for word in words]
     pairs = set(pairwise(line))
@@ -43,19 +43,19 @@ def question_kind(words: Words) -> str:
 
 
 def answer_kind(words: Words) -> str:
-    """What an answer looks like, by its words in their own case: "time", "number", "name" or "other".
+    """Returns the kind of an answer, given its words in their original case: "time", "number", "name" or "other".
 
-    A time has a month, a weekday, another word of time, or a year (1000 to 2099, or 1980s); a number has digits or a
-    number word (how long something took is a time here, and answers "how many" as well); a name has a capital in each
-    word but the small ones.
+    A time contains a month, a weekday, another word for a time, or a year (1000 to 2099, or 1980s). A number contains a
+    number word, or a word that begins with a digit. A duration counts as a time, and fits "how many" as well. A name is
+    capitalised in every word but the small ones.
     """
     line = [word.lower() for word in words]
     if any(word in TIME_WORDS or _is_year(word) for word in line):
         return "time"
     if any(word in NUMBER_WORDS or word[0].isdigit() for word in line):
         return "number"
-    telling = [word for word in words if word.lower() not in SMALL_WORDS]
-    return "name" if telling and all(word[0].isupper() for word in telling) else "other"
+    content = [word for word in words if word.lower() not in SMALL_WORDS]
+    return "name" if content and all(word[0].isupper() for word in content) else "other"
 
 
 def _is_year(word: str) -> bool:
@@ -64,23 +64,25 @@ def _is_year(word: str) -> bool:
 
 
 def kind_agreement(questions: Sequence[Words], answers: Sequence[Words]) -> dict[str, float]:
-    """How often a question asks for what its answer is; those of kind "other" are not judged.
+    """Returns how often the kind of a question fits its answer. Questions of kind "other" are ignored.
 
     Args:
-      questions: N in words.
-      answers: theirs, in words in their own case.
+      questions: words of N questions.
+      answers: words of their answers, in the original case.
 
     Returns:
-      "judged", the share of questions whose kind is known; "fits", the share of these that fit their answers; "chance",
-      the share that would on average if the answers were dealt to the questions at random. 0 where none is judged.
+      "known": share of questions of a kind other than "other".
+      "fits": share of these that fit their answers.
+      "chance": expected share that fits if answers are assigned to questions at random.
+      All are 0 if no question has a known kind.
     """
     asked, kinds = [question_kind(words) for words in questions], [answer_kind(words) for words in answers]
-    judged = [(FITTING[kind], answer) for kind, answer in zip(asked, kinds, strict=True) if kind in FITTING]
-    if not judged:
-        return {"judged": 0.0, "fits": 0.0, "chance": 0.0}
+    known = [(FITTING[kind], answer) for kind, answer in zip(asked, kinds, strict=True) if kind in FITTING]
+    if not known:
+        return {"known": 0.0, "fits": 0.0, "chance": 0.0}
     share = {kind: count / len(kinds) for kind, count in Counter(kinds).items()}
     return {
-        "judged": len(judged) / len(asked),
-        "fits": float(np.mean([answer in fitting for fitting, answer in judged])),
-        "chance": float(np.mean([sum(share.get(kind, 0.0) for kind in fitting) for fitting, _ in judged])),
+        "known": len(known) / len(asked),
+        "fits": float(np.mean([answer in fitting for fitting, answer in known])),
+        "chance": float(np.mean([sum(share.get(kind, 0.0) for kind in fitting) for fitting, _ in known])),
     }

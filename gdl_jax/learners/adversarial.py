@@ -1,21 +1,22 @@
-"""Generator against critic: GAN, WGAN, WGAN-GP (book chapter 4), and whatever else has an update of each in turn.
+"""Adversarial training of a generator and a critic in turn: GAN, WGAN, WGAN-GP (book chapter 4) and others.
 
-The learner is put together from the functions of `adversarial_updates`; a way of training that needs others (a pool of
-images, networks that grow, regularisers that are due now and then) is another short learner over the same functions.
+The learner is composed of the functions of `adversarial_updates`; methods with other updates (an image pool, growing
+networks, lazy regularisers) are other short learners over the same functions.
 
-Batch normalisation, pass by pass. A critic's update: the images it is shown come from the generator with running
-averages (the book's GAN and WGAN, which call `predict`) or, with `batch_statistics`, with those of the batch (its
-WGAN-GP, where they are made inside the training graph); either way the generator's averages stay as they are. The
-generator's update: its batch's statistics, which go into the averages; the critic is in training mode (dropout on), and
-its averages stay. Samples and evaluation: running averages, no dropout.
+Batch normalisation. In a critic's update, generated images are normalised with running averages (the book's GAN and
+WGAN, which call `predict`) or, with `batch_statistics`, with the batch's statistics (the book's WGAN-GP); in both cases
+the generator's running averages don't change. The generator's update uses the batch's statistics and updates its
+running averages; the critic is in training mode (dropout on), but its running averages don't change. Samples and
+evaluation use running averages, without dropout.
 
-A moving average of the generator, where there is one, makes the samples; the players, and the losses of `evaluate`, are
-the generator that is trained. The average takes the batch-norm averages along, since those of other parameters don't
-fit, and starts fast: see `averaging.average_decay`.
+With `ema_decay`, samples come from a moving average of the generator; training, and the losses of `evaluate`, use the
+trained generator. Batch-norm running averages are averaged too, because they must fit the parameters. The average
+starts fast: see `averaging.average_decay`.
 """
 
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -44,6 +45,7 @@ from gdl_jax.learners.adversarial_updates import (
 )
 from gdl_jax.learners.averaging import average_decay
 from gdl_jax.learners.gradient import TrainState, apply_eval, init_variables
+from gdl_jax.learners.optimizers import is_weight
 from gdl_jax.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss
 
 __all__ = [
@@ -59,9 +61,12 @@ __all__ = [
 
 @struct.dataclass
 class AdversarialState:
-    """Both players, and the number of updates of the generator.
+    """State of both players.
 
-    `averaged` is {"params", "batch_stats"}: the generator's as an exponential moving average; {} without one.
+    Attributes:
+      generator, critic: their training states.
+      averaged: exponential moving average of the generator's {"params", "batch_stats"}; {} without one.
+      step: (), number of generator updates.
     """
 
     generator: TrainState
@@ -71,18 +76,17 @@ class AdversarialState:
 
 
 def make_adversarial_loss(name: str) -> AdversarialLoss:
-    """Returns the loss of that name, or of the form package.module:LOSS.
+    """Returns the loss of that name, or the one at package.module:LOSS.
 
     Raises:
-      ConfigError: there is none of that name, its functions don't take scores (B,) to (B,), or its boundary is no
-        number.
+      ConfigError: no loss has that name, its functions don't map scores (B,) to (B,), or its boundary is not a number.
     """
     loss = resolve("adversarial_loss", name, ADVERSARIAL_LOSSES)
     if not isinstance(loss, AdversarialLoss):
-        wanted = "an AdversarialLoss, as gdl_jax/losses/adversarial.py has them"
-        raise ConfigError("adversarial_loss", name, f"must be {wanted}, not {type(loss).__name__}")
+        expected = "an AdversarialLoss (see gdl_jax/losses/adversarial.py)"
+        raise ConfigError("adversarial_loss", name, f"must be {expected}, not {type(loss).__name__}")
     if not isinstance(loss.boundary, numbers.Real | None):
-        raise ConfigError("adversarial_loss", name, f"boundary: must be None or a number, not {loss.boundary!r}")
+        raise ConfigError("adversarial_loss", name, f"boundary must be None or a number, not {loss.boundary!r}")
     scores = jax.ShapeDtypeStruct((2,), jnp.float32)
     for part in ("real", "fake", "generator"):
         check_function("adversarial_loss", name, getattr(loss, part), (scores,), (2,), part)
@@ -90,19 +94,21 @@ def make_adversarial_loss(name: str) -> AdversarialLoss:
 
 
 def clip_weights(limit: float, biases: bool = True) -> Callable[[Any], Any]:
-    """params -> params within [-limit, limit] (Arjovsky et al. 2017, algorithm 1); with or without biases and scales.
+    """Returns a function that clips parameters to [-limit, limit] (Arjovsky et al. 2017, algorithm 1).
 
-    The book clips every weight (04_02).
+    Args:
+      limit: above 0.
+      biases: clip biases and norms' scales too, as the book does (04_02).
     """
 
-    def clip(params):
-        return jax.tree.map(lambda w: w.clip(-limit, limit) if biases or w.ndim > 1 else w, params)
+    def clipped(path, parameter):
+        return parameter.clip(-limit, limit) if biases or is_weight(path, parameter) else parameter
 
-    return clip
+    return partial(jax.tree_util.tree_map_with_path, clipped)
 
 
 def noise_inputs(z_dim: int, labels: bool = False) -> Callable[[Batch, jax.Array], tuple[jax.Array, ...]]:
-    """For generators of N(0, 1) noise (B, z_dim), perhaps with the batch's labels (B,)."""
+    """Returns `Players.inputs` for noise N(0, 1) (B, z_dim) and, with `labels`, the batch's labels (B,)."""
 
     def inputs(batch, keys):
         z = jax.vmap(lambda key: jax.random.normal(key, (z_dim,)))(keys)
@@ -112,7 +118,7 @@ def noise_inputs(z_dim: int, labels: bool = False) -> Callable[[Batch, jax.Array
 
 
 def generate(generator: nn.Module, state: AdversarialState, *inputs: jax.Array) -> jax.Array:
-    """A generator's outputs in evaluation mode, by its moving average where it has one."""
+    """Returns a generator's outputs in evaluation mode, using its moving average if there is one."""
     averaged = state.averaged or {"params": state.generator.params, "batch_stats": state.generator.batch_stats}
     return apply_eval(generator, averaged["params"], averaged["batch_stats"], *inputs)
 
@@ -131,32 +137,33 @@ def adversarial(
     batch_statistics: bool = True,
     ema_decay: float = 0.0,
     accumulate: int = 1,
-    **seen: Any,
+    **options: Any,
 ) -> Learner:
-    """Makes `n_critic` updates of the critic, each on a batch of its own, then one of the generator.
+    """Trains the critic for `n_critic` updates, each on a batch of its own, then the generator for one.
 
     Args:
       generator, critic: as in `Players`.
       generator_optimizer, critic_optimizer: from `optimizers.make_optimizer`.
-      loss: what both minimise, of every score; a mean over an image's scores, and a sum over a tree's.
-      n_critic: critic updates for each of the generator.
+      loss: of each score; averaged over an image's scores and summed over a tree's.
+      n_critic: critic updates per generator update.
       penalty: on the norm of the critic's gradient with respect to the image, or None.
       constrain: applied to the critic's parameters after each of its updates (for example `clip_weights`).
-      separate_updates: the critic takes a step on real images and then one on generated ones (the book's GAN and WGAN)
-        instead of one on both; a penalty goes with the second, and `constrain` comes after it.
-      batch_statistics: of the generator when it makes images for the critic; see above.
+      separate_updates: one critic step on real images, then one on generated images (the book's GAN and WGAN), instead
+        of one on both; the second includes the penalty and is followed by `constrain`.
+      batch_statistics: normalise the critic's generated images with their batch's statistics; see above.
       ema_decay: of the generator's moving average; 0: none.
-      accumulate: parts of a batch whose gradients are added up; see `gradient.update`.
-      **seen: what else `Players` has: inputs, real, and perhaps shown, conditions, generator_terms, axis_name.
+      accumulate: parts into which a batch is split to accumulate gradients; see `gradient.update`.
+      **options: other fields of `Players`: inputs, real, and optionally shown, conditions, generator_terms, axis_name.
 
     Metrics: "critic_loss" is the sum of "critic_loss_real" and "critic_loss_fake" without the penalty, each a mean over
-    the critic's updates; "generator_loss" is without `generator_terms`; accuracies are the shares of scores on their
-    side of the loss's boundary; "critic_input_gradient_norm", at the points that are penalised, and "gradient_penalty"
-    (unweighted) come with a penalty. A step's batch holds n_critic batches.
+    the critic's updates; "generator_loss" is without `generator_terms`; accuracies are shares of scores on the right
+    side of the loss's boundary; with a penalty, "critic_input_gradient_norm" at the penalised points and the unweighted
+    "gradient_penalty". A step's batch holds n_critic batches.
 
-    The learner's `sample(state, key, num, batch={})` makes `num` outputs; `batch` holds what `inputs` reads of one.
+    The learner's `sample(state, key, num, batch={})` generates `num` outputs; `batch` has the arrays that `inputs`
+    reads.
     """
-    players = Players(generator, critic, **seen)
+    players = Players(generator, critic, **options)
     on_real = (real_term(players, loss),)
     on_fakes = (fake_term(players, loss), *((gradient_term(players, penalty),) if penalty else ()))
 
@@ -182,7 +189,7 @@ def adversarial(
 
     def step(state, batch, key):
         critic_key, generator_key = jax.random.split(key)
-        # Example e of the loop's batch is in critic update e mod n_critic, so that every device has a share of each.
+        # Example e of the batch goes to critic update e mod n_critic, so that every device has a share of each update.
         batches = jax.tree.map(lambda x: x.reshape(-1, n_critic, *x.shape[1:]).swapaxes(0, 1), dict(batch))
 
         def body(critic_state, batch_and_key):
@@ -200,7 +207,7 @@ def adversarial(
     def evaluate(state, batch, key):
         return _evaluate(players, loss, state, dict(batch, step=state.step), key)
 
-    def sample(state, key, num, batch: Mapping[str, Any] | None = None):
+    def sample(state, key, num, batch=None):
         batch = dict(batch or {}, step=state.step)
         return generate(generator, state, *players.inputs(batch, example_keys(key, num)))
 
@@ -230,7 +237,7 @@ def _initial_state(
 
 
 def _averaged(state: AdversarialState, generator: TrainState, ema_decay: float) -> Any:
-    """The moving average after an update of the generator."""
+    """Returns the moving average after an update of the generator."""
     now = {"params": generator.params, "batch_stats": generator.batch_stats}
     return optax.incremental_update(now, state.averaged, 1.0 - average_decay(ema_decay, state.step))
 
@@ -243,11 +250,11 @@ def _joined_metrics(of_critic: Metrics, of_generator: Metrics) -> Metrics:
 def _evaluate(
     players: Players, loss: AdversarialLoss, state: AdversarialState, batch: Batch, key: jax.Array
 ) -> dict[str, jax.Array]:
-    """The losses of each example (B,), in evaluation mode."""
-    inputs, beside = players.draw_inputs(batch, key), players.conditions(batch)
+    """Returns the losses of each example (B,), in evaluation mode."""
+    inputs, conditions = players.draw_inputs(batch, key), players.conditions(batch)
     outputs = apply_eval(players.generator, state.generator.params, state.generator.batch_stats, *inputs)
     real_scores, fake_scores = (
-        apply_eval(players.critic, state.critic.params, state.critic.batch_stats, images, *beside)
+        apply_eval(players.critic, state.critic.params, state.critic.batch_stats, images, *conditions)
         for images in (players.real(batch), players.shown(outputs))
     )
     of_real, of_fake = losses_of(loss.real, real_scores), losses_of(loss.fake, fake_scores)

@@ -1,13 +1,13 @@
-"""The updates of a generator and of a critic, as functions from which adversarial learners are put together.
+"""Updates of a generator and of a critic, as functions of which adversarial learners are composed.
 
-What the networks see is decided by functions too (`Players`), so that the same updates serve noise, class labels and
-images to be translated. Images and scores may be trees of arrays: two directions of a translation are one generator
-module and one critic module of two parts each.
+Functions choose the networks' inputs (`Players`), so that the same updates serve noise, class labels and images to
+translate. Images and scores may be trees of arrays: the two directions of a translation are one generator module and
+one critic module with two parts each.
 
-A term is a `gradient.LossFunction` of the critic's parameters; `added` makes one of several. So a regulariser that is
-due now and then, or a pool of earlier images in place of `batch["fakes"]`, is another function, and no update changes.
-Terms read of a batch what `players.real` and `players.conditions` read, "fakes" (what the critic is shown of the
-generator's outputs), "alpha" (B,) in [0, 1) and "step", the number of the generator's update.
+A term is a `gradient.LossFunction` of the critic's parameters; `added` sums several. A lazy regulariser, or a pool of
+earlier images in place of `batch["fakes"]`, is another function and changes no update. Terms read from a batch the
+arrays that `players.real` and `players.conditions` read, "fakes" (the generated images, or as `players.shown` returns
+them), "alpha" (B,) in [0, 1), and "step", the number of the generator's update.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,16 +25,18 @@ from gdl_jax.losses.adversarial import AdversarialLoss, example_norm, gradient_p
 
 
 class Players(NamedTuple):
-    """The two networks, and what each of them sees. To all functions, batch["step"] is the generator's update, from 0.
+    """Networks of both players, and functions that choose their inputs.
+
+    In every function's batch, batch["step"] is the number of the generator's update, from 0.
 
     Attributes:
       generator: (*inputs, train) -> outputs, images (B, ...) or a tree of arrays.
       critic: (images, *conditions, train) -> scores (B,) or (B, ...), or a tree of such arrays.
-      inputs: (batch, keys (B,)) -> the generator's inputs; what it draws, it draws from each example's key.
-      real: batch -> images, like what is shown of the generator's.
-      shown: the generator's outputs -> what of them the critic sees.
-      conditions: batch -> what the critic gets beside an image; by default nothing.
-      generator_terms: (batch, outputs) -> {name: values (B,), weighted}, added to the generator's loss, and logged.
+      inputs: (batch, keys (B,)) -> the generator's inputs, with each example's randomness from its own key.
+      real: batch -> real images, of the same structure as `shown` returns.
+      shown: the generator's outputs -> the images that the critic sees.
+      conditions: batch -> further inputs of the critic; by default none.
+      generator_terms: (batch, outputs) -> {name: weighted values (B,)}, added to the generator's loss and logged.
       axis_name: the pmapped axis, or None.
     """
 
@@ -57,10 +59,10 @@ class Players(NamedTuple):
 
 
 class Penalty(NamedTuple):
-    """weight * (|| grad D || - center)^2, at points between real and generated images, or at real ones only.
+    """Gradient penalty weight * (|| grad D || - center)^2, at "interpolates" or at "real" images.
 
-    Between them with center 1: WGAN-GP (Gulrajani et al. 2017; the book's weight is 10). At real images with center 0:
-    R1 (Mescheder et al. 2018), whose gamma is twice the weight.
+    At interpolates of real and generated images, with center 1: WGAN-GP (Gulrajani et al. 2017; the book's weight is
+    10). At real images with center 0: R1 (Mescheder et al. 2018), whose gamma is twice the weight.
     """
 
     weight: float
@@ -69,17 +71,17 @@ class Penalty(NamedTuple):
 
 
 def num_examples(batch: Batch) -> int:
-    """Returns how many examples a batch has."""
+    """Returns the number of examples of a batch."""
     return len(next(leaf for name, leaf in batch.items() if name != "step"))
 
 
 def per_example(values: Any) -> jax.Array:
-    """Returns means over all axes but the first, added up over the arrays of a tree: (B, ...) -> (B,)."""
+    """Returns means over all axes but the first, summed over the arrays of a tree: (B, ...) -> (B,)."""
     return sum(leaf.reshape(len(leaf), -1).mean(axis=1) for leaf in jax.tree.leaves(values))
 
 
 def losses_of(function: Callable[[jax.Array], jax.Array], scores: Any) -> jax.Array:
-    """Returns a loss of scores, a mean over an image's and a sum over a tree's: (B,)."""
+    """Returns the loss of scores, averaged over an image's scores and summed over a tree's: (B,)."""
     return per_example(jax.tree.map(function, scores))
 
 
@@ -96,7 +98,7 @@ def _means(values: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
 
 
 def real_term(players: Players, loss: AdversarialLoss) -> LossFunction:
-    """Returns the critic's loss of real images."""
+    """Returns the critic's loss on real images."""
 
     def term(params, stats, batch, key):
         inputs = players.real(batch), *players.conditions(batch)
@@ -108,7 +110,7 @@ def real_term(players: Players, loss: AdversarialLoss) -> LossFunction:
 
 
 def fake_term(players: Players, loss: AdversarialLoss) -> LossFunction:
-    """Returns the critic's loss of batch["fakes"]."""
+    """Returns the critic's loss on batch["fakes"]."""
 
     def term(params, stats, batch, key):
         inputs = batch["fakes"], *players.conditions(batch)
@@ -120,33 +122,34 @@ def fake_term(players: Players, loss: AdversarialLoss) -> LossFunction:
 
 
 def gradient_term(players: Players, penalty: Penalty) -> LossFunction:
-    """Returns the penalty on the critic's gradient with respect to the image; the metric is not weighted."""
+    """Returns the penalty on the critic's gradient with respect to the image; its metric is unweighted."""
 
     def term(params, stats, batch, key):
-        points, beside = players.real(batch), players.conditions(batch)
+        points, conditions = players.real(batch), players.conditions(batch)
         if penalty.at == "interpolates":
             points = interpolate(points, batch["fakes"], batch["alpha"])
 
         def total_score(x):
-            scores, _ = apply_train(players.critic, params, stats, key, x, *beside)
+            scores, _ = apply_train(players.critic, params, stats, key, x, *conditions)
             return per_example(scores).sum()
 
         norm = example_norm(jax.grad(total_score)(points))
-        penalised = gradient_penalty(norm, penalty.center)
-        metrics = _means({"gradient_penalty": penalised, "critic_input_gradient_norm": norm})
-        return Loss(penalty.weight * penalised.mean(), stats, metrics)
+        values = gradient_penalty(norm, penalty.center)
+        metrics = _means({"gradient_penalty": values, "critic_input_gradient_norm": norm})
+        return Loss(penalty.weight * values.mean(), stats, metrics)
 
     return term
 
 
 def added(*terms: LossFunction) -> LossFunction:
-    """Returns the sum of terms; the key of term i is keys[i], and running statistics go from one to the next."""
+    """Returns the sum of terms; term i uses keys[i] and the running statistics returned by term i - 1."""
 
     def loss(params, stats, batch, keys):
-        total, metrics = 0.0, {}
+        total: Any = 0.0
+        metrics: Metrics = {}
         for term, key in zip(terms, keys, strict=True):
-            found = term(params, stats, batch, key)
-            total, stats, metrics = total + found.value, found.batch_stats, metrics | found.metrics
+            result = term(params, stats, batch, key)
+            total, stats, metrics = total + result.value, result.batch_stats, metrics | result.metrics
         return Loss(total, stats, metrics)
 
     return loss
@@ -155,15 +158,14 @@ def added(*terms: LossFunction) -> LossFunction:
 def fakes_for_critic(
     players: Players, generator: TrainState, batch: Batch, key: jax.Array, batch_statistics: bool
 ) -> Any:
-    """Returns what the critic is shown of a generator's outputs.
+    """Returns generated images for an update of the critic.
 
     Args:
       players: the networks.
-      generator: its state; running averages stay as they are.
-      batch: one with whatever `players.inputs` reads.
+      generator: its state; its running averages don't change.
+      batch: arrays that `players.inputs` reads.
       key: for the inputs and for dropout.
-      batch_statistics: whether outputs are normalised by their batch's statistics (training mode, with dropout), not by
-        running averages.
+      batch_statistics: use the batch's statistics (training mode, with dropout) instead of running averages.
     """
     noise_key, dropout_key = jax.random.split(key)
     inputs = players.draw_inputs(batch, noise_key)
@@ -182,13 +184,13 @@ def critic_update(
     axis_name: str | None,
     accumulate: int = 1,
 ) -> tuple[TrainState, Metrics]:
-    """Takes one step of the critic down the sum of some terms.
+    """Takes one step of the critic down the gradient of a sum of terms.
 
     Args:
       critic: its state.
-      terms: what is minimised.
-      batch: what they read.
-      keys: one for each term.
+      terms: of the loss.
+      batch: arrays that the terms read.
+      keys: one per term.
       optimizer, axis_name, accumulate: as for `gradient.update`.
 
     Returns:
@@ -196,14 +198,15 @@ def critic_update(
     """
     critic, metrics = update(critic, added(*terms), batch, keys, optimizer, axis_name, accumulate)
     metrics["critic_gradient_norm"] = metrics.pop("gradient_norm")
-    del metrics["loss"]  # of a part only, where real and generated images have updates of their own
+    del metrics["loss"]  # with separate updates it would be that of real or of generated images only
     return critic, metrics
 
 
 def generator_loss(players: Players, loss: AdversarialLoss, critic: TrainState) -> LossFunction:
-    """Returns the generator's loss against a critic, whose averages stay; of a batch with "inputs" (`draw_inputs`).
+    """Returns the generator's loss against a critic, whose running averages don't change.
 
-    Its keys are two: for the generator's dropout, and for the critic's.
+    The batch has the generator's inputs (`draw_inputs`) as "inputs". The two keys are for the generator's and for the
+    critic's dropout.
     """
 
     def loss_function(params, stats, batch, keys):
@@ -211,9 +214,9 @@ def generator_loss(players: Players, loss: AdversarialLoss, critic: TrainState) 
         outputs, stats = apply_train(players.generator, params, stats, generator_key, *batch["inputs"])
         inputs = players.shown(outputs), *players.conditions(batch)
         scores, _ = apply_train(players.critic, critic.params, critic.batch_stats, critic_key, *inputs)
-        fooling = losses_of(loss.generator, scores).mean()
+        adversarial_loss = losses_of(loss.generator, scores).mean()
         terms = _means(players.generator_terms(batch, outputs))
-        return Loss(fooling + sum(terms.values()), stats, {"generator_loss": fooling} | terms)
+        return Loss(adversarial_loss + sum(terms.values()), stats, {"generator_loss": adversarial_loss} | terms)
 
     return loss_function
 
@@ -232,9 +235,9 @@ def generator_update(
 
     Args:
       players: the networks.
-      loss: its part for the generator is minimised, with `players.generator_terms`.
-      generator, critic: their states; the critic's stays.
-      batch: one with whatever the players read.
+      loss: its `generator` is minimised, plus `players.generator_terms`.
+      generator, critic: their states; the critic's doesn't change.
+      batch: arrays that the players read.
       key: for the inputs and for dropout.
       optimizer, accumulate: as for `gradient.update`.
 
@@ -242,9 +245,9 @@ def generator_update(
       The new state; "generator_loss" (without the terms), the terms, and "generator_gradient_norm".
     """
     noise_key, *_ = keys = jax.random.split(key, 3)
-    batch = dict(batch) | {"inputs": players.draw_inputs(batch, noise_key)}
+    with_inputs: dict[str, Any] = {**batch, "inputs": players.draw_inputs(batch, noise_key)}
     loss_function, keys = generator_loss(players, loss, critic), keys[1:]
-    generator, metrics = update(generator, loss_function, batch, keys, optimizer, players.axis_name, accumulate)
+    generator, metrics = update(generator, loss_function, with_inputs, keys, optimizer, players.axis_name, accumulate)
     del metrics["loss"]
     metrics["generator_gradient_norm"] = metrics.pop("gradient_norm")
     return generator, metrics

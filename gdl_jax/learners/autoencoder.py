@@ -1,6 +1,7 @@
-"""Autoencoders (book chapter 3): an image through a bottleneck and back."""
+"""Training of autoencoders and denoising autoencoders (book chapter 3)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +18,10 @@ ReconstructionLoss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def make_reconstruction_loss(name: str) -> ReconstructionLoss:
-    """The function (target (B, H, W, C), prediction (B, H, W, C)) -> (B,) that --reconstruction_loss names.
+    """Returns the loss of that name or package.module:function, (target, prediction), each (B, H, W, C), -> (B,).
 
     Raises:
-      UserError: there is none of that name, or it is not such a function.
+      UserError: no function has that name, or it is not such a function.
     """
     images = jax.ShapeDtypeStruct((2, 8, 8, 1), jnp.float32)
     return resolve_function("reconstruction_loss", name, RECONSTRUCTION_LOSSES, (images, images), (2,))
@@ -43,12 +44,12 @@ def autoencoder(
       decoder: (codes (B, z), train) -> images (B, H, W, C).
       optimizer: from `optimizers.make_optimizer`.
       reconstruction_loss: (target, prediction) -> (B,).
-      noise: standard deviation of Gaussian noise that is added to what the encoder sees, in training and evaluation;
-        the target stays clean (denoising autoencoder; Vincent et al. 2008, with Gaussian corruption).
-      accumulate: parts of a batch whose gradients are added up; see `gradient.update`.
+      noise: standard deviation of Gaussian noise added to the encoder's input, in training and evaluation; the target
+        has no noise (denoising autoencoder; Vincent et al. 2008, with Gaussian corruption).
+      accumulate: parts into which a batch is split to accumulate gradients; see `gradient.update`.
       axis_name: the pmapped axis, or None.
 
-    `sample(state, key, num, low, high)` decodes codes drawn uniformly from the box [low, high]; both are (z,).
+    `sample(state, key, num, low, high)` decodes codes drawn uniformly from the box [low, high], both (z,).
     """
 
     def corrupt(images, key):
@@ -84,11 +85,11 @@ def autoencoder(
     return Learner(init, step, evaluate, sample)
 
 
-def encode(encoder: nn.Module, state: TrainState, images: jax.Array):
-    """What the encoder makes of images (B, H, W, C), in evaluation mode."""
+def encode(encoder: nn.Module, state: TrainState, images: jax.Array) -> Any:
+    """Returns the encoder's output for images (B, H, W, C), in evaluation mode."""
     return apply_eval(encoder, state.params["encoder"], state.batch_stats["encoder"], images)
 
 
 def decode(decoder: nn.Module, state: TrainState, codes: jax.Array) -> jax.Array:
-    """Images (B, H, W, C) of codes (B, z), in evaluation mode."""
+    """Returns the images (B, H, W, C) of codes (B, z), in evaluation mode."""
     return apply_eval(decoder, state.params["decoder"], state.batch_stats["decoder"], codes)

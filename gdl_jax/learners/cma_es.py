@@ -1,12 +1,12 @@
-"""The covariance matrix adaptation evolution strategy, with evosax's interface.
+"""Covariance matrix adaptation evolution strategy (CMA-ES), with evosax's interface.
 
-Equation numbers are those of Hansen's tutorial, "The CMA Evolution Strategy: A Tutorial" (arXiv:1604.00772v2). As in it
-and in pycma, the worse half of a population has negative weights ("active" CMA-ES). The step size is adapted as pycma
-4.5 does by default: by the length of the evolution path (CSA) below TWO_POINT_DIMENSIONS dimensions, and from there on
-by two points (TPA; Hansen 2008, arXiv:0805.0231) that are part of the population (Hansen, Atamna & Auger 2014, "How to
-assess step-size adaptation mechanisms in randomised search"), with pycma's constants.
+Equation numbers are those of Hansen's tutorial, "The CMA Evolution Strategy: A Tutorial" (arXiv:1604.00772v2). As there
+and in pycma, the worse half of a population has negative weights ("active" CMA-ES). The step size is adapted as by
+default in pycma 4.5, with its constants: below TWO_POINT_DIMENSIONS dimensions by the length of the evolution path
+(CSA), otherwise by two-point adaptation (TPA; Hansen 2008, arXiv:0805.0231) with both points in the population (Hansen,
+Atamna & Auger 2014, "How to assess step-size adaptation mechanisms in randomised search").
 
-The covariance matrix is decomposed only every few generations: it changes by little in one (tutorial, appendix B.2).
+The covariance matrix is decomposed only every few generations, between which it changes little (appendix B.2).
 """
 
 import math
@@ -15,33 +15,37 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from evosax.algorithms.distribution_based.base import DistributionBasedAlgorithm, metrics_fn
-from evosax.algorithms.distribution_based.base import Params as BaseParams
-from evosax.algorithms.distribution_based.base import State as BaseState
-from evosax.core.fitness_shaping import identity_fitness_shaping_fn
-from evosax.types import Fitness, Population, Solution
 from flax import struct
 from jax import lax
 
 from gdl_jax.core.errors import ConfigError
+from gdl_jax.core.extras import extra
 
-TWO_POINT_DIMENSIONS = 300  # as pycma's TPA_dimension
-TWO_POINT_DECAY = 0.3  # pycma's: how fast rank differences are forgotten
+with extra("worlds"):
+    from evosax.algorithms.distribution_based.base import DistributionBasedAlgorithm, metrics_fn
+    from evosax.algorithms.distribution_based.base import Params as BaseParams
+    from evosax.algorithms.distribution_based.base import State as BaseState
+    from evosax.core.fitness_shaping import identity_fitness_shaping_fn
+    from evosax.types import Fitness, Population, Solution
+
+TWO_POINT_DIMENSIONS = 300  # pycma's TPA_dimension
+TWO_POINT_DECAY = 0.3  # pycma's weight of the newest rank difference in their average
 STD_RANGE = (1e-15, 1e15)  # of the step size
 LEAST_VARIANCE = 1e-20  # of the eigenvalues of C
 
 
 @struct.dataclass
 class State(BaseState):
-    """The search distribution N(mean, std^2 C), with C = B diag(D^2) B^T as of the last decomposition, and its past.
+    """State of the search: the distribution N(mean, std^2 C) and its history.
 
     Attributes:
-      mean, p_std, p_c: (n,), the latter two the evolution paths of step size and covariance.
+      mean: (n,).
       std: (), the step size sigma.
-      C, B: (n, n).
-      D: (n,), standard deviations along the columns of B.
-      shift: (n,), the last step of the mean, over sigma; zeros before the first.
-      rank_difference: (), the averaged difference between the ranks of the two points, in [-1, 1].
+      p_std, p_c: (n,), evolution paths of step size and covariance.
+      C: (n, n).
+      B, D: (n, n) and (n,), the last decomposition C = B diag(D^2) B^T.
+      shift: (n,), the last step of the mean divided by sigma; zeros before the first.
+      rank_difference: (), moving average of the two points' difference in rank, in [-1, 1].
     """
 
     std: jax.Array
@@ -56,10 +60,10 @@ class State(BaseState):
 
 @struct.dataclass
 class Params(BaseParams):
-    """Numbers that may be replaced; the defaults are the tutorial's table 1 but for the two-point damping.
+    """Parameters of the search; the defaults are the tutorial's table 1, except the two-point damping.
 
     Attributes:
-      std_init: the first step size.
+      std_init: initial step size.
       weights: (lambda,), of the ranks from best to worst; the positive ones sum to 1.
       mu_eff: variance-effective number of parents.
       c_std, d_std: rate of the step-size path; damping of the step size.
@@ -77,14 +81,14 @@ class Params(BaseParams):
 
 
 def recombination(population_size: int, dimensions: int) -> tuple[np.ndarray, float, float, float]:
-    """(weights (lambda,), mu_eff, c_1, c_mu), in float64: table 1 of the tutorial, and pycma's defaults."""
+    """Returns (weights (lambda,), mu_eff, c_1, c_mu) in float64, as in the tutorial's table 1 and pycma's defaults."""
     ranks = np.arange(1, population_size + 1)
     raw = math.log((population_size + 1) / 2) - np.log(ranks)  # (49)
     positive, negative = np.maximum(raw, 0), np.maximum(-raw, 0)
     mu_eff = positive.sum() ** 2 / np.square(positive).sum()  # (8)
     mu_eff_negative = negative.sum() ** 2 / np.square(negative).sum()
-    few = min(1.0, population_size / 6)  # pycma's, for very small populations
-    c_1 = few * 2 / ((dimensions + 1.3) ** 2 + mu_eff)  # (57)
+    small = min(1.0, population_size / 6)  # pycma's factor for very small populations
+    c_1 = small * 2 / ((dimensions + 1.3) ** 2 + mu_eff)  # (57)
     c_mu = min(1 - c_1, 2 * (0.25 + mu_eff + 1 / mu_eff - 2) / ((dimensions + 2) ** 2 + mu_eff))  # (58)
     scale = min(
         1 + c_1 / c_mu,  # (50): C does not decay
@@ -96,13 +100,12 @@ def recombination(population_size: int, dimensions: int) -> tuple[np.ndarray, fl
 
 
 def rank_weights(key: jax.Array, fitness: jax.Array, weights: jax.Array) -> jax.Array:
-    """Each individual's weight, (lambda,), by its rank.
+    """Returns each individual's weight, (lambda,), by its rank.
 
-    Equals are ranked at random, so that on a plateau the search wanders instead of drifting: the first two individuals
-    of a population may be special.
+    Ties are broken at random, so that the search doesn't drift on a plateau: the first two individuals may be special.
 
     Args:
-      key: for that.
+      key: for ties.
       fitness: (lambda,), lower is better.
       weights: (lambda,), from best to worst.
     """
@@ -111,11 +114,11 @@ def rank_weights(key: jax.Array, fitness: jax.Array, weights: jax.Array) -> jax.
 
 
 def decompose(C: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """C mended, and its decomposition B diag(D^2) B^T: (n, n), (n, n), (n,).
+    """Returns C corrected for rounding errors, and its decomposition B diag(D^2) B^T: (n, n), (n, n), (n,).
 
-    Rounding makes C a little asymmetric and, where its condition number nears 1e7, indefinite; neither is undone by the
-    updates that follow, and both may grow. So the symmetric part is taken, and a multiple of the identity is added
-    where the least eigenvalue is below the rounding error of the largest, which bounds the condition number by 8e6.
+    Rounding makes C slightly asymmetric and, at condition numbers near 1e7, indefinite; later updates don't correct
+    this, and it may grow. The result is the symmetric part, plus a multiple of the identity where the smallest
+    eigenvalue is below the rounding error of the largest, which bounds the condition number by 8e6.
     """
     C = (C + C.T) / 2
     eigenvalues, B = jnp.linalg.eigh(C, symmetrize_input=False)  # ascending
@@ -126,35 +129,35 @@ def decompose(C: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def limited(std: jax.Array, mean: jax.Array, C: jax.Array) -> jax.Array:
-    """The step size, but not so small that no parameter would change any more: then all individuals were the mean."""
+    """Returns the step size, clipped to STD_RANGE and from below where rounding would make all individuals the mean."""
     deviations = jnp.sqrt(jnp.maximum(jnp.diagonal(C), LEAST_VARIANCE))
     smallest = jnp.finfo(C.dtype).eps * jnp.min(jnp.abs(mean) / deviations)
     return jnp.clip(jnp.maximum(std, smallest), *STD_RANGE)
 
 
 def _product(a: jax.Array, b: jax.Array) -> jax.Array:
-    """a b in full precision: accelerators would round to bfloat16, which the inverse of D magnifies."""
+    """Returns a b in full precision; accelerators round to bfloat16 by default, and dividing by D amplifies errors."""
     return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
 
 
 class CMA_ES(DistributionBasedAlgorithm):
-    """(mu/mu_w, lambda)-CMA-ES; a drop-in for evosax's class of this name, that converges as pycma does.
+    """(mu/mu_w, lambda)-CMA-ES; a drop-in replacement of evosax's class of this name that converges like pycma.
 
-    `tell` expects the fitness in the order in which `ask` gave the population; lower is better, and what is not finite
-    counts as worst. The shaped fitness is ranked here, so that `fitness_shaping_fn` may add penalties but must keep
-    "lower is better": evosax's weights, its own CMA-ES's default, would be turned round.
+    `tell` expects the fitness in the population's order; lower is better, and non-finite values rank last. The shaped
+    fitness is ranked here: `fitness_shaping_fn` may add penalties but must keep "lower is better", unlike the weights
+    that evosax's own CMA-ES uses by default.
 
-    A decomposition is due every `decomposition_gap` generations. Under vmap every generation pays for one, since both
-    branches of a conditional are then computed.
+    C is decomposed every `decomposition_gap` generations. Under vmap it is decomposed in every generation, because
+    conditionals compute both branches.
 
     Args:
       population_size: lambda, at least 2.
-      solution: a pytree like those that are looked for.
+      solution: a pytree like the individuals.
       fitness_shaping_fn, metrics_fn: as evosax's.
-      two_point: whether the step size is adapted by two points; None: as pycma decides.
+      two_point: use two-point step-size adaptation; None: if there are TWO_POINT_DIMENSIONS or more, as in pycma.
 
     Raises:
-      ConfigError: a smaller population.
+      ConfigError: the population is smaller.
     """
 
     def __init__(
@@ -166,7 +169,7 @@ class CMA_ES(DistributionBasedAlgorithm):
         two_point: bool | None = None,
     ):
         if population_size < 2:
-            raise ConfigError("batch_size", population_size, "(the population) must be at least 2")
+            raise ConfigError("batch_size", population_size, "the population must be at least 2")
         super().__init__(population_size, solution, fitness_shaping_fn, metrics_fn)
         n = self.num_dims
         self.two_point = n >= TWO_POINT_DIMENSIONS if two_point is None else two_point
@@ -206,21 +209,21 @@ class CMA_ES(DistributionBasedAlgorithm):
         )
 
     def _ask(self, key: jax.Array, state: State, params: Params) -> tuple[Population, State]:
-        """Draws C^1/2 z = B D B^T z where (39) has B D z.
+        """Samples C^1/2 z = B D B^T z instead of B D z as in (39).
 
-        Both are N(0, C), but the former is continuous in C: eigenvectors of nearly equal eigenvalues turn with the last
-        bit of C, and the search would go another way on another number of devices.
+        Both are N(0, C), but only the former is continuous in C: eigenvectors of nearly equal eigenvalues depend on the
+        last bit of C, so that the search would differ with the number of devices.
         """
         del params
         z = jax.random.normal(key, (self.population_size, self.num_dims))  # (38)
-        z = _product(z, state.B)  # B^T z: no less N(0, I)
+        z = _product(z, state.B)  # B^T z, also N(0, I)
         if self.two_point:
             z = self._with_two_points(z, state)
         y = _product(z * state.D, state.B.T)  # (39)
         return state.mean + state.std * y, state  # (40)
 
     def _with_two_points(self, z: jax.Array, state: State) -> jax.Array:
-        """The first two draws lie along the last step of the mean, one ahead and one behind, as long as a draw is."""
+        """Returns z with two rows along the mean's last step, ahead and behind, both with the first row's length."""
         step = _product(state.shift, state.B) / state.D
         length = jnp.linalg.norm(step)
         ahead = jnp.linalg.norm(z[0]) / jnp.where(length > 0, length, 1) * step
@@ -243,7 +246,7 @@ class CMA_ES(DistributionBasedAlgorithm):
         length = jnp.linalg.norm(p_std)
 
         started = jnp.sqrt(1 - (1 - params.c_std) ** (2 * generation))
-        h_std = length / started < (1.4 + 2 / (n + 1)) * self.chi_n  # appendix A: else the path waits
+        h_std = length / started < (1.4 + 2 / (n + 1)) * self.chi_n  # appendix A: otherwise p_c is not updated
         gain = jnp.sqrt(params.c_c * (2 - params.c_c) * params.mu_eff)
         p_c = (1 - params.c_c) * state.p_c + h_std * gain * shift  # (45)
 
@@ -251,7 +254,7 @@ class CMA_ES(DistributionBasedAlgorithm):
         balanced = positive + negative * n / squared_length  # (46)
         missing = (1 - h_std) * params.c_c * (2 - params.c_c)  # delta(h_std) of appendix A
         decay = 1 + params.c_1 * missing - params.c_1 - params.c_mu * params.weights.sum()
-        directions = jnp.concatenate([p_c[None], y])  # both updates are one product
+        directions = jnp.concatenate([p_c[None], y])  # rank-one and rank-mu update in one product
         rates = jnp.concatenate([jnp.full(1, params.c_1), params.c_mu * balanced])
         C = decay * state.C + _product((directions * rates[:, None]).T, directions)  # (47)
 
@@ -280,12 +283,13 @@ class CMA_ES(DistributionBasedAlgorithm):
         )
 
     def _updated_rank_difference(self, fitness: jax.Array, state: State) -> jax.Array:
-        """Averaged over the past; positive where the point ahead is the better one, and steps should be longer.
+        """Returns the new moving average; positive where the point ahead is better, so that steps should be longer.
 
-        pycma's square root makes more of small differences. In the first generation there is no step yet to go along.
+        The square root, pycma's, amplifies small differences. The first generation has no previous step, and keeps the
+        average.
         """
-        better = (fitness < fitness[:2, None]).sum(axis=-1)  # (2,), how many are better than the one ahead and behind
+        better = (fitness < fitness[:2, None]).sum(axis=-1)  # (2,), numbers of individuals better than either point
         difference = (better[1] - better[0]) / (self.population_size - 1)
-        now = jnp.sign(difference) * jnp.sqrt(jnp.abs(difference))
-        averaged = (1 - TWO_POINT_DECAY) * state.rank_difference + TWO_POINT_DECAY * now
+        scaled = jnp.sign(difference) * jnp.sqrt(jnp.abs(difference))
+        averaged = (1 - TWO_POINT_DECAY) * state.rank_difference + TWO_POINT_DECAY * scaled
         return jnp.where(jnp.any(state.shift != 0), averaged, state.rank_difference)

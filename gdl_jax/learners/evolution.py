@@ -1,6 +1,6 @@
-"""Evolution strategies as a learner: its state is the search distribution, its step one generation (book chapter 8).
+"""Evolution strategies as a learner: the state is the search distribution, a step one generation (book chapter 8).
 
-Any algorithm with evosax's interface will do; `learners.strategies` knows some by name.
+The algorithm has evosax's interface; `learners.evolution_strategies` makes some by name.
 """
 
 from collections.abc import Callable
@@ -25,13 +25,13 @@ Fitness = Callable[[Population, jax.Array], jax.Array]
 
 @struct.dataclass
 class EvolutionState:
-    """Where the search is.
+    """State of the search.
 
     Attributes:
       search: the algorithm's own state.
-      best_parameters: the individual with the highest return of all that were tried; the first mean before any was.
-        Where returns are noisy it is the luckiest rather than the best: `mean_parameters` is what to drive with.
-      best_return: (), what it got; minus infinity before the first generation.
+      best_parameters: the individual with the highest return so far; the initial mean before the first generation.
+        With noisy returns it is the luckiest rather than the best: use `mean_parameters` as the result.
+      best_return: (), its return; -inf before the first generation.
     """
 
     search: Any
@@ -40,7 +40,7 @@ class EvolutionState:
 
 
 def mean_parameters(algorithm: Any, state: EvolutionState) -> Parameters:
-    """The centre of the search: the mean of the distribution, or of a genetic algorithm its last generation's best."""
+    """Returns the search's centre: the distribution's mean, or the best of a genetic algorithm's last generation."""
     get = getattr(algorithm, "get_mean", None) or algorithm.get_best_solution
     return get(state.search)
 
@@ -50,23 +50,23 @@ def _copies(parameters: Parameters, count: int) -> Population:
 
 
 def _flat(population: Population) -> jax.Array:
-    """(P, n)."""
+    """Returns the individuals' parameters as rows, (P, n)."""
     return jax.vmap(lambda parameters: ravel_pytree(parameters)[0])(population)
 
 
 def _checked(fitness: Fitness, population: Population, keys: jax.Array) -> jax.Array:
     returns = fitness(population, keys)
-    got = getattr(returns, "shape", type(returns).__name__)
-    if got != keys.shape:
-        raise UserError(f"fitness: of {keys.shape[0]} individuals it must return shape {keys.shape}, not {got}")
+    shape = getattr(returns, "shape", type(returns).__name__)
+    if shape != keys.shape:
+        raise UserError(f"fitness: must return shape {keys.shape} for {keys.shape[0]} individuals, not {shape}")
     return returns.astype(jnp.float32)
 
 
 class _Evaluation(NamedTuple):
-    """How individuals are evaluated on the devices.
+    """Evaluation of populations over devices.
 
-    Every device has the whole distribution and evaluates its share of each population: under pmap the share is cut out
-    by hand, under jit by a sharding constraint. Which random numbers an individual meets doesn't depend on the layout.
+    Every device has the whole search distribution and evaluates its share of each population, which is sliced under
+    pmap and a sharding constraint under jit. An individual's random numbers don't depend on the number of devices.
     """
 
     fitness: Fitness
@@ -74,23 +74,23 @@ class _Evaluation(NamedTuple):
     axis_name: str | None
 
     def keys(self, key: jax.Array, count: int) -> jax.Array:
-        """(count,), one for each of this device's individuals."""
+        """Returns one key per individual of this device, (count,)."""
         if self.common_random_numbers:
             return jnp.broadcast_to(key, (count,))
         return example_keys(key, count, self.axis_name)
 
     def share(self, population: Population, keys: jax.Array) -> jax.Array:
-        """Returns (P,) of what this device has to evaluate; under jit, of all."""
+        """Returns the returns (P,) of this device's share of a population; under jit, of the whole."""
         if self.axis_name is None:
             population, keys = over_devices((population, keys), PartitionSpec(AXIS))
         return _checked(self.fitness, population, keys)
 
     def all(self, population: Population, key: jax.Array) -> jax.Array:
-        """Returns (P,) of a whole population, which every device has."""
+        """Returns the returns (P,) of a population that every device has as a whole."""
         size = jax.tree.leaves(population)[0].shape[0]
         devices = jax.device_count() if self.axis_name is None else lax.axis_size(self.axis_name)
         if size % devices:
-            raise ConfigError("batch_size", size, f"(the population) is not a multiple of the {devices} devices")
+            raise ConfigError("batch_size", size, f"the population must be a multiple of the {devices} devices")
         if self.axis_name is None:
             return over_devices(self.share(population, self.keys(key, size)), PartitionSpec())
         count = size // devices
@@ -102,15 +102,15 @@ class _Evaluation(NamedTuple):
 def _first_state(algorithm: Any, params: Any, mean: Parameters, key: jax.Array) -> EvolutionState:
     if hasattr(algorithm, "get_mean"):
         search = algorithm.init(key, mean, params)
-    else:  # a genetic algorithm, whose first parents are all the same and have no fitness yet
+    else:  # a genetic algorithm, whose first parents are equal and have no fitness
         size = algorithm.population_size
         search = algorithm.init(key, _copies(mean, size), jnp.full(size, jnp.inf), params)
-    state = EvolutionState(search, mean, -jnp.inf)
+    state = EvolutionState(search, mean, jnp.asarray(-jnp.inf))
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x)), state)  # no weak types: one compilation
 
 
 def _penalised_cost(returns: jax.Array, population: Population, weight_decay: float) -> jax.Array:
-    """What an algorithm minimises: (P,), NaN (evosax's sign of failure) where a return is not finite."""
+    """Returns the cost to minimise, (P,); NaN, evosax's sign of failure, where a return is not finite."""
     penalised = returns - weight_decay * jnp.square(_flat(population)).mean(axis=-1)
     return jnp.where(jnp.isfinite(returns), -penalised, jnp.nan)
 
@@ -118,7 +118,7 @@ def _penalised_cost(returns: jax.Array, population: Population, weight_decay: fl
 def _with_best(
     state: EvolutionState, search: Any, population: Population, returns: jax.Array
 ) -> tuple[EvolutionState, jax.Array]:
-    """The next state, and the highest return of the generation."""
+    """Returns the next state and the generation's highest return."""
     highest = jnp.where(jnp.isfinite(returns), returns, -jnp.inf)
     winner = jnp.argmax(highest)
     improved = highest[winner] > state.best_return
@@ -151,29 +151,29 @@ def evolution(
     """Maximises the expected return over parameters.
 
     Args:
-      algorithm: with evosax's interface (`init`, `ask`, `tell`; it minimises), e.g. from
+      algorithm: with evosax's interface (`init`, `ask`, `tell`; it minimises), for example from
         `evolution_strategies.make_strategy`.
-      params: the algorithm's.
-      fitness: (population, keys) -> returns (P,), higher is better. `population` is `mean`'s pytree with an axis of P
-        individuals in front, and `keys` (P,) has one key for each; P is a share of the population, or whatever
-        `evaluate` asks for. What is not finite counts as a failure: it is ranked last, and is in no mean.
-      mean: the first centre, a pytree of floating-point arrays.
-      weight_decay: c in "return - c * mean of squared parameters", which the algorithm gets to see; the metrics are
-        of returns alone. (estool's CMA-ES rewards large weights instead: a wrong sign, mended upstream later.)
-      common_random_numbers: whether all individuals of a generation meet the same random numbers (the same tracks),
-        which makes them easier to compare; the book's and the paper's have their own.
+      params: of the algorithm.
+      fitness: (population, keys) -> returns (P,), higher is better. `population` is `mean`'s pytree with a leading axis
+        of P individuals, and `keys` (P,) has one key per individual; P is a device's share of the population, or the
+        number that `evaluate` needs. Non-finite returns are failures: ranked last, and excluded from means.
+      mean: the initial centre, a pytree of floating-point arrays.
+      weight_decay: c in "return - c * mean of squared parameters", which the algorithm maximises; the metrics are of
+        returns alone. (estool's CMA-ES had the wrong sign, later corrected, and rewarded large weights.)
+      common_random_numbers: use the same random numbers (such as tracks) for all individuals of a generation, which
+        makes them easier to compare; in the book and the paper each has its own.
       axis_name: the pmapped axis, or None.
 
-    The batch of a step is not looked at. Metrics of a step: mean_return, min_return, max_return and std_return of the
-    generation; best_return of all; sigma, the root mean square over individuals and parameters of the distance from
-    the centre; failed, how many returns were not finite. If all failed, they are not finite, which stops the loop.
+    Steps ignore their batch. Metrics of a step: mean_return, min_return, max_return and std_return of the generation;
+    best_return so far; sigma, the root mean square distance of individuals' parameters from the centre; failed, the
+    number of non-finite returns. If all fail, the metrics are not finite, which stops the loop.
 
-    `evaluate` takes a batch of B examples for B evaluations with random numbers of their own: "return" of
-    `mean_parameters`, "best_return" of the best individual under the same numbers. `sample(state, key, num)` draws
-    `num` individuals as the next populations would have them.
+    `evaluate` runs one evaluation per example of its batch, each with its own random numbers: "return" of
+    `mean_parameters` and "best_return" of the best individual, with the same numbers. `sample(state, key, num)` draws
+    `num` individuals from the search distribution.
 
     Raises:
-      UserError: at the first trace: returns of the wrong shape, or a population that the devices can't share evenly.
+      UserError: at the first trace, for returns of the wrong shape or a population that devices can't share evenly.
     """
     evaluation = _Evaluation(fitness, common_random_numbers, axis_name)
 
@@ -197,7 +197,7 @@ def evolution(
 
     def evaluate(state, batch, key):
         count = jax.tree.leaves(batch)[0].shape[0]
-        keys = example_keys(key, count, axis_name)[jnp.arange(2 * count) // 2]  # each example's for both
+        keys = example_keys(key, count, axis_name)[jnp.arange(2 * count) // 2]  # the same for both individuals
         pair = jax.tree.map(lambda *x: jnp.stack(x), mean_parameters(algorithm, state), state.best_parameters)
         population = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), _copies(pair, count))  # (2 B, ...)
         returns = evaluation.share(population, keys).reshape(count, 2)

@@ -1,32 +1,40 @@
-"""Evolution strategies by name, with the numbers of the book's code (estool's) where evosax's algorithms have them.
+"""Evolution strategies by name, with the hyperparameters of the book's code (estool) where evosax has them.
 
-evosax is imported when one is asked for: its import takes over a second.
+evosax is imported on first use: its import takes over a second.
 """
 
 from collections.abc import Callable
 from functools import partial
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import optax
 
 from gdl_jax.core.errors import ConfigError, UserError, first_line
+from gdl_jax.core.extras import extra
 from gdl_jax.core.lookup import resolve
 
-SIGMA_DECAY, SIGMA_LIMIT = 0.999, 0.02  # of those whose sigma follows a schedule, per generation
+SIGMA_DECAY, SIGMA_LIMIT = 0.999, 0.02  # of sigma schedules: factor per generation, and lower limit
 LEARNING_RATE = 0.01
 ELITE_RATIO = 0.1
 
 
 class Strategy(NamedTuple):
-    """What `evolution` needs: an algorithm with evosax's interface, its parameters, and the book's weight decay."""
+    """Arguments of `evolution`: an algorithm with evosax's interface, its parameters, and the book's weight decay."""
 
     algorithm: Any
     params: Any
     weight_decay: float
 
 
+def _evosax() -> ModuleType:
+    with extra("worlds"):
+        from evosax import algorithms
+    return algorithms
+
+
 def _cma_es(population_size: int, solution: Any, sigma_init: float, two_point: bool | None = None) -> Strategy:
-    """Ours: two-point step sizes in many dimensions and few decompositions, as in pycma, which the book's code uses."""
+    """Returns our CMA-ES: two-point adaptation in many dimensions and few decompositions, as the book's pycma."""
     from gdl_jax.learners.cma_es import CMA_ES
 
     algorithm = CMA_ES(population_size, solution, two_point=two_point)
@@ -34,17 +42,13 @@ def _cma_es(population_size: int, solution: Any, sigma_init: float, two_point: b
 
 
 def _evosax_cma_es(population_size: int, solution: Any, sigma_init: float) -> Strategy:
-    from evosax.algorithms import CMA_ES
-
-    algorithm = CMA_ES(population_size, solution)
+    algorithm = _evosax().CMA_ES(population_size, solution)
     return Strategy(algorithm, algorithm.default_params.replace(std_init=sigma_init), 0.01)
 
 
 def _sep_cma_es(population_size: int, solution: Any, sigma_init: float) -> Strategy:
-    """A diagonal covariance learns (n + 2) / 3 times as fast (Ros & Hansen 2008); evosax keeps the full one's rates."""
-    from evosax.algorithms import Sep_CMA_ES
-
-    algorithm = Sep_CMA_ES(population_size, solution)
+    """Returns sep-CMA-ES with (n + 2) / 3 times CMA-ES's learning rates (Ros & Hansen 2008); evosax has CMA-ES's."""
+    algorithm = _evosax().Sep_CMA_ES(population_size, solution)
     params = algorithm.default_params
     faster = (algorithm.num_dims + 2) / 3
     c_1 = min(float(params.c_1) * faster, 1.0)
@@ -62,39 +66,31 @@ def _sigma_schedule(sigma_init: float) -> optax.Schedule:
 
 
 def _open_es(population_size: int, solution: Any, sigma_init: float) -> Strategy:
-    """Antithetic, ranked, with Adam (Salimans et al. 2017)."""
-    from evosax.algorithms import Open_ES
-
+    """Returns OpenES: antithetic samples, ranked fitness, Adam (Salimans et al. 2017)."""
     schedule = _sigma_schedule(sigma_init)
-    algorithm = Open_ES(population_size, solution, optimizer=_adam(), std_schedule=schedule)
+    algorithm = _evosax().Open_ES(population_size, solution, optimizer=_adam(), std_schedule=schedule)
     return Strategy(algorithm, algorithm.default_params, 0.005)
 
 
 def _pgpe(population_size: int, solution: Any, sigma_init: float) -> Strategy:
-    """estool's PEPG: antithetic, ranked, with Adam, and a sigma per parameter that changes by a fifth at most.
+    """Returns estool's PEPG: antithetic samples, ranked fitness, Adam; each sigma changes by at most a fifth.
 
-    The rate of sigma is evosax's: estool divides ranks by their standard deviation first.
+    The learning rate of sigma is evosax's: estool divides ranks by their standard deviation first.
     """
-    from evosax.algorithms import PGPE
-
-    algorithm = PGPE(population_size, solution, optimizer=_adam())
+    algorithm = _evosax().PGPE(population_size, solution, optimizer=_adam())
     return Strategy(algorithm, algorithm.default_params.replace(std_init=sigma_init, std_max_change=0.2), 0.005)
 
 
 def _simple_es(population_size: int, solution: Any, sigma_init: float) -> Strategy:
-    """estool's SES: the mean is that of the elite, and sigma goes a fifth of the way to the elite's."""
-    from evosax.algorithms import SimpleES
-
-    algorithm = SimpleES(population_size, solution)
+    """Returns estool's SES: the mean becomes the elite's mean, and sigma moves a fifth of the way to the elite's."""
+    algorithm = _evosax().SimpleES(population_size, solution)
     algorithm.elite_ratio = ELITE_RATIO
     return Strategy(algorithm, algorithm.default_params.replace(std_init=sigma_init, c_std=0.2), 0.005)
 
 
 def _simple_ga(population_size: int, solution: Any, sigma_init: float) -> Strategy:
-    """Parents from the elite, each parameter from either of them, and Gaussian mutation."""
-    from evosax.algorithms import SimpleGA
-
-    algorithm = SimpleGA(population_size, solution, std_schedule=_sigma_schedule(sigma_init))
+    """Returns a genetic algorithm: parents from the elite, uniform crossover, Gaussian mutation."""
+    algorithm = _evosax().SimpleGA(population_size, solution, std_schedule=_sigma_schedule(sigma_init))
     algorithm.elite_ratio = ELITE_RATIO
     return Strategy(algorithm, algorithm.default_params.replace(crossover_rate=0.5), 0.005)
 
@@ -113,21 +109,21 @@ MIRRORED = ("open_es", "pgpe")
 
 
 def make_strategy(name: str, population_size: int, solution: Any, sigma_init: float = 0.1) -> Strategy:
-    """Returns the strategy of that name, or package.module:function of the same arguments.
+    """Returns the strategy of that name, or of package.module:function with the other arguments.
 
     Args:
-      name: a key of STRATEGIES, or a path.
-      population_size: individuals a generation, at least 2; even for those whose individuals are mirrored.
-      solution: a pytree like those that are looked for.
-      sigma_init: standard deviation of every parameter in the first generation.
+      name: a key of STRATEGIES, or package.module:function.
+      population_size: individuals per generation, at least 2; even for MIRRORED strategies.
+      solution: a pytree like the individuals.
+      sigma_init: standard deviation of every parameter in the first generation; above 0.
 
     Raises:
-      ConfigError: no such strategy, something else of that name, or numbers that can't be.
+      ConfigError: no such strategy, the function doesn't return one, or a number is out of range.
     """
     if population_size < 2:
-        raise ConfigError("batch_size", population_size, "(the population) must be at least 2")
+        raise ConfigError("batch_size", population_size, "the population must be at least 2")
     if name in MIRRORED and population_size % 2:
-        raise ConfigError("batch_size", population_size, f"(the population) must be even for {name}")
+        raise ConfigError("batch_size", population_size, f"the population must be even for {name}")
     if not sigma_init > 0:
         raise ConfigError("sigma_init", sigma_init, "must be positive")
     make = resolve("strategy", name, STRATEGIES)
@@ -137,7 +133,7 @@ def make_strategy(name: str, population_size: int, solution: Any, sigma_init: fl
         strategy = make(population_size, solution, sigma_init)
     except UserError:
         raise
-    except Exception as error:  # it is the user's, and may raise anything
+    except Exception as error:  # the user's code may raise anything
         raise ConfigError("strategy", name, f"fails: {first_line(error)}") from error
     if not isinstance(strategy, Strategy):
         raise ConfigError("strategy", name, f"must return a Strategy, not {type(strategy).__name__}")

@@ -1,4 +1,4 @@
-"""What every learner that follows one gradient shares: its state, and one update."""
+"""State and update of learners that follow a gradient."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ Variables = dict[str, Any]
 
 @struct.dataclass
 class TrainState:
-    """Parameters, running statistics and optimiser state; the first two are {network name: pytree}."""
+    """Parameters, running statistics and optimiser state of one or several networks."""
 
     params: Any
     batch_stats: Any
@@ -26,14 +26,14 @@ class TrainState:
 
 
 class Loss(NamedTuple):
-    """What a loss function returns.
+    """Result of a loss function.
 
     Attributes:
-      value: (), the mean that is minimised.
+      value: (), the mean to minimise.
       batch_stats: running statistics after this batch.
       metrics: {name: ()}, means like `value`.
-      weight: (), of how much `value` is the mean: the number of tokens, say, where examples have more and fewer of
-        them. None: of examples, all alike, so that batches of one size weigh the same.
+      weight: (), the number of items that `value` is a mean of, such as tokens where examples differ in length. None:
+        examples, so that batches of one size have equal weights.
     """
 
     value: jax.Array
@@ -42,30 +42,30 @@ class Loss(NamedTuple):
     weight: jax.Array | None = None
 
 
-# (params, batch_stats, batch, key) -> Loss; `key` is whatever the caller of `update` gave.
+# (params, batch_stats, batch, key) -> Loss; `key` is the one passed to `update`.
 LossFunction = Callable[[Any, Any, Batch, jax.Array], Loss]
 
 
 def init_variables(module: nn.Module, key: jax.Array, *inputs: Any) -> tuple[Any, Any]:
-    """Returns (params, batch_stats) of a module; the second is {} where it has no batch normalisation."""
+    """Returns initial (params, batch_stats) of a module; batch_stats is {} without batch normalisation."""
     variables = module.init({"params": key, "dropout": key}, *inputs, train=False)
     return variables["params"], variables.get("batch_stats", {})
 
 
 def apply_train(module: nn.Module, params: Any, batch_stats: Any, key: jax.Array, *inputs: Any) -> tuple[Any, Any]:
-    """Returns (outputs, new batch_stats) in training mode: batch statistics are used and averaged, dropout is on."""
+    """Returns (outputs, new batch_stats) in training mode: batch statistics, updated running averages, dropout."""
     variables = {"params": params, "batch_stats": batch_stats}
     out, updated = module.apply(variables, *inputs, train=True, rngs={"dropout": key}, mutable=["batch_stats"])
     return out, updated.get("batch_stats", {})
 
 
 def apply_eval(module: nn.Module, params: Any, batch_stats: Any, *inputs: Any) -> Any:
-    """Returns outputs in evaluation mode: running statistics, no dropout."""
+    """Returns outputs in evaluation mode: with running statistics, without dropout."""
     return module.apply({"params": params, "batch_stats": batch_stats}, *inputs, train=False)
 
 
 class _Gradient(NamedTuple):
-    """Gradient and metrics of a batch, the loss included, as means of weight `weight`."""
+    """Gradient and metrics of a batch, the loss included; means over `weight` items, as in `Loss`."""
 
     gradient: Any
     metrics: Metrics
@@ -87,7 +87,7 @@ def _is_per_example(leaf: jax.Array, count: int) -> bool:
 
 
 def _parts_of(batch: Batch, count: int, parts: int) -> Batch:
-    """Batch (B, ...) -> (parts, B / parts, ...): example e is in part e mod `parts`, so that devices keep their own."""
+    """Splits a batch (B, ...) -> (parts, B / parts, ...); example e goes to part e mod `parts`, on the same device."""
 
     def split(leaf):
         if not _is_per_example(leaf, count):
@@ -100,23 +100,23 @@ def _parts_of(batch: Batch, count: int, parts: int) -> Batch:
 def _accumulated(
     loss_function: LossFunction, params: Any, batch_stats: Any, batch: Batch, key: jax.Array, parts: int
 ) -> _Gradient:
-    """The gradient of a batch, a part at a time: the mean over all that the parts' losses are means of."""
+    """Returns the gradient of a batch, computed part by part: the parts' mean, by their losses' weights."""
     count = max(leaf.shape[0] for leaf in jax.tree.leaves(dict(batch)) if leaf.ndim)
     if count % parts:
         raise ConfigError("accumulate", parts, f"does not divide the {count} examples of a batch")
 
-    def weighted(found):
-        weight = jnp.float32(1.0) if found.weight is None else found.weight.astype(jnp.float32)
-        sums = jax.tree.map(lambda mean: weight * mean, (found.gradient, dict(found.metrics)))
+    def weighted(means):
+        weight = jnp.float32(1.0) if means.weight is None else means.weight.astype(jnp.float32)
+        sums = jax.tree.map(lambda mean: weight * mean, (means.gradient, dict(means.metrics)))
         return sums, weight
 
     def one_part(carry, part):
         batch_stats, sums, total = carry
         number, part = part
         fold = jax.random.fold_in if key.ndim == 0 else jax.vmap(jax.random.fold_in, (0, None))
-        found = _gradient(loss_function, params, batch_stats, part, fold(key, number))
-        more, weight = weighted(found)
-        return (found.batch_stats, jax.tree.map(jnp.add, sums, more), total + weight), None
+        means = _gradient(loss_function, params, batch_stats, part, fold(key, number))
+        more, weight = weighted(means)
+        return (means.batch_stats, jax.tree.map(jnp.add, sums, more), total + weight), None
 
     parts_of_batch = _parts_of(batch, count, parts)
     first = jax.tree.map(lambda leaf: leaf[0], parts_of_batch)
@@ -128,14 +128,14 @@ def _accumulated(
     return _Gradient(gradient, metrics, batch_stats, total)
 
 
-def _over_devices(found: _Gradient, axis_name: str) -> _Gradient:
-    """The means over all devices, whose parts weigh as their losses say."""
-    means = found.gradient, dict(found.metrics)
-    if found.weight is not None:
-        share = found.weight / lax.pmean(found.weight, axis_name)
+def _over_devices(local: _Gradient, axis_name: str) -> _Gradient:
+    """Returns the mean over all devices, by their losses' weights."""
+    means = local.gradient, dict(local.metrics)
+    if local.weight is not None:
+        share = local.weight / lax.pmean(local.weight, axis_name)
         means = jax.tree.map(lambda mean: share * mean, means)
-    gradient, metrics, batch_stats = lax.pmean((*means, found.batch_stats), axis_name)
-    return _Gradient(gradient, metrics, batch_stats, found.weight)
+    gradient, metrics, batch_stats = lax.pmean((*means, local.batch_stats), axis_name)
+    return _Gradient(gradient, metrics, batch_stats, local.weight)
 
 
 def update(
@@ -147,33 +147,33 @@ def update(
     axis_name: str | None,
     accumulate: int = 1,
 ) -> tuple[TrainState, Metrics]:
-    """Takes one step down the gradient.
+    """Takes one optimiser step.
 
     Args:
-      state: before it.
+      state: before the step.
       loss_function: (params, batch_stats, batch, key) -> Loss.
-      batch: what it is the loss of; arrays without an axis of examples are the same for all of them.
+      batch: arrays (B, ...); those without an axis of examples are shared by all.
       key: for the randomness of the loss; a key, or an array of keys (N,).
-      optimizer: what turns gradients into updates.
+      optimizer: turns gradients into updates.
       axis_name: the pmapped axis over which gradients, metrics and statistics are averaged, or None.
-      accumulate: parts of the batch whose gradients are added up, each weighed by the examples or tokens that its loss
-        is a mean of: the gradient of the whole batch, in less memory. Each part has a key of its own (so noise and
-        dropout are others than the whole batch's), and batch normalisation sees one part at a time.
+      accumulate: parts of the batch whose gradients are added up, weighted by the examples or tokens of their losses:
+        the gradient of the whole batch, in less memory. Each part has a key of its own, so noise and dropout differ
+        from those of the whole batch, and batch normalisation sees one part at a time.
 
     Returns:
       The new state, and the metrics with "loss" and "gradient_norm" (the global L2 norm) added.
 
     Raises:
-      ConfigError: at the first trace: `accumulate` does not divide the batch.
+      ConfigError: at the first trace, if `accumulate` does not divide the batch.
     """
     if accumulate == 1:
-        found = _gradient(loss_function, state.params, state.batch_stats, batch, key)
+        means = _gradient(loss_function, state.params, state.batch_stats, batch, key)
     else:
-        found = _accumulated(loss_function, state.params, state.batch_stats, batch, key, accumulate)
+        means = _accumulated(loss_function, state.params, state.batch_stats, batch, key, accumulate)
     if axis_name is not None:
-        found = _over_devices(found, axis_name)
-    updates, opt_state = optimizer.update(found.gradient, state.opt_state, state.params)
+        means = _over_devices(means, axis_name)
+    updates, opt_state = optimizer.update(means.gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    metrics = {name: value.astype(jnp.float32) for name, value in found.metrics.items()}
-    norm = {"gradient_norm": optax.tree.norm(found.gradient)}
-    return TrainState(params, found.batch_stats, opt_state), metrics | norm
+    metrics = {name: value.astype(jnp.float32) for name, value in means.metrics.items()}
+    norm = {"gradient_norm": optax.tree.norm(means.gradient)}
+    return TrainState(params, means.batch_stats, opt_state), metrics | norm

@@ -1,6 +1,6 @@
-"""Optimisers of every learner that follows gradients: one group of hyperparameters, and what it makes.
+"""Optimisers of all gradient learners, and their group of hyperparameters.
 
-Names stand for optax's algorithms with Keras's defaults; `package.module:function` is a user's own, a function from the
+Names stand for optax's algorithms with Keras's defaults; `package.module:function` is a custom function from the
 learning rate (a number, or a schedule: step -> number) to an optax.GradientTransformation.
 """
 
@@ -17,13 +17,13 @@ from gdl_jax.core.config_flags import Above, AtLeast, Below, FixesOnResume, Need
 from gdl_jax.core.errors import ConfigError, UserError, first_line
 from gdl_jax.core.lookup import resolve
 
-KERAS_EPSILON = 1e-7  # optax has 1e-8; it adds it after correcting the bias, Keras before: negligible
+KERAS_EPSILON = 1e-7  # optax's default is 1e-8; optax adds it after bias correction, Keras before, which is negligible
 
 OPTIMIZERS: dict[str, Callable[[optax.ScalarOrSchedule], optax.GradientTransformation]] = {
     "adam": partial(optax.adam, eps=KERAS_EPSILON),
-    "adam_0.5": partial(optax.adam, b1=0.5, eps=KERAS_EPSILON),  # the usual first moment's decay of GANs
+    "adam_0.5": partial(optax.adam, b1=0.5, eps=KERAS_EPSILON),  # GANs' usual decay of the first moment
     "adam_0.5_0.9": partial(optax.adam, b1=0.5, b2=0.9, eps=KERAS_EPSILON),  # MuseGAN's (book 07_04)
-    "adam_0": partial(optax.adam, b1=0.0, b2=0.9, eps=KERAS_EPSILON),  # WGAN-GP's own (Gulrajani et al. 2017)
+    "adam_0": partial(optax.adam, b1=0.0, b2=0.9, eps=KERAS_EPSILON),  # WGAN-GP's (Gulrajani et al. 2017)
     "rmsprop": partial(optax.rmsprop, decay=0.9, eps=KERAS_EPSILON, eps_in_sqrt=False),
     "sgd": optax.sgd,
 }
@@ -32,47 +32,48 @@ SCHEDULES = ("constant", "linear", "cosine", "inverse_sqrt", "piecewise")
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
-    """How gradients become updates, whatever the optimiser; the defaults add nothing to it."""
+    """Learning-rate schedule and options of the updates of every optimiser; the defaults are the plain optimiser."""
 
-    # of the learning rate: constant, linear, cosine, inverse_sqrt or piecewise
+    # learning-rate schedule: constant, linear, cosine, inverse_sqrt or piecewise
     schedule: Annotated[str, OneOf(*SCHEDULES), FixesOnResume("steps", ("linear", "cosine"), unless="decay_steps")] = (
         "constant"
     )
-    warmup_steps: Annotated[int, AtLeast(0)] = 0  # updates in which the learning rate rises from 0 in a line
-    # the learning rate at the end of a linear or cosine schedule, as a share of the highest
+    warmup_steps: Annotated[int, AtLeast(0)] = 0  # updates over which the learning rate rises linearly to its peak
+    # final learning rate of a linear or cosine schedule, as a fraction of the peak
     final_learning_rate: Annotated[float, AtLeast(0), Needs("schedule=linear|cosine")] = 0.0
-    # updates after which a linear or cosine schedule is at its end; 0: all that the run makes
+    # updates after which a linear or cosine schedule ends; 0: all updates of the run
     decay_steps: Annotated[int, AtLeast(0), Needs("schedule=linear|cosine")] = 0
-    # updates after each of which a piecewise schedule multiplies the learning rate by decay_factor
+    # updates after which a piecewise schedule multiplies the learning rate by decay_factor
     decay_at: Annotated[tuple[int, ...], AtLeast(1), Needs("schedule=piecewise")] = ()
-    decay_factor: Annotated[float, Above(0), Needs("schedule=piecewise")] = 0.1  # of a piecewise schedule
-    # share of the learning rate by which weights shrink at each update (decoupled; biases and norms are spared)
+    decay_factor: Annotated[float, Above(0), Needs("schedule=piecewise")] = 0.1  # factor of a piecewise schedule
+    # decoupled weight decay, multiplied by the learning rate; not applied to biases and norms
     weight_decay: Annotated[float, AtLeast(0)] = 0.0
-    clip_norm: Annotated[float, AtLeast(0)] = 0.0  # largest norm of a gradient, over all parameters; 0: any
-    # parts of a batch that go through the network one after the other, their gradients added up: saves memory
+    clip_norm: Annotated[float, AtLeast(0)] = 0.0  # clip gradients to this global norm; 0: no clipping
+    # gradient accumulation: parts into which each batch is split to save memory
     accumulate: Annotated[int, AtLeast(1)] = 1
-    ema_decay: Annotated[float, AtLeast(0), Below(1)] = 0.0  # of a moving average of the parameters; 0: none
+    # decay of a moving average of the parameters, used in evaluation and sampling; 0: none
+    ema_decay: Annotated[float, AtLeast(0), Below(1)] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig(ScheduleConfig):
-    """The group of a learner with one optimiser."""
+    """Hyperparameters of a learner with one optimiser."""
 
     optimizer: str = "adam"  # adam, adam_0.5, adam_0.5_0.9, adam_0, rmsprop, sgd or package.module:function
-    learning_rate: Annotated[float, Above(0)] = 1e-3  # the highest, where it has a schedule
+    learning_rate: Annotated[float, Above(0)] = 1e-3  # learning rate; with a schedule, its peak
 
 
 def learning_rate_schedule(config: ScheduleConfig, peak: float, steps: int) -> optax.Schedule:
-    """Returns the learning rate as a function of the updates made.
+    """Returns the learning rate as a function of the number of updates.
 
-    With w warm-up steps, step t >= w has the rate f((t - w) / (decay_steps - w)) * peak: linear 1 - (1 - final) x,
-    cosine final + (1 - final) (1 + cos(pi x)) / 2; inverse_sqrt has sqrt(max(w, 1) / max(t, w, 1)) * peak (Vaswani et
-    al. 2017), piecewise decay_factor^n * peak after n of `decay_at`.
+    With w warm-up steps, step t >= w has the rate f(x) * peak, x = (t - w) / (decay_steps - w): linear f(x) = 1 - (1 -
+    final) x, cosine f(x) = final + (1 - final) (1 + cos(pi x)) / 2. inverse_sqrt has sqrt(max(w, 1) / max(t, w, 1)) *
+    peak (Vaswani et al. 2017), piecewise decay_factor^n * peak after n of `decay_at`.
 
     Args:
-      config: which schedule.
+      config: of the schedule.
       peak: the highest learning rate.
-      steps: updates in all.
+      steps: number of updates of the run.
     """
     warmup, final = config.warmup_steps, config.final_learning_rate
 
@@ -94,20 +95,21 @@ def learning_rate_schedule(config: ScheduleConfig, peak: float, steps: int) -> o
 
 
 def is_weight(path: tuple[Any, ...], parameter: jax.Array) -> bool:
-    """Whether weight decay applies to a parameter: to kernels and embeddings, not to biases and norms' scales.
+    """True if a parameter is a weight, such as a kernel or an embedding, and not a bias or a norm's scale.
 
     Args:
-      path: of the parameter in its tree, with its name last.
-      parameter: of a network for each track, biases have two axes: names decide first.
+      path: of the parameter in its tree, with its name last. Names matter because biases of networks mapped over tracks
+        have two axes.
+      parameter: the array.
     """
     name = str(getattr(path[-1], "key", path[-1]))
     return parameter.ndim > 1 and not name.endswith(("bias", "scale"))
 
 
 def decoupled_weight_decay(weight_decay: float, learning_rate: optax.Schedule) -> optax.GradientTransformation:
-    """Returns a transformation of updates that adds -learning_rate * weight_decay * parameter.
+    """Returns a transformation that adds -learning_rate * weight_decay * parameter to the updates of weights.
 
-    Loshchilov & Hutter 2019, AdamW's; where `is_weight`.
+    As in AdamW (Loshchilov & Hutter 2019); see `is_weight`.
     """
 
     def init(params):
@@ -131,7 +133,7 @@ def _named(name: str, learning_rate: optax.ScalarOrSchedule, field: str) -> opta
         optimizer = resolve(field, name, OPTIMIZERS)(learning_rate)
     except UserError:
         raise
-    except Exception as error:  # it is the user's, and may raise anything
+    except Exception as error:  # the user's code may raise anything
         raise ConfigError(field, name, f"{name}({learning_rate}) fails: {first_line(error)}") from error
     if not isinstance(optimizer, optax.GradientTransformation):
         kind = type(optimizer).__name__
@@ -140,16 +142,16 @@ def _named(name: str, learning_rate: optax.ScalarOrSchedule, field: str) -> opta
 
 
 def _check(config: Any) -> None:
-    """Refuses hyperparameters that can't be together."""
+    """Raises ConfigError for inconsistent hyperparameters."""
     end = config.decay_steps or config.steps
     if config.schedule in ("linear", "cosine") and config.warmup_steps >= end:
-        raise ConfigError("warmup_steps", config.warmup_steps, f"must be below the schedule's {end} updates")
+        raise ConfigError("warmup_steps", config.warmup_steps, f"must be fewer than the schedule's {end} updates")
     if config.schedule == "piecewise" and not config.decay_at:
         raise ConfigError("schedule", config.schedule, "needs decay_at")
     devices = jax.device_count() if config.parallel == "pmap" else 1
     if config.batch_size // devices % config.accumulate:
-        reason = f"does not divide a batch of {config.batch_size} over {devices} pmapped devices"
-        reason = reason if devices > 1 else f"does not divide a batch of {config.batch_size}"
+        over_devices = f" over {devices} pmapped devices" if devices > 1 else ""
+        reason = f"does not divide a batch of {config.batch_size}{over_devices}"
         raise ConfigError("accumulate", config.accumulate, reason)
 
 
@@ -157,17 +159,17 @@ def make_optimizer(config: Any, player: str = "") -> optax.GradientTransformatio
     """Returns the optimiser of a config: clipping, then the algorithm with its schedule, then weight decay.
 
     Args:
-      config: a RunConfig with a ScheduleConfig, and fields {player}optimizer and {player}learning_rate.
-      player: prefix of these two: "generator_", "critic_" or nothing.
+      config: a RunConfig and ScheduleConfig with fields {player}optimizer and {player}learning_rate.
+      player: prefix of these two: "generator_", "critic_" or "".
 
     Raises:
-      ConfigError: no such optimiser, or something else of that name; hyperparameters that can't be together.
+      ConfigError: no such optimiser, the function doesn't return one, or the hyperparameters are inconsistent.
     """
     field, peak = f"{player}optimizer", getattr(config, f"{player}learning_rate")
     _check(config)
     schedule = learning_rate_schedule(config, peak, config.steps)
     is_constant = config.schedule == "constant" and not config.warmup_steps
-    # A number, not a constant schedule, has no state: checkpoints of runs without schedules keep their form.
+    # A number has no state, unlike a constant schedule: checkpoints of runs without schedules keep their structure.
     chain = [_named(getattr(config, field), peak if is_constant else schedule, field)]
     if config.clip_norm:
         chain.insert(0, optax.clip_by_global_norm(config.clip_norm))

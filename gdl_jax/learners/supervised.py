@@ -1,6 +1,7 @@
-"""Learning from labels: one network, one loss."""
+"""Supervised training of one network with one loss."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,10 +24,10 @@ PerExample = Callable[[jax.Array, jax.Array], jax.Array]  # (outputs (B, K), tar
 
 
 def make_classification_loss(name: str) -> PerExample:
-    """The function (logits (B, K), labels (B,)) -> (B,) of that name.
+    """Returns the loss of that name or package.module:function, (logits (B, K), labels (B,)) -> (B,).
 
     Raises:
-      UserError: there is none of that name, or it is not such a function.
+      UserError: no function has that name, or it is not such a function.
     """
     logits, labels = jax.ShapeDtypeStruct((2, 3), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.int32)
     return resolve_function("loss", name, CLASSIFICATION_LOSSES, (logits, labels), (2,))
@@ -47,16 +48,16 @@ def supervised(
     Args:
       module: (images (B, H, W, C), train) -> outputs (B, K).
       optimizer: from `optimizers.make_optimizer`.
-      target: the batch's key with what is to be predicted.
-      loss: per example; what is minimised.
-      score: per example; logged as "accuracy".
-      accumulate: parts of a batch whose gradients are added up; see `gradient.update`.
+      target: key of the targets in the batch.
+      loss: per example, to minimise.
+      score: per example, logged as "accuracy".
+      accumulate: parts into which a batch is split to accumulate gradients; see `gradient.update`.
       axis_name: the pmapped axis, or None.
     """
 
     def init(key, batch):
         if target not in batch:
-            raise ConfigError("dataset", None, f"a classifier needs {target!r} of each example, and this set has none")
+            raise ConfigError("dataset", None, f"has no {target!r} for the classifier to train on")
         params, batch_stats = init_variables(module, key, batch["image"])
         return TrainState(params, batch_stats, optimizer.init(params))
 
@@ -74,19 +75,19 @@ def supervised(
         return {"loss": loss(outputs, batch[target]), "accuracy": score(outputs, batch[target])}
 
     def sample(state, key, num):
-        raise UserError("a classifier has nothing to sample")
+        raise UserError("classifiers don't generate samples")
 
     return Learner(init, step, evaluate, sample)
 
 
 def classifier(
-    module: nn.Module, optimizer: optax.GradientTransformation, *, loss: PerExample = cross_entropy, **options
+    module: nn.Module, optimizer: optax.GradientTransformation, *, loss: PerExample = cross_entropy, **options: Any
 ) -> Learner:
-    """Learns one of K classes: outputs are logits, "label" is the target; options are those of `supervised`."""
+    """Trains logits of K classes on the target "label"; options as in `supervised`."""
     return supervised(module, optimizer, target="label", loss=loss, score=accuracy, **options)
 
 
-def attribute_classifier(module: nn.Module, optimizer: optax.GradientTransformation, **options) -> Learner:
-    """Learns any of A attributes: outputs are logits, "attributes" (0 or 1) the target; options as of `supervised`."""
-    losses = {"loss": binary_cross_entropy, "score": attribute_accuracy}
+def attribute_classifier(module: nn.Module, optimizer: optax.GradientTransformation, **options: Any) -> Learner:
+    """Trains logits of A binary attributes on the target "attributes" (0 or 1); options as in `supervised`."""
+    losses: dict[str, Any] = {"loss": binary_cross_entropy, "score": attribute_accuracy}
     return supervised(module, optimizer, target="attributes", **losses, **options)

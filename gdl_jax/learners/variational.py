@@ -1,4 +1,4 @@
-"""Variational autoencoders (Kingma & Welling 2014; book 03_03 and 03_05)."""
+"""Training of variational autoencoders (Kingma & Welling 2014; book 03_03 and 03_05)."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from gdl_jax.losses.gaussian import kl_to_standard_normal, with_free_bits
 
 
 def reparameterise(mean: jax.Array, log_var: jax.Array, noise: jax.Array) -> jax.Array:
-    """z = mean + exp(log_var / 2) * noise: a draw from q(z | x) that gradients pass through."""
+    """Returns z = mean + exp(log_var / 2) * noise, a differentiable sample from q(z | x)."""
     return mean + jnp.exp(0.5 * log_var) * noise
 
 
@@ -41,12 +41,12 @@ def vae(
       z_dim: dimensions of the latent space.
       reconstruction_weight: the book's r_loss_factor.
       kl_weight: beta of Higgins et al. 2017.
-      free_bits: nats per dimension below which the divergence is not pressed; it is logged as it is.
-      shared_free_bits: whether the dimensions share them; see `losses.gaussian.with_free_bits`.
-      accumulate: parts of a batch whose gradients are added up; see `gradient.update`.
+      free_bits: nats per dimension of the divergence that are not penalised; the logged kl_loss includes them.
+      shared_free_bits: pool them over dimensions; see `losses.gaussian.with_free_bits`.
+      accumulate: parts into which a batch is split to accumulate gradients; see `gradient.update`.
       axis_name: the pmapped axis, or None.
 
-    The learner's `sample(state, key, num)` decodes draws from N(0, 1).
+    The learner's `sample(state, key, num)` decodes samples of N(0, 1).
     """
 
     def losses(images, mean, log_var, decoded):

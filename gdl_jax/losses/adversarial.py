@@ -1,9 +1,9 @@
 """Losses of generators and critics, and the gradient penalty: one value per example.
 
-A score is what the critic gives an image: a logit where the loss is the GAN's, an unbounded number otherwise. The
-book's first example calls the critic a discriminator; here it is a critic whatever the loss.
+A score is the critic's output for an image: a logit with the GAN's loss, an unbounded number otherwise. The network is
+called critic with every loss; the book's first example calls it discriminator.
 
-An `AdversarialLoss` of one's own can stand in for these: adversarial_loss=my_package.my_module:MY_LOSS.
+A custom `AdversarialLoss` can replace these: adversarial_loss=my_package.my_module:MY_LOSS.
 """
 
 from collections.abc import Callable
@@ -17,15 +17,15 @@ PerScore = Callable[[jax.Array], jax.Array]
 
 
 class AdversarialLoss(NamedTuple):
-    """What the two players minimise; each function is elementwise, from scores (B, ...) to values of the same shape.
+    """Losses of both players, as elementwise functions of scores (B, ...).
 
-    A critic that scores patches has several scores for an image; the learner takes the mean.
+    A critic that scores patches has several scores per image; the learner averages their losses.
 
     Attributes:
-      real: the critic's, of the scores of real images.
-      fake: the critic's, of the scores of generated images; the critic minimises the sum of both means.
-      generator: the generator's, of the scores of the images that it generated.
-      boundary: the score above which the critic takes an image for real; None where scores mean nothing alone.
+      real: the critic's loss on scores of real images.
+      fake: the critic's loss on scores of generated images; the critic minimises the sum of both means.
+      generator: the generator's loss on scores of generated images.
+      boundary: score above which the critic classifies an image as real; None if a single score has no such meaning.
     """
 
     real: PerScore
@@ -50,8 +50,8 @@ BCE = AdversarialLoss(
 # (D(x) - 1)^2 / 2, D(G(z))^2 / 2 and (D(G(z)) - 1)^2 / 2 (Mao et al. 2017, equation 9).
 LEAST_SQUARES = AdversarialLoss(real=_square(1.0), fake=_square(0.0), generator=_square(1.0), boundary=0.5)
 
-# -D(x), D(G(z)) and -D(G(z)) (Arjovsky et al. 2017, algorithm 1): the book's labels 1 and -1 (04_02). The book's text
-# has the wrong sign before the second term; its code has this one.
+# -D(x), D(G(z)) and -D(G(z)) (Arjovsky et al. 2017, algorithm 1): the book's labels 1 and -1 (04_02). The second term's
+# sign is wrong in the book's text and right in its code.
 WASSERSTEIN = AdversarialLoss(real=jnp.negative, fake=lambda score: score, generator=jnp.negative)
 
 # max(0, 1 - D(x)), max(0, 1 + D(G(z))) and -D(G(z)) (Miyato et al. 2018, equations 16 and 17).
@@ -66,14 +66,14 @@ ADVERSARIAL_LOSSES = {"bce": BCE, "least_squares": LEAST_SQUARES, "wasserstein":
 
 
 def interpolate(real: Any, fake: Any, alpha: jax.Array) -> Any:
-    """alpha x + (1 - alpha) G(z), one alpha for each example.
+    """Returns alpha x + (1 - alpha) G(z), with one alpha per example.
 
     Args:
       real, fake: arrays (B, ...), or trees of them, of the same shapes.
       alpha: (B,), in [0, 1]; uniform in Gulrajani et al. 2017 (algorithm 1) and the book (04_03).
 
     Returns:
-      As real.
+      Arrays or trees as `real`.
     """
     chex.assert_trees_all_equal_shapes(real, fake)
     chex.assert_shape(alpha, (len(jax.tree.leaves(real)[0]),))
@@ -87,10 +87,11 @@ def interpolate(real: Any, fake: Any, alpha: jax.Array) -> Any:
 
 
 def example_norm(gradient: Any, epsilon: float = 1e-12) -> jax.Array:
-    """sqrt(sum g^2 + epsilon) of each example, (B,); epsilon keeps the root's own gradient finite at 0.
+    """Returns sqrt(sum g^2 + epsilon) of each example, (B,); epsilon keeps its gradient finite at 0.
 
     Args:
-      gradient: (B, ...), or a tree of such arrays, all of which the sum is over.
+      gradient: (B, ...), or a tree of such arrays, over all of which the sum is taken.
+      epsilon: above 0.
     """
     leaves = jax.tree.leaves(gradient)
     chex.assert_equal_shape_prefix(leaves, 1)
@@ -100,10 +101,10 @@ def example_norm(gradient: Any, epsilon: float = 1e-12) -> jax.Array:
 
 
 def gradient_penalty(norm: jax.Array, center: float = 1.0) -> jax.Array:
-    """(|| grad D || - center)^2, (B,) -> (B,).
+    """Returns (|| grad D || - center)^2, (B,) -> (B,).
 
-    Center 1 is Gulrajani et al. 2017, equation 3, and the book's 04_03; 0 is the zero-centred penalty that Mescheder et
-    al. 2018 prove to converge.
+    Center 1 is that of Gulrajani et al. 2017, equation 3, and of the book (04_03); center 0 gives the zero-centred
+    penalty, whose convergence Mescheder et al. 2018 prove.
     """
     chex.assert_rank(norm, 1)
     chex.assert_type(norm, float)

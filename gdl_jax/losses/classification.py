@@ -1,4 +1,4 @@
-"""Losses and scores of classifiers: one value per example."""
+"""Losses and accuracies of classifiers: one value per example."""
 
 import chex
 import jax
@@ -6,21 +6,21 @@ import jax.numpy as jnp
 
 
 def _check_classes(logits: jax.Array, labels: jax.Array) -> None:
-    """Refuses other shapes than (B, K) and (B,), and labels that are no integers."""
+    """Raises AssertionError unless shapes are (B, K) and (B,), and labels integers."""
     chex.assert_rank(logits, 2)
     chex.assert_shape(labels, (len(logits),))
     chex.assert_type([logits, labels], [float, int])
 
 
 def _check_attributes(logits: jax.Array, targets: jax.Array) -> None:
-    """Refuses other shapes than (B, A) and the same."""
+    """Raises AssertionError unless both shapes are the same (B, A)."""
     chex.assert_rank(logits, 2)
     chex.assert_equal_shape([logits, targets])
     chex.assert_type(logits, float)
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """-log softmax(logits)[label], in nats.
+    """Returns -log softmax(logits)[label], in nats.
 
     Args:
       logits: (B, K).
@@ -34,13 +34,13 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """1.0 where the largest logit is the label's, else 0.0: (B, K), (B,) -> (B,)."""
+    """Returns 1.0 where the largest logit is the label's, else 0.0: (B, K), (B,) -> (B,)."""
     _check_classes(logits, labels)
     return (logits.argmax(axis=-1) == labels).astype(jnp.float32)
 
 
 def binary_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """-[t log s(l) + (1 - t) log(1 - s(l))], the mean over attributes, in nats; never takes the log of a rounded 0.
+    """Returns -[t log s(l) + (1 - t) log(1 - s(l))], averaged over attributes, in nats; stable for large logits.
 
     Args:
       logits: (B, A).
@@ -54,7 +54,7 @@ def binary_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def attribute_accuracy(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """Share of an example's attributes whose logit has the right sign: (B, A), (B, A) in {0, 1} -> (B,)."""
+    """Returns the share of an example's attributes with the right sign of the logit: (B, A), (B, A) of 0, 1 -> (B,)."""
     _check_attributes(logits, targets)
     return ((logits > 0) == (targets > 0.5)).astype(jnp.float32).mean(axis=-1)
 

@@ -1,4 +1,4 @@
-"""Diagonal Gaussians: densities and divergences."""
+"""Densities and KL divergences of diagonal Gaussians."""
 
 import chex
 import jax
@@ -6,15 +6,15 @@ import jax.numpy as jnp
 
 
 def kl_to_standard_normal(mean: jax.Array, log_var: jax.Array) -> jax.Array:
-    """KL(N(mean, exp(log_var)) || N(0, 1)) = -1/2 (1 + log_var - mean^2 - exp(log_var)), per dimension, in nats.
+    """Returns KL(N(mean, exp(log_var)) || N(0, 1)) = -1/2 (1 + log_var - mean^2 - exp(log_var)), in nats.
 
-    Kingma & Welling 2014, appendix B. The book prints the formula without its minus sign; its code has it (03_03).
+    Kingma & Welling 2014, appendix B. The minus sign is missing in the book's text but not in its code (03_03).
 
     Args:
       mean, log_var: (B, z).
 
     Returns:
-      (B, z), not negative but for rounding.
+      (B, z), per dimension; at least 0 up to rounding.
     """
     chex.assert_rank(mean, 2)
     chex.assert_equal_shape([mean, log_var])
@@ -23,7 +23,7 @@ def kl_to_standard_normal(mean: jax.Array, log_var: jax.Array) -> jax.Array:
 
 
 def log_normal(x: jax.Array, mean: jax.Array | float, log_var: jax.Array | float) -> jax.Array:
-    """log N(x; mean, exp(log_var)) elementwise, in nats.
+    """Returns log N(x; mean, exp(log_var)) elementwise, in nats.
 
     Args:
       x: (...).
@@ -39,15 +39,15 @@ def log_normal(x: jax.Array, mean: jax.Array | float, log_var: jax.Array | float
 
 
 def with_free_bits(kl: jax.Array, nats: float, shared: bool = False) -> jax.Array:
-    """sum over groups of max(kl, nats): below its free nats, a group's divergence costs nothing more to use.
+    """Returns the sum over groups of max(kl, nats): a group's divergence is free up to its nats.
 
-    Kingma et al. 2016 (inverse autoregressive flow), equation 15, with a group for each dimension or one for all of
-    them, applied to each example's divergence; 0 nats is the plain sum.
+    Kingma et al. 2016 (inverse autoregressive flow), equation 15, applied to each example; a group is one dimension or
+    all of them. With 0 nats it is the plain sum.
 
     Args:
       kl: (B, z), per dimension.
       nats: free nats per dimension, at least 0.
-      shared: one group: max(sum of kl, z * nats), as in the world models' autoencoder (its "KL tolerance").
+      shared: one group, max(sum of kl, z * nats), as in the world models' autoencoder (its "KL tolerance").
 
     Returns:
       (B,).

@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians: densities."""
+"""Densities of mixtures of Gaussians."""
 
 import math
 
@@ -10,18 +10,18 @@ import jax.numpy as jnp
 def mixture_negative_log_likelihood(
     x: jax.Array, log_weights: jax.Array, means: jax.Array, log_sigmas: jax.Array
 ) -> jax.Array:
-    """-log sum_k pi_k N(x; mu_k, sigma_k^2) with pi = softmax(log_weights): a mixture for each dimension, in nats.
+    """Returns -log sum_k pi_k N(x; mu_k, sigma_k^2) with pi = softmax(log_weights), a mixture per dimension, in nats.
 
     Bishop 1994, equations 22 to 26, in one dimension; Ha & Schmidhuber 2018; book chapter 8, whose code takes the log
-    of the sum as it stands and overflows where a component is far away or narrow.
+    of the sum directly and overflows where a component is far away or narrow.
 
-    Both sums are taken with their largest term divided out, and the weights are normalised first, so that large ones
-    cost no digits. Values and gradients are finite in float32 as long as |x - mu| / sigma stays below 1e19, the root of
-    the largest number: no network that trains comes near.
+    Both sums are log-sum-exps, and the weights are normalised first, so that large log-weights cost no precision.
+    Values and gradients are finite in float32 while |x - mu| / sigma is below 1e19, the root of the largest float32;
+    a training network stays far below.
 
     Args:
       x: (...).
-      log_weights, means, log_sigmas: (..., K); the weights are normalised here.
+      log_weights, means, log_sigmas: (..., K); weights need not be normalised.
 
     Returns:
       (...), one value per dimension.

@@ -1,6 +1,6 @@
-"""How far a reconstruction is from its target: one value per example, so that the caller takes the mean.
+"""Reconstruction losses: one value per example; the caller takes the mean.
 
-Any function (target (B, ...), prediction (B, ...)) -> (B,) can stand in for these:
+Any function (target (B, ...), prediction (B, ...)) -> (B,) can replace these:
 reconstruction_loss=my_package.my_module:my_loss.
 """
 
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 
 def _check_pair(target: jax.Array, prediction: jax.Array) -> None:
-    """Refuses arrays of two shapes, which might broadcast, and images that are still bytes."""
+    """Raises AssertionError if the shapes differ, even if they broadcast, or images are not floats."""
     chex.assert_equal_shape([target, prediction])
     chex.assert_type([target, prediction], float)
 
@@ -20,7 +20,7 @@ def _mean_over_pixels(x: jax.Array) -> jax.Array:
 
 
 def mse(target: jax.Array, prediction: jax.Array) -> jax.Array:
-    """mean_d (x_d - y_d)^2. The book's loss (03_01, 03_03): its text calls it RMSE, its code has no root.
+    """Returns mean_d (x_d - y_d)^2: the book's loss (03_01, 03_03), which its text calls RMSE.
 
     Args:
       target, prediction: (B, ...), of one shape.
@@ -33,14 +33,14 @@ def mse(target: jax.Array, prediction: jax.Array) -> jax.Array:
 
 
 def rmse(target: jax.Array, prediction: jax.Array, epsilon: float = 1e-12) -> jax.Array:
-    """sqrt(mean_d (x_d - y_d)^2 + epsilon); epsilon keeps the gradient finite where target and prediction agree."""
+    """Returns sqrt(mean_d (x_d - y_d)^2 + epsilon); epsilon keeps the gradient finite at a perfect reconstruction."""
     return jnp.sqrt(mse(target, prediction) + epsilon)
 
 
 def bce(target: jax.Array, prediction: jax.Array, epsilon: float = 1e-6) -> jax.Array:
-    """-mean_d [x_d log y_d + (1 - x_d) log(1 - y_d)], with targets and predictions in [0, 1].
+    """Returns -mean_d [x_d log y_d + (1 - x_d) log(1 - y_d)], with targets and predictions in [0, 1].
 
-    Predictions are clipped to [epsilon, 1 - epsilon]: in float32, 1 - 1e-7 is still distinct from 1 but 1 - 1e-8 isn't.
+    Predictions are clipped to [epsilon, 1 - epsilon]; epsilon must be at least 1e-7, because 1 - 1e-8 is 1 in float32.
     """
     _check_pair(target, prediction)
     y = jnp.clip(prediction, epsilon, 1.0 - epsilon)

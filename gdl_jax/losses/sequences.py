@@ -1,4 +1,4 @@
-"""Losses of sequences that are padded: what is padding counts for nothing, neither in a sum nor in what divides it."""
+"""Losses of sequences, and sums and means over them that ignore padding."""
 
 import chex
 import jax
@@ -6,9 +6,9 @@ import jax.numpy as jnp
 
 
 def token_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """-log softmax(logits)[target] of each token, in nats: (B, T, K), integers (B, T) in [0, K) -> (B, T).
+    """Returns -log softmax(logits)[target] of each token, in nats: (B, T, K), integers (B, T) in [0, K) -> (B, T).
 
-    As log(sum(exp(logits))) - logits[target], so that no array of the logits' size is written beside them.
+    Computed as logsumexp(logits) - logits[target], which allocates no second array of the logits' size.
     """
     chex.assert_rank(logits, 3)
     chex.assert_shape(targets, logits.shape[:-1])
@@ -18,7 +18,7 @@ def token_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def masked_sum(values: jax.Array, mask: jax.Array) -> jax.Array:
-    """Of each row, the sum of what the mask keeps: (B, T), (B, T) -> (B,); what it leaves out may be anything."""
+    """Returns each row's sum of unmasked values: (B, T), (B, T) -> (B,); masked values may be NaN."""
     chex.assert_rank(values, 2)
     chex.assert_equal_shape([values, mask])
     chex.assert_type(values, float)
@@ -26,5 +26,5 @@ def masked_sum(values: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
-    """Of each row, the mean of what the mask keeps: (B, T), (B, T) -> (B,); 0 where it keeps nothing."""
+    """Returns each row's mean of unmasked values: (B, T), (B, T) -> (B,); 0 where all are masked."""
     return masked_sum(values, mask) / jnp.maximum(mask.astype(jnp.float32).sum(axis=1), 1.0)

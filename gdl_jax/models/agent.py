@@ -1,7 +1,7 @@
-"""The world models' agent: vision, memory and controller as one policy (Ha & Schmidhuber 2018; book chapter 8).
+"""Agent of the world models: vision, memory and controller as one policy (Ha & Schmidhuber 2018; book chapter 8).
 
-At each step it sees a frame, z_t; chooses a_t by z_t and the memory's state; and feeds (z_t, a_t, r_t) into the memory,
-r_t being whether a reward came with the frame. These are the memory's inputs in training, too (`models.mdn_rnn`).
+At each step it encodes a frame as z_t, chooses a_t from z_t and the memory's state, and feeds (z_t, a_t, r_t) to the
+memory, with r_t = 1 if a reward came with the frame. These are also the memory's inputs in training (`models.mdn_rnn`).
 """
 
 from collections.abc import Callable
@@ -22,13 +22,13 @@ Choice = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 class Agent(NamedTuple):
-    """The networks of an agent.
+    """Networks of an agent.
 
     Attributes:
-      encoder: frame -> z, the vision.
+      encoder: the vision, frame -> z.
       memory: the recurrent network.
       controller: z and the memory's state -> action.
-      sampled: whether z is drawn from q(z | frame), as in the paper and the book, rather than its mean.
+      sampled: sample z from q(z | frame), as in the paper and the book; otherwise z is the mean.
     """
 
     encoder: WorldEncoder
@@ -39,7 +39,7 @@ class Agent(NamedTuple):
 
 @struct.dataclass
 class AgentParams:
-    """Parameters of the vision's and the memory's networks."""
+    """Parameters of the vision and of the memory."""
 
     encoder: Any
     memory: Any
@@ -51,7 +51,7 @@ class AgentState:
 
     Attributes:
       carry: of the memory.
-      reward: (B,), 1.0 where the step before brought a reward, else 0.0.
+      reward: (B,), 1.0 where the previous step gave a reward, else 0.0.
     """
 
     carry: LSTMCarry
@@ -71,14 +71,14 @@ def act(
     Args:
       agent: the networks.
       params: of vision and memory, shared by all agents.
-      choose: applies their controllers.
+      choose: applies the agents' controllers.
       frames: (B, H, W, C) uint8.
-      noise: (B, z_dim), N(0, 1); not used if z is the mean.
+      noise: (B, z_dim), N(0, 1); ignored if z is the mean.
       state: before the step.
 
     Returns:
-      Steering in [-1, 1], gas and brake in [0, 1], (B, 3); z (B, z_dim); and the new state, which still has to get the
-      step's reward (`observe_reward`).
+      Steering in [-1, 1], gas and brake in [0, 1], (B, 3); z (B, z_dim); and the new state, to be completed with the
+      step's reward by `observe_reward`.
     """
     mean, log_var = encode_frames(agent.encoder, params.encoder, frames)
     chex.assert_equal_shape([mean, noise])
@@ -90,5 +90,5 @@ def act(
 
 
 def observe_reward(state: AgentState, reward: jax.Array) -> AgentState:
-    """Stores whether a step brought a reward (B,), as the game gives it: an input of the memory's next step."""
+    """Stores whether the environment's reward (B,) is positive, as an input of the memory's next step."""
     return state.replace(reward=(reward > 0).astype(jnp.float32))

@@ -1,8 +1,8 @@
 """Convolutional encoders and decoders of the book's autoencoders (03_01) and variational autoencoders (03_03, 03_05).
 
-The autoencoder's encoder ends in a code, the variational one's in the mean and log-variance of a Gaussian over codes.
-The defaults are those of 03_01. Batch normalisation comes before the activation, as in the book's variational
-autoencoder; the book's plain one, which leaves it out by default, would have it after.
+The autoencoder's encoder returns a code, the variational one's the mean and log-variance of a Gaussian over codes. The
+defaults are those of 03_01. Batch normalisation comes before the activation, as in the book's variational autoencoder;
+in the book's plain autoencoder, where it is off by default, it comes after.
 """
 
 import math
@@ -23,20 +23,21 @@ from gdl_jax.nn.layers import BatchNorm, Conv, ConvTranspose, Dense, Dropout
 @dataclass(frozen=True, kw_only=True)
 class Config:
     encoder_filters: Annotated[tuple[int, ...], AtLeast(1)] = (32, 64, 64, 64)  # channels of the encoder's convolutions
-    encoder_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (3, 3, 3, 3)  # of each convolution
-    encoder_strides: Annotated[tuple[int, ...], AtLeast(1)] = (1, 2, 2, 1)  # of each convolution
-    # channels of the transposed convolutions; the last: the image's
+    encoder_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (3, 3, 3, 3)  # kernel size of each convolution
+    encoder_strides: Annotated[tuple[int, ...], AtLeast(1)] = (1, 2, 2, 1)  # stride of each convolution
+    # channels of the decoder's transposed convolutions; the last number must be the image's channels
     decoder_filters: Annotated[tuple[int, ...], AtLeast(1)] = (64, 64, 32, 1)
-    decoder_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (3, 3, 3, 3)  # of each transposed convolution
-    decoder_strides: Annotated[tuple[int, ...], AtLeast(1)] = (1, 2, 2, 1)  # of each transposed convolution
+    # kernel size of each transposed convolution
+    decoder_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (3, 3, 3, 3)
+    decoder_strides: Annotated[tuple[int, ...], AtLeast(1)] = (1, 2, 2, 1)  # stride of each transposed convolution
     z_dim: Annotated[int, AtLeast(1)] = 2  # dimensions of the latent space
-    use_batch_norm: bool = False  # after each convolution but the decoder's last
-    dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0  # after each convolution but the decoder's last
-    activation: str = "leaky_relu"  # by name or package.module:function; leaky_relu has slope 0.3
+    use_batch_norm: bool = False  # batch normalisation after each convolution but the decoder's last
+    dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0  # dropout after each convolution but the decoder's last
+    activation: str = "leaky_relu"  # a name or package.module:function; leaky_relu has slope 0.3
 
 
 class _Block(nn.Module):
-    """Normalisation, activation and dropout, which follow a convolution."""
+    """Normalisation, activation and dropout after a convolution."""
 
     config: Config
     axis_name: str | None
@@ -50,7 +51,7 @@ class _Block(nn.Module):
 
 
 class Trunk(nn.Module):
-    """(B, H, W, C) -> features (B, h * w * encoder_filters[-1])."""
+    """Convolutional stack of the encoders, (B, H, W, C) -> features (B, h * w * encoder_filters[-1])."""
 
     config: Config
     dtype: jnp.dtype = jnp.float32
@@ -67,7 +68,7 @@ class Trunk(nn.Module):
 
 
 class Encoder(nn.Module):
-    """(B, H, W, C) -> codes (B, z_dim)."""
+    """Encoder of the autoencoder, (B, H, W, C) -> codes (B, z_dim)."""
 
     config: Config
     dtype: jnp.dtype = jnp.float32
@@ -80,7 +81,7 @@ class Encoder(nn.Module):
 
 
 class GaussianEncoder(nn.Module):
-    """(B, H, W, C) -> mean and log-variance of q(z | x), each (B, z_dim)."""
+    """Encoder of the variational autoencoder, (B, H, W, C) -> mean and log-variance of q(z | x), each (B, z_dim)."""
 
     config: Config
     dtype: jnp.dtype = jnp.float32
@@ -95,11 +96,11 @@ class GaussianEncoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Codes (B, z_dim) -> images (B, H, W, C) in (0, 1).
+    """Decoder of codes (B, z_dim) to images (B, H, W, C) in (0, 1).
 
     Attributes:
-      image_shape: (H, W, C) of the images; what the first dense layer makes is as large as the strides leave of it,
-        with the encoder's last number of channels.
+      image_shape: (H, W, C) of the images. The first dense layer's output has H and W divided by the product of the
+        strides, and the encoder's last number of channels.
     """
 
     config: Config
@@ -115,9 +116,10 @@ class Decoder(nn.Module):
         height, width, channels = self.image_shape
         scale = math.prod(config.decoder_strides)
         if height % scale or width % scale:
-            raise ConfigError("decoder_strides", config.decoder_strides, f"{height}x{width} is no multiple of {scale}")
+            reason = f"images of {height}x{width} are not divisible by the strides' product, {scale}"
+            raise ConfigError("decoder_strides", config.decoder_strides, reason)
         if config.decoder_filters[-1] != channels:
-            reason = f"must end in {channels}, the images' channels"
+            reason = f"must end with the images' channels, {channels}"
             raise ConfigError("decoder_filters", config.decoder_filters, reason)
         start = (height // scale, width // scale, config.encoder_filters[-1])
         x = Dense(math.prod(start), dtype=self.dtype, name="dense")(z).reshape(-1, *start)  # (B, h, w, F)

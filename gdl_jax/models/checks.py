@@ -1,4 +1,4 @@
-"""Checks of hyperparameters that several models have."""
+"""Checks of hyperparameters shared by several models."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from gdl_jax.nn.layers import ACTIVATIONS
 def _positive(config: Any, field: str) -> tuple[int, ...]:
     values = getattr(config, field)
     if not values or min(values) < 1:
-        raise ConfigError(field, values, "needs one or more numbers, each at least 1")
+        raise ConfigError(field, values, "must have at least one number, each at least 1")
     return values
 
 
@@ -23,10 +23,10 @@ def convolutions(config: Any, prefix: str = "") -> Iterator[tuple[int, int, int]
 
     Args:
       config: has fields {prefix}filters, {prefix}kernel_sizes and {prefix}strides.
-      prefix: "encoder_", "decoder_" or nothing.
+      prefix: such as "encoder_", or "".
 
     Raises:
-      ConfigError: the three are not of one length, or hold a number below 1.
+      ConfigError: the three differ in length, or hold a number below 1.
     """
     filters, sizes, strides = (_positive(config, prefix + name) for name in ("filters", "kernel_sizes", "strides"))
     for name, values in (("kernel_sizes", sizes), ("strides", strides)):
@@ -52,10 +52,10 @@ def dropout_rate(config: Any, prefix: str = "") -> float:
 def activation(
     config: Any, prefix: str = "", known: Mapping[str, Callable] = ACTIVATIONS
 ) -> Callable[[jax.Array], jax.Array]:
-    """Returns the elementwise function that {prefix}activation names.
+    """Returns the elementwise function named by the config's {prefix}activation.
 
     Raises:
-      UserError: there is none of that name, or it is not such a function.
+      UserError: no function has that name, or it is not elementwise.
     """
     field, x = f"{prefix}activation", jax.ShapeDtypeStruct((2, 3), jnp.float32)
     return resolve_function(field, getattr(config, field), known, (x,), (2, 3))

@@ -1,7 +1,7 @@
-"""The book's two convolutional classifiers: the small one of figure 2-13, and the one of 02_03.
+"""The book's two convolutional classifiers: the one of 02_03, and the small one of figure 2-13 (`SMALL`).
 
-With the defaults: [3x3 convolution -> batch norm -> leaky ReLU] x 4, dense 128 -> batch norm -> leaky ReLU -> dropout,
-one logit a class. The small one has convolutions without activations and nothing between them and the logits.
+The defaults are those of 02_03: [3x3 convolution -> batch norm -> leaky ReLU] x 4, dense 128 -> batch norm -> leaky
+ReLU -> dropout, one logit per class. The small one has convolutions without activations, then the logits.
 """
 
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from gdl_jax.nn.layers import BatchNorm, Conv, Dense, Dropout
 class Config:
     # channels of the CNN's convolutions (book 02_03)
     filters: Annotated[tuple[int, ...], AtLeast(1)] = (32, 32, 64, 64)
-    kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (3, 3, 3, 3)  # of each convolution
-    strides: Annotated[tuple[int, ...], AtLeast(1)] = (1, 2, 1, 2)  # of each convolution
-    dense_units: Annotated[int, AtLeast(0)] = 128  # of the layer between convolutions and logits; 0: no such layer
-    use_batch_norm: bool = True  # after each convolution and the dense layer
-    dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.5  # after the dense layer
-    activation: str = "leaky_relu"  # by name or package.module:function; leaky_relu has slope 0.3
+    kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (3, 3, 3, 3)  # kernel size of each convolution
+    strides: Annotated[tuple[int, ...], AtLeast(1)] = (1, 2, 1, 2)  # stride of each convolution
+    dense_units: Annotated[int, AtLeast(0)] = 128  # units of the dense layer before the logits; 0: no such layer
+    use_batch_norm: bool = True  # batch normalisation after each convolution and the dense layer
+    dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.5  # dropout after the dense layer
+    activation: str = "leaky_relu"  # a name or package.module:function; leaky_relu has slope 0.3
 
 
 SMALL = Config(
@@ -41,7 +41,7 @@ SMALL = Config(
 
 
 class CNN(nn.Module):
-    """(B, H, W, C) -> logits (B, outputs)."""
+    """Convolutional classifier, (B, H, W, C) -> logits (B, outputs)."""
 
     config: Config
     outputs: int
@@ -65,5 +65,5 @@ class CNN(nn.Module):
         if config.dense_units:
             x = normalised(Dense(config.dense_units, dtype=self.dtype)(x))
             x = Dropout(dropout_rate(config), axis_name=self.axis_name)(x, deterministic=not train)
-        self.sow("intermediates", "features", x)  # (B, units): for FID and the like
+        self.sow("intermediates", "features", x)  # (B, units), for FID and similar metrics
         return Dense(self.outputs, dtype=self.dtype)(x).astype(jnp.float32)

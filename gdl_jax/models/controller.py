@@ -1,7 +1,7 @@
-"""The world models' controller: one layer from what vision and memory know to an action (book 08).
+"""Controller of the world models: one dense layer from the outputs of vision and memory to an action (book 08).
 
-With the defaults it has (32 + 256) * 3 + 3 = 867 parameters, few enough for an evolution strategy. They start at zero,
-the first mean of the search (Ha & Schmidhuber 2018).
+With the defaults it has (32 + 256) * 3 + 3 = 867 parameters, few enough for an evolution strategy. Their initial values
+are zeros, the search's first mean (Ha & Schmidhuber 2018).
 """
 
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ INPUTS = {"z": ("z",), "z_h": ("z", "hidden"), "z_h_c": ("z", "hidden", "cell")}
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    # z: vision alone; z_h: and the LSTM's hidden state; z_h_c: and its cell (VizDoom's)
+    # z: the latent vector only; z_h: also the LSTM's hidden state; z_h_c: also its cell state (for VizDoom)
     controller_inputs: Annotated[str, OneOf(*INPUTS)] = "z_h"
-    action_dim: Annotated[int, AtLeast(1)] = 3  # numbers in an action
+    action_dim: Annotated[int, AtLeast(1)] = 3  # dimensions of an action
 
 
 class Controller(nn.Module):
-    """tanh(W x + b), each in (-1, 1), with x what `controller_inputs` names.
+    """Linear controller tanh(W x + b) with actions in (-1, 1); `controller_inputs` chooses x.
 
     Raises:
-      ConfigError: on the first call: other inputs, or one that is needed and is None.
+      ConfigError: on the first call, for unknown inputs or one that is None.
     """
 
     config: Config
@@ -44,19 +44,19 @@ class Controller(nn.Module):
 
         Args:
           z: (B, z_dim), the latent vector of the frame.
-          hidden, cell: (B, hidden_units) each, the LSTM's state on seeing the frames before; may be None if not used.
-          train: makes no difference.
+          hidden, cell: (B, hidden_units) each, the LSTM's state after the previous frames; may be None if unused.
+          train: ignored.
         """
         del train
         name = self.config.controller_inputs
         if name not in INPUTS:
             raise ConfigError("controller_inputs", name, f"unknown; choose one of {', '.join(INPUTS)}")
-        known = {"z": z, "hidden": hidden, "cell": cell}
-        seen = [known[part] for part in INPUTS[name]]
-        if any(part is None for part in seen):
+        arrays = {"z": z, "hidden": hidden, "cell": cell}
+        inputs = [arrays[part] for part in INPUTS[name]]
+        if any(array is None for array in inputs):
             raise ConfigError("controller_inputs", name, f"needs {', '.join(INPUTS[name])} of each frame")
-        chex.assert_rank(seen, 2)
-        x = jnp.concatenate(seen, axis=-1)  # (B, 288)
+        chex.assert_rank(inputs, 2)
+        x = jnp.concatenate(inputs, axis=-1)  # (B, 288)
         zeros = nn.initializers.zeros
         x = Dense(self.config.action_dim, kernel_init=zeros, dtype=self.dtype, name="action")(x)  # (B, 3)
         return jnp.tanh(x.astype(jnp.float32))
@@ -65,7 +65,7 @@ class Controller(nn.Module):
 def driving_controls(action: jax.Array) -> jax.Array:
     """Returns the car's steering in [-1, 1], gas and brake in [0, 1], from actions (..., 3) in [-1, 1].
 
-    Gas and brake are (action + 1) / 2: a controller of zeros drives straight on at half gas and half brake.
+    Gas and brake are (action + 1) / 2: a controller with parameters of zero drives straight at half gas and half brake.
     """
     chex.assert_axis_dimension(action, -1, 3)
     steering, pedals = action[..., :1], action[..., 1:]
@@ -73,7 +73,7 @@ def driving_controls(action: jax.Array) -> jax.Array:
 
 
 def controller_actions(controls: jax.Array) -> jax.Array:
-    """Returns the actions (..., 3) in [-1, 1] of which `driving_controls` makes these controls (..., 3)."""
+    """Returns the actions (..., 3) in [-1, 1] of controls (..., 3): the inverse of `driving_controls`."""
     chex.assert_axis_dimension(controls, -1, 3)
     steering, pedals = controls[..., :1], controls[..., 1:]
     return jnp.concatenate([steering, 2 * pedals - 1], axis=-1)

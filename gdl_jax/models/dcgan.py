@@ -1,9 +1,9 @@
 """Convolutional generators and critics of the book's chapter 4 (04_01, 04_02, 04_03).
 
-The defaults are those of 04_01, the GAN; all kernels start as N(0, 0.02^2). The generator's last convolution has
-neither batch normalisation nor dropout and ends in tanh: images are in [-1, 1]. Where there are classes, the generator
-gets the label as a one-hot vector beside the noise, and the critic adds <embedding of the label, features> to its score
-(projection; Miyato & Koyama 2018).
+The defaults are those of the GAN, 04_01; all kernels are initialised as N(0, 0.02^2). The generator's last convolution
+has neither batch normalisation nor dropout, and its activation is tanh: images are in [-1, 1]. With classes, the
+generator's input is the noise and the one-hot label, and the critic adds <embedding of the label, features> to its
+score (projection; Miyato & Koyama 2018).
 """
 
 import math
@@ -28,27 +28,32 @@ UPSAMPLINGS = {"nearest": UpsampleConv, "transposed": ConvTranspose}
 @dataclass(frozen=True, kw_only=True)
 class Config:
     z_dim: Annotated[int, AtLeast(1)] = 100  # dimensions of the generator's noise, N(0, 1)
-    first_filters: Annotated[int, AtLeast(1)] = 64  # channels of the generator's first map, which a dense layer makes
-    # channels of its convolutions; the last: the image's
+    # channels of the generator's first feature map, the output of its dense layer
+    first_filters: Annotated[int, AtLeast(1)] = 64
+    # channels of the generator's convolutions; the last number must be the image's channels
     generator_filters: Annotated[tuple[int, ...], AtLeast(1)] = (128, 64, 64, 1)
-    generator_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (5, 5, 5, 5)  # of each convolution
-    # factor by which each convolution enlarges the image
+    # kernel size of each of the generator's convolutions
+    generator_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (5, 5, 5, 5)
+    # upsampling factor of each of the generator's convolutions
     generator_strides: Annotated[tuple[int, ...], AtLeast(1)] = (2, 2, 1, 1)
-    upsampling: str = "nearest"  # how: nearest (pixels repeated, then convolved), or transposed (convolution)
-    generator_activation: str = "relu"  # by name or package.module:function
-    # of the generator's batch normalisation; 0: no normalisation
+    # nearest (nearest-neighbour upsampling, then a convolution) or transposed (transposed convolution)
+    upsampling: str = "nearest"
+    generator_activation: str = "relu"  # a name or package.module:function
+    # momentum of the generator's batch normalisation; 0: no normalisation
     batch_norm_momentum: Annotated[float, AtLeast(0), Below(1)] = 0.9
-    generator_dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0  # after each of its convolutions but the last
+    # dropout after each of the generator's convolutions but the last
+    generator_dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0
     critic_filters: Annotated[tuple[int, ...], AtLeast(1)] = (64, 64, 128, 128)  # channels of the critic's convolutions
-    critic_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (5, 5, 5, 5)  # of each convolution
-    critic_strides: Annotated[tuple[int, ...], AtLeast(1)] = (2, 2, 2, 1)  # of each convolution
-    critic_activation: str = "relu"  # by name or package.module:function
-    critic_dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.4  # after each of its convolutions
+    # kernel size of each of the critic's convolutions
+    critic_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (5, 5, 5, 5)
+    critic_strides: Annotated[tuple[int, ...], AtLeast(1)] = (2, 2, 2, 1)  # stride of each of the critic's convolutions
+    critic_activation: str = "relu"  # a name or package.module:function
+    critic_dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.4  # dropout after each of the critic's convolutions
     spectral_norm: bool = False  # divide each of the critic's kernels by its largest singular value
 
 
 def leaky_relu(x: jax.Array) -> jax.Array:
-    """max(x, 0.2 x): the slope of all of the book's GANs but MuseGAN."""
+    """Returns max(x, 0.2 x), with the slope of all of the book's GANs but MuseGAN."""
     return nn.leaky_relu(x, 0.2)
 
 
@@ -56,11 +61,11 @@ GAN_ACTIVATIONS = {**ACTIVATIONS, "leaky_relu": leaky_relu}
 
 
 class Generator(nn.Module):
-    """Noise (B, z_dim) and, where there are classes, labels (B,) -> images (B, H, W, C) in (-1, 1).
+    """Generator from noise (B, z_dim) and, with classes, labels (B,) to images (B, H, W, C) in (-1, 1).
 
     Attributes:
-      image_shape: (H, W, C); the first map is as large as the strides leave of it.
-      classes: of the labels; 0 where there are none.
+      image_shape: (H, W, C); the first feature map has H and W divided by the product of the strides.
+      classes: number of classes; 0: no labels.
     """
 
     config: Config
@@ -90,7 +95,7 @@ class Generator(nn.Module):
         x = normalised(Dense(units, kernel_init=normal_init, dtype=self.dtype)(z))
         x = x.reshape(-1, height, width, config.first_filters)
         for i, (features, size, stride) in enumerate(sizes):
-            # A transposed convolution of stride 1 is a convolution with the kernel turned round.
+            # A transposed convolution of stride 1 is a convolution with the flipped kernel.
             layer = Conv(features, size, kernel_init=normal_init, dtype=self.dtype)
             if stride > 1:
                 layer = upsample(features, size, stride, kernel_init=normal_init, dtype=self.dtype)
@@ -105,19 +110,19 @@ def _first_size(config: Config, image_shape: tuple[int, int, int]) -> tuple[int,
     height, width, channels = image_shape
     scale = math.prod(config.generator_strides)
     if height % scale or width % scale:
-        reason = f"images of {height}x{width} are no multiple of {scale}"
+        reason = f"images of {height}x{width} are not divisible by the strides' product, {scale}"
         raise ConfigError("generator_strides", config.generator_strides, reason)
     if config.generator_filters[-1] != channels:
-        reason = f"must end in {channels}, the images' channels"
+        reason = f"must end with the images' channels, {channels}"
         raise ConfigError("generator_filters", config.generator_filters, reason)
     return height // scale, width // scale
 
 
 class Critic(nn.Module):
-    """Images (B, H, W, C) in [-1, 1] and, where there are classes, labels (B,) -> scores (B,).
+    """Critic from images (B, H, W, C) in [-1, 1] and, with classes, labels (B,) to scores (B,).
 
     Attributes:
-      classes: of the labels; 0 where there are none.
+      classes: number of classes; 0: no labels.
     """
 
     config: Config
@@ -135,7 +140,7 @@ class Critic(nn.Module):
         for features, size, stride in convolutions(config, "critic_"):
             x = activate(Conv(features, size, stride, **common)(x))  # (B, h / stride, w / stride, features)
             x = Dropout(rate, axis_name=self.axis_name)(x, deterministic=not train)
-        common["dtype"] = jnp.float32  # scores are compared with one another: 8 bits of mantissa are too few
+        common["dtype"] = jnp.float32  # bfloat16 is too coarse for differences of scores
         x = x.reshape(len(x), -1).astype(jnp.float32)
         score = Dense(1, **common)(x)[:, 0]
         if self.classes:

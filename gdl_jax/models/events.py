@@ -1,6 +1,6 @@
-"""Music as events, each a note (a chord of a vocabulary) and a duration: what goes into networks and comes out of them.
+"""Inputs and outputs of networks for music as events, each a note (or a chord) and a duration, from two vocabularies.
 
-Both kinds of token are embedded, both are predicted, and what is predicted next is drawn with a temperature each.
+Both are embedded, predicted, and sampled with a temperature of their own.
 """
 
 from typing import NamedTuple
@@ -15,33 +15,33 @@ from gdl_jax.nn.sampling import sample_logits
 
 
 class Vocabulary(NamedTuple):
-    """Numbers of different notes and durations."""
+    """Vocabulary sizes of notes and durations."""
 
     notes: int
     durations: int
 
 
 class Events(NamedTuple):
-    """Tokens, each int32 (B, T), or (B,) of one event."""
+    """Token ids of events, each int32 (B, T), or (B,) for one event."""
 
     note: jax.Array
     duration: jax.Array
 
 
 class Temperatures(NamedTuple):
-    """Temperatures at which notes and durations are drawn, each (), at least 0: 0 is the most probable, 1 as learnt."""
+    """Sampling temperatures of notes and durations, each (), at least 0: 0 is greedy, 1 the predicted distribution."""
 
     note: jax.Array | float
     duration: jax.Array | float
 
 
 class Prediction(NamedTuple):
-    """Logits of the last T of the events that come after each of a row of events.
+    """Predictions of the last T next events of a sequence.
 
     Attributes:
-      note: (B, T, notes), float32.
-      duration: (B, T, durations), float32.
-      attention: (B, T, C), the weights of the context's events; None where the network has no attention.
+      note: logits (B, T, notes), float32.
+      duration: logits (B, T, durations), float32.
+      attention: (B, T, C), weights over the context's events; None without attention.
     """
 
     note: jax.Array
@@ -50,12 +50,12 @@ class Prediction(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """Events that a network generated.
+    """Generated events.
 
     Attributes:
       events: (B, T).
       probabilities: (B, T, notes), the predicted probability of each note (at temperature 1).
-      attention: (B, T, C), as in `Prediction`: of the C events before each or, of a phrase, before its first.
+      attention: (B, T, C), over the C events before each event or before the event's phrase; None without attention.
     """
 
     events: Events
@@ -64,7 +64,7 @@ class Passage(NamedTuple):
 
 
 class Embedding(nn.Module):
-    """Events (B, T), or (B,) -> (B, T, 2 size), or (B, 2 size): the note's vector and the duration's."""
+    """Embedding of events (B, T) or (B,) as (B, T, 2 size) or (B, 2 size): the note's vector, then the duration's."""
 
     vocabulary: Vocabulary
     size: int
@@ -82,7 +82,7 @@ class Embedding(nn.Module):
 
 
 class Heads(nn.Module):
-    """(N, H) -> logits of the note (N, notes) and of the duration (N, durations)."""
+    """Output layers from features (N, H) to logits of notes (N, notes) and of durations (N, durations)."""
 
     vocabulary: Vocabulary
     dtype: jnp.dtype = jnp.float32
@@ -99,19 +99,19 @@ class Heads(nn.Module):
 def draw(
     key: jax.Array, note: jax.Array, duration: jax.Array, temperatures: Temperatures, last: jax.Array, begin: int
 ) -> Events:
-    """Draws one event (B,) for each row of logits (B, notes) and (B, durations).
+    """Samples one event (B,) for each row of logits.
 
     Args:
-      key: decides what is drawn.
-      note, duration: the logits.
-      temperatures: of the draws.
-      last: (B,) the note before, of each row.
-      begin: the note that stands before a piece. It never follows itself: what has not begun does not end.
+      key: for the samples.
+      note, duration: logits (B, notes) and (B, durations).
+      temperatures: of notes and durations.
+      last: (B,), the previous notes.
+      begin: the note before the beginning of a piece; never sampled twice in a row, which would be an empty piece.
     """
     chex.assert_rank([note, duration], 2)
     note_key, duration_key = jax.random.split(key)
-    silent = (last == begin)[:, None] & (jnp.arange(note.shape[-1]) == begin)
-    note = jnp.where(silent, -jnp.inf, note)
+    repeated = (last == begin)[:, None] & (jnp.arange(note.shape[-1]) == begin)
+    note = jnp.where(repeated, -jnp.inf, note)
     return Events(
         sample_logits(note_key, note, temperatures.note), sample_logits(duration_key, duration, temperatures.duration)
     )

@@ -1,8 +1,8 @@
-"""Inception-v3 (Szegedy et al. 2016) as an extractor of features, with weights from a file of Keras's.
+"""Inception-v3 (Szegedy et al. 2016) as a feature extractor, with weights from a Keras file.
 
-The network is that of keras.applications.InceptionV3, in evaluation only. The files with its weights for ImageNet are
-Keras's inception_v3_weights_tf_dim_ordering_tf_kernels.h5 and ..._notop.h5, the latter without the classifier. They are
-not the weights of Heusel et al. 2017, whose FID is what papers quote: numbers with the one and the other don't compare.
+The network is keras.applications.InceptionV3, for evaluation only. Keras's files of ImageNet weights are
+inception_v3_weights_tf_dim_ordering_tf_kernels.h5 and, without the classifier, ..._notop.h5. These are not the weights
+of Heusel et al. 2017, with which papers compute FID: the two kinds of FID are not comparable.
 """
 
 import os
@@ -18,6 +18,7 @@ from flax import linen as nn
 from jax import lax
 
 from gdl_jax.core.errors import UserError, first_line
+from gdl_jax.core.extras import extra
 from gdl_jax.nn.layers import Conv, Dense
 
 CLASSES = 1000
@@ -25,7 +26,7 @@ EPSILON = 1e-3  # of the batch normalisation
 
 
 class _Convolution(NamedTuple):
-    """A convolution without bias, batch normalisation without scale, ReLU."""
+    """Convolution without bias, batch normalisation without scale, ReLU."""
 
     features: int
     kernel: int | tuple[int, int] = 1
@@ -33,12 +34,12 @@ class _Convolution(NamedTuple):
     padding: str = "SAME"
 
 
-_Branch = tuple["str | _Convolution | tuple[_Convolution, ...]", ...]  # "average", "max"; a tuple: side by side
-_Block = tuple[_Branch, ...]  # branches of the same input, joined along the channels
+_Branch = tuple["str | _Convolution | tuple[_Convolution, ...]", ...]  # "average", "max"; a tuple: in parallel
+_Block = tuple[_Branch, ...]  # branches of the same input, concatenated along the channels
 _C = _Convolution
 
 
-def _block_a(pooled: int) -> _Block:  # figure 5, with one 5x5 left
+def _block_a(pooled: int) -> _Block:  # figure 5, but with one of its 5x5 convolutions kept
     return (_C(64),), (_C(48), _C(64, 5)), (_C(64), _C(96, 3), _C(96, 3)), ("average", _C(pooled))
 
 
@@ -71,7 +72,7 @@ BLOCKS: tuple[_Block, ...] = (
 
 
 class _ConvNormRelu(nn.Module):
-    """(B, H, W, C) -> (B, H', W', features), normalised with the statistics in collection "batch_stats"."""
+    """Layer of a `_Convolution`, (B, H, W, C) -> (B, H', W', features), with the statistics in "batch_stats"."""
 
     convolution: _Convolution
 
@@ -87,16 +88,16 @@ class _ConvNormRelu(nn.Module):
 
 
 def _average(x: jax.Array) -> jax.Array:
-    """Means over the pixels of 3x3 windows that are in the image (TensorFlow's SAME): (B, H, W, C) -> the same."""
+    """Averages over 3x3 windows without their padding (TensorFlow's SAME): (B, H, W, C) -> (B, H, W, C)."""
     return nn.avg_pool(x, (3, 3), padding="SAME", count_include_pad=False)
 
 
 class InceptionV3(nn.Module):
-    """Images (B, H, W, 3), RGB in [0, 1] -> features (B, 2048), logits (B, 1000) or None without a classifier.
+    """Inception-v3 from images (B, H, W, 3), RGB in [0, 1], to features (B, 2048) and logits (B, 1000).
 
-    Made for 299x299 pixels (shapes in this file are of these); works from 75x75. Features are means over the last
-    block's pixels. There is a classifier where the variables have one: "predictions", which `init` makes. Convolutions
-    are "convolution_0" to "convolution_93", branch by branch.
+    For images of 299x299 pixels (as the shapes in this file), at least 75x75. Features are means over the last block's
+    pixels. Logits are None where the variables lack the classifier, "predictions", which `init` creates. Convolutions
+    are named "convolution_0" to "convolution_93", branch by branch.
     """
 
     @nn.compact
@@ -129,91 +130,93 @@ class InceptionV3(nn.Module):
 
 
 def _keras_order() -> list[int]:
-    """Returns the convolutions' numbers in the order in which Keras saves them: most layers after them first.
+    """Returns the convolutions' numbers in the order in which Keras saves them.
 
-    That goes block by block; Keras has three layers for a convolution with its normalisation and ReLU, and one for
-    joining what was side by side.
+    Within a block, Keras orders layers by the number of layers after them, most first. It counts three layers for a
+    convolution with normalisation and ReLU, and one for the concatenation of parallel convolutions.
     """
     order: list[int] = []
     for block in BLOCKS:
         layers_after: list[int] = []
         for branch in block:
-            after, found = 0, []
+            after, of_branch = 0, []
             for layer in reversed(branch):
                 if isinstance(layer, str):
                     after += 1
                 elif isinstance(layer, _Convolution):
-                    found.append(after)
+                    of_branch.append(after)
                     after += 3
                 else:
-                    found += [after + 1] * len(layer)
+                    of_branch += [after + 1] * len(layer)
                     after += 4
-            layers_after += reversed(found)
+            layers_after += reversed(of_branch)
         order += [len(order) + i for i in sorted(range(len(layers_after)), key=lambda i: -layers_after[i])]
     return order
 
 
 def _read_layers(path: Path) -> list[tuple[str, list[np.ndarray]]]:
-    """Returns names and arrays of the layers that have any, in Keras's order."""
-    import h5py  # 0.1 s, and few runs need it
+    """Returns names and arrays of the layers with weights, in Keras's order."""
+    with extra("faces"):
+        import h5py  # takes 0.1 s, and few runs need it
 
     def arrays(group, names):
         return [np.asarray(group[name], np.float32) for name in names]
 
     def number(name):
-        found = re.search(r"_(\d+)$", name)
-        return int(found[1]) if found else 0
+        match = re.search(r"_(\d+)$", name)
+        return int(match[1]) if match else 0
 
     with h5py.File(path) as file:
         if "layers" in file:  # Keras 3's .weights.h5: layers of a kind are numbered in Keras's order
             groups = {name: file["layers"][name].get("vars", {}) for name in sorted(file["layers"], key=number)}
             layers = {name: arrays(group, sorted(group, key=int)) for name, group in groups.items()}
         else:
-            file = file.get("model_weights", file)  # where the whole model was saved
+            file = file.get("model_weights", file)  # in files of a whole model
             groups = {np.bytes_(name).decode(): file[name] for name in file.attrs["layer_names"]}
             layers = {name: arrays(group, group.attrs["weight_names"]) for name, group in groups.items()}
     return [(name, weights) for name, weights in layers.items() if weights]
 
 
 def load_weights(path: str | Path) -> dict[str, dict]:
-    """Reads variables for `InceptionV3` from a file that Keras wrote: .h5 (Keras 2 and 3) or .weights.h5 (Keras 3).
+    """Reads variables for `InceptionV3` from a Keras file: .h5 (Keras 2 and 3) or .weights.h5 (Keras 3).
 
-    Layers are taken in the order in which Keras saves and loads them, whatever their names. Without the classifier in
-    the file there is none in the variables.
+    Layers are matched by Keras's order, not by name. The variables have a classifier if the file has one.
 
     Raises:
-      UserError: the file is missing, damaged, not HDF5 of Keras's, or of another network.
+      UserError: the file is missing, damaged, not a Keras HDF5 file, or of another network.
     """
     try:
         layers = _read_layers(Path(path))
+    except UserError:  # h5py is missing
+        raise
     except Exception as error:  # h5py has OSError, KeyError, RuntimeError and more for damaged bytes
         number = getattr(error, "errno", None)
-        reason = os.strerror(number) if number else f"not an HDF5 file of Keras's weights: {first_line(error)}"
+        reason = os.strerror(number) if number else f"not an HDF5 file of Keras weights: {first_line(error)}"
         raise UserError(f"{path}: {reason}") from error
     shapes = jax.eval_shape(InceptionV3().init, jax.random.key(0), jnp.zeros((1, 75, 75, 3)))
-    places = [f"convolution_{number}" for number in _keras_order()]
+    names = [f"convolution_{number}" for number in _keras_order()]
     kernels, norms, dense = ([layer for layer in layers if len(layer[1]) == count] for count in (1, 3, 2))
     counts = (len(kernels), len(norms), len(layers) - len(kernels) - len(norms))
-    if counts[:2] != (len(places), len(places)) or counts[2] != len(dense) or len(dense) > 1:
+    if counts[:2] != (len(names), len(names)) or counts[2] != len(dense) or len(dense) > 1:
         raise UserError(
-            f"{path}: holds {counts[0]} convolutions without bias, {counts[1]} batch normalisations without scale and "
-            f"{counts[2]} other layers; Inception-v3 has {len(places)}, {len(places)} and 1 or 0"
+            f"{path}: has {counts[0]} convolutions without bias, {counts[1]} batch normalisations without scale and "
+            f"{counts[2]} other layers; Inception-v3 has {len(names)}, {len(names)} and 1 or 0"
         )
 
     def checked(layer, *like):
         name, weights = layer
-        found, expected = [array.shape for array in weights], [leaf.shape for leaf in like]
-        if found != expected:
-            raise UserError(f"{path}: layer {name} has shapes {found}; Inception-v3 has {expected} there")
+        actual, expected = [array.shape for array in weights], [leaf.shape for leaf in like]
+        if actual != expected:
+            raise UserError(f"{path}: layer {name} has shapes {actual}; Inception-v3 expects {expected}")
         return [jnp.asarray(array) for array in weights]
 
     params, statistics = {}, {}
-    for place, kernel, norm in zip(places, kernels, norms, strict=True):
-        like, of_norm = shapes["params"][place], shapes["batch_stats"][place]
+    for name, kernel, norm in zip(names, kernels, norms, strict=True):
+        like, of_norm = shapes["params"][name], shapes["batch_stats"][name]
         (kernel,) = checked(kernel, like["conv"]["kernel"])
         bias, mean, var = checked(norm, like["bias"], of_norm["mean"], of_norm["var"])
-        params[place] = {"conv": {"kernel": kernel}, "bias": bias}
-        statistics[place] = {"mean": mean, "var": var}
+        params[name] = {"conv": {"kernel": kernel}, "bias": bias}
+        statistics[name] = {"mean": mean, "var": var}
     for layer in dense:
         like = shapes["params"]["predictions"]
         kernel, bias = checked(layer, like["kernel"], like["bias"])

@@ -1,11 +1,11 @@
-"""The world models' memory: a recurrent network that ends in mixtures of Gaussians (Ha & Schmidhuber 2018; book 08).
+"""Memory of the world models: an LSTM with a mixture density output (Ha & Schmidhuber 2018; book 08).
 
-The conventions are the paper's. Step t sees the latent vector z_t, the action a_t chosen there, and the reward that
-came with z_t, and predicts what a_t leads to: z_{t+1}, its reward, and whether the episode ends. What it has seen until
-then is in the carry; a controller that has to choose a_{t+1} reads z_{t+1} and the hidden state after step t. (The
-book's code is off by one: its network is trained so, but given a_{t-1} in place of a_t when it runs.)
+The conventions are the paper's. Step t reads the latent vector z_t, the action a_t chosen there and the reward that
+came with z_t, and predicts the outcome of a_t: z_{t+1}, its reward, and whether the episode ends. The carry holds the
+past; a controller chooses a_{t+1} from z_{t+1} and the hidden state after step t. (The book's code is off by one: its
+network is trained on a_t but gets a_{t-1} when it runs.)
 
-Rewards are 0 or 1: whether there was one. Before the first action it is 0.
+Rewards are 1 if positive, else 0; the first step's is 0.
 """
 
 from collections.abc import Callable
@@ -30,22 +30,22 @@ from gdl_jax.nn.recurrent import LSTM, RECURRENT_ACTIVATIONS, LSTMCarry
 @dataclass(frozen=True, kw_only=True)
 class Config:
     z_dim: Annotated[int, AtLeast(1)] = 32  # dimensions of the latent space
-    action_dim: Annotated[int, AtLeast(1)] = 3  # numbers in an action
-    hidden_units: Annotated[int, AtLeast(1)] = 256  # of the LSTM
+    action_dim: Annotated[int, AtLeast(1)] = 3  # dimensions of an action
+    hidden_units: Annotated[int, AtLeast(1)] = 256  # units of the LSTM
     mixtures: Annotated[int, AtLeast(1)] = 5  # Gaussians per latent dimension
-    reward_input: bool = True  # whether the network sees the reward that came with z (the paper's does not)
-    reward_head: bool = True  # whether it predicts the next reward; the dream's score needs it
-    done_head: bool = False  # whether it predicts the end of the episode
-    recurrent_activation: str = "sigmoid"  # of the gates, by name; the book's Keras had hard_sigmoid
+    reward_input: bool = True  # feed the reward that came with z to the network (not in the paper)
+    reward_head: bool = True  # predict the next reward; needed for dream returns
+    done_head: bool = False  # predict the end of the episode
+    recurrent_activation: str = "sigmoid"  # activation of the gates; the book's Keras had hard_sigmoid
 
 
 class Prediction(NamedTuple):
-    """A mixture for each dimension of the next z, and logits of its reward and of the end.
+    """Mixture parameters for each dimension of the next z, and logits of its reward and of the episode's end.
 
     Attributes:
-      log_weights: (B, T, z, K), not normalised.
+      log_weights: (B, T, z, K), unnormalised.
       means, log_sigmas: (B, T, z, K).
-      reward_logit, done_logit: (B, T), or None where the network has no such head.
+      reward_logit, done_logit: (B, T); None without such a head.
     """
 
     log_weights: jax.Array
@@ -56,7 +56,7 @@ class Prediction(NamedTuple):
 
 
 class MDNRNN(nn.Module):
-    """LSTM and mixture density network."""
+    """LSTM with a mixture density output."""
 
     config: Config
     dtype: jnp.dtype = jnp.float32
@@ -65,23 +65,23 @@ class MDNRNN(nn.Module):
     def __call__(
         self, z: jax.Array, action: jax.Array, reward: jax.Array, carry: LSTMCarry, *, train: bool = False
     ) -> tuple[Prediction, jax.Array, LSTMCarry]:
-        """Reads a whole sequence, or a single step as one of T = 1.
+        """Runs over a sequence, or over a single step with T = 1.
 
         Args:
           z: (B, T, z_dim).
-          action: (B, T, action_dim), chosen on seeing z.
-          reward: (B, T), 0 or 1, that came with z; not looked at where config.reward_input is False.
-          carry: before the first step, from `zero_carry` at the beginning of an episode.
-          train: makes no difference.
+          action: (B, T, action_dim), chosen at z.
+          reward: (B, T), 0 or 1, that came with z; ignored without config.reward_input.
+          carry: before the first step; `zero_carry` at the beginning of an episode.
+          train: ignored.
 
         Returns:
-          The predictions, the hidden states (B, T, hidden_units) that they are made of, and the carry at the end.
+          The predictions, the hidden states (B, T, hidden_units), and the last carry.
         """
         del train
         config = self.config
         chex.assert_shape([z, action], [(None, None, config.z_dim), (*z.shape[:2], config.action_dim)])
-        seen = [z, action, *([reward[..., None]] if config.reward_input else [])]
-        hidden, carry = self._lstm(name="lstm")(jnp.concatenate(seen, axis=-1), carry)  # (B, T, 256)
+        inputs = [z, action, *([reward[..., None]] if config.reward_input else [])]
+        hidden, carry = self._lstm(name="lstm")(jnp.concatenate(inputs, axis=-1), carry)  # (B, T, 256)
         parameters = 3 * config.z_dim * config.mixtures
         outputs = parameters + config.reward_head + config.done_head  # 481 with one head
         flat = hidden.reshape(-1, config.hidden_units)
@@ -115,20 +115,20 @@ def dream_step(
     temperature: jax.Array | float = 1.0,
     draw_rewards: bool = True,
 ) -> tuple[jax.Array, jax.Array, jax.Array, LSTMCarry]:
-    """Draws what happens next in one dream, as the network predicts it; made to be vmapped.
+    """Samples the next step of one dream from the network's prediction; to be vmapped.
 
     Args:
       module, variables: the network.
-      key: for the draws.
+      key: for the samples.
       z, action, reward, carry: (z_dim,), (action_dim,), () and (hidden_units,) twice, as in `MDNRNN`.
-      temperature: of the draw from the mixtures; see `nn.mixture.mixture_sample`.
-      draw_rewards: whether rewards are drawn, with the network's probability; else there is one where it is more likely
-        than not, as in the book. A car comes upon a tile every few steps, and just when is hard to say: a network that
-        knows only how often then gives no reward, and remembers none.
+      temperature: of the mixtures' samples; see `nn.mixture.mixture_sample`.
+      draw_rewards: sample rewards with the predicted probability; otherwise the reward is 1 where its probability is
+        above 1/2, as in the book. A car reaches a tile every few steps, at moments that are hard to predict: a network
+        that only knows the rate would never give a reward, nor see one as its input.
 
     Returns:
-      The next z (z_dim,), its reward (), 1.0 or 0.0, the logit () of the end, and the carry. A network without the
-      heads gives no rewards, and minus infinity.
+      The next z (z_dim,), its reward (), 1.0 or 0.0, the logit () of the episode's end, and the carry. Without the
+      heads, the reward is 0 and the logit -inf.
     """
     chex.assert_shape([z, action], [(module.config.z_dim,), (module.config.action_dim,)])
     z_key, reward_key = jax.random.split(key)
@@ -152,25 +152,26 @@ def dream_along(
     temperature: jax.Array | float = 1.0,
     draw_rewards: bool = True,
 ) -> jax.Array:
-    """Draws what is seen if these actions are done, in one dream; made to be vmapped.
+    """Samples the latent vectors of one dream with given actions; to be vmapped.
 
     Args:
       module, variables: the network.
-      key: for the draws.
-      z: (z_dim,), what is seen first.
+      key: for the samples.
+      z: (z_dim,), the first latent vector.
       actions: (T, action_dim).
-      temperature, draw_rewards: of the draws, as in `dream_step`.
+      temperature, draw_rewards: as in `dream_step`.
 
     Returns:
-      (T, z_dim), what is seen before each action: z and T - 1 draws.
+      (T, z_dim), the latent vector before each action: z and T - 1 samples.
     """
 
-    def body(moment, now):
-        z, reward, carry = moment
-        key, action = now
-        known = z, action, reward, carry
-        after, reward, _, carry = dream_step(module, variables, key, *known, temperature, draw_rewards)
-        return (after, reward, carry), z
+    def body(state, inputs):
+        z, reward, carry = state
+        key, action = inputs
+        next_z, reward, _, carry = dream_step(
+            module, variables, key, z, action, reward, carry, temperature, draw_rewards
+        )
+        return (next_z, reward, carry), z
 
     carry = jax.tree.map(lambda x: x[0], module.zero_carry(1))
     start = z, jnp.float32(0), carry
@@ -178,11 +179,11 @@ def dream_along(
 
 
 def transition(module: MDNRNN, draw_rewards: bool = True) -> Callable:
-    """Returns `dream_step` of a network, as `gdl_jax.envs.dream.dynamics.Dream` takes it.
+    """Returns `dream_step` of a network in the form that `gdl_jax.envs.dream.dynamics.Dream` expects.
 
     Raises:
-      ConfigError: the network does not predict rewards, of which a dream's score is made.
+      ConfigError: the network does not predict rewards, without which a dream has no return.
     """
     if not module.config.reward_head:
-        raise ConfigError("reward_head", False, "a dream needs a network that predicts rewards")
+        raise ConfigError("reward_head", False, "dreams need a network that predicts rewards")
     return partial(dream_step, module, draw_rewards=draw_rewards)

@@ -1,4 +1,4 @@
-"""The book's multilayer perceptron (02_01): flatten, dense layers with ReLU, one logit a class."""
+"""The book's multilayer perceptron (02_01): flatten, dense layers with ReLU, one logit per class."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -18,7 +18,7 @@ class Config:
 
 
 class MLP(nn.Module):
-    """(B, H, W, C) -> logits (B, outputs)."""
+    """Multilayer perceptron, (B, H, W, C) -> logits (B, outputs)."""
 
     config: Config
     outputs: int
@@ -31,5 +31,5 @@ class MLP(nn.Module):
         x = x.reshape(x.shape[0], -1)
         for units in self.config.hidden_units:
             x = nn.relu(Dense(units, dtype=self.dtype)(x))
-        self.sow("intermediates", "features", x)  # (B, units): for FID and the like
+        self.sow("intermediates", "features", x)  # (B, units), for FID and similar metrics
         return Dense(self.outputs, dtype=self.dtype)(x).astype(jnp.float32)

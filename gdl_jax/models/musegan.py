@@ -1,17 +1,17 @@
 """MuseGAN (book chapter 7, 07_04; Dong et al. 2018): bars of several tracks from chords, style, melody and groove.
 
 A piece is (bars, steps, pitches, tracks) of -1 and 1: in each step of a bar, each track has at most one pitch at 1.
-Chords and style are one noise vector each that all tracks share; melody and groove are one for each track. A temporal
-network turns chords and each melody into one vector a bar; style and groove are the same in every bar. Each track has a
-generator of bars of its own, which gets these four.
+All tracks share one noise vector for chords and one for style; each track has its own for melody and for groove. A
+temporal network turns chords and each melody into one vector per bar; style and groove are the same in every bar. Each
+track has its own bar generator, whose input is these four vectors.
 
-The book's code means this, but trains something else: the slices of its loops over tracks and bars are taken when the
-loops are over, so that all tracks hear the last one's melody and groove, and both bars of a piece are the same. Nor
-does it apply the tanh that its text describes. Here both are as the text has them. Batch normalisation sees all bars
-of a track at once (the book's: bar by bar, into common averages).
+The book's code trains something else by mistake: its loops over tracks and bars bind their slices late, so that all
+tracks get the last one's melody and groove, and both bars of a piece are the same. It also lacks the tanh that its text
+describes. This file follows the text in both. Batch normalisation is over all bars of a track at once (the book's: bar
+by bar, into shared averages).
 
-Conditioned on the bars before (the book's suggestion for pieces of any length), each track's generator also gets what
-an encoder of its own makes of them, and the critic sees the piece from these bars on.
+With condition_bars, as the book suggests for pieces of any length, each track's generator also gets an encoding of the
+previous bars by an encoder of its own, and the critic sees the previous bars followed by the piece.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,30 +35,32 @@ BARS, STEPS, PITCHES = 1, 2, 3  # axes of a batch of pieces (B, bars, steps, pit
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    # dimensions of each noise vector, N(0, 1): chords, style, a melody and a groove for each track
+    # dimensions of each noise vector, N(0, 1): chords, style, and each track's melody and groove
     z_dim: Annotated[int, AtLeast(1)] = 32
     temporal_filters: Annotated[int, AtLeast(1)] = 1024  # channels between the two layers of a temporal network
-    # channels of a bar as its steps double, up to all of them
+    # channels of the bar generator's layers along steps; each but the first doubles the number of steps
     bar_filters: Annotated[tuple[int, ...], AtLeast(1)] = (512, 512, 256, 256)
-    # channels of a bar's octaves, of which the last layer makes pitches
+    # channels of the bar generator's octave layer; the last layer turns octaves into pitches
     octave_filters: Annotated[int, AtLeast(1)] = 256
-    batch_norm_momentum: Annotated[float, AtLeast(0), Below(1)] = 0.9  # of the generator's batch normalisation
+    # momentum of the generator's batch normalisation
+    batch_norm_momentum: Annotated[float, AtLeast(0), Below(1)] = 0.9
     # channels of the critic's convolutions along bars and along pitches
     critic_filters: Annotated[int, AtLeast(1)] = 128
-    # channels of those along steps, each of stride 2
+    # channels of the critic's convolutions along steps, each of stride 2
     critic_step_filters: Annotated[tuple[int, ...], AtLeast(1)] = (128, 128, 256, 512)
-    critic_step_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (2, 2, 4, 3)  # of those along steps
+    # kernel size of each of the critic's convolutions along steps
+    critic_step_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (2, 2, 4, 3)
     critic_units: Annotated[int, AtLeast(1)] = 1024  # units of the critic's dense layer
-    # of kernels, N(0, s^2), but those of the generator's dense layers (Glorot)
+    # standard deviation of initial kernels, except in the generator's dense layers (Glorot-uniform)
     initial_deviation: Annotated[float, AtLeast(0)] = 0.02
-    # bars before those that are generated which both networks see; 0: none, as in the book
+    # number of previous bars on which both networks are conditioned; 0: none, as in the book
     condition_bars: Annotated[int, AtLeast(0)] = 0
-    # channels of the encoders of these bars
+    # channels of the previous bars' encoders
     condition_filters: Annotated[int, AtLeast(1), Needs("condition_bars")] = 16
 
 
 class Shape(NamedTuple):
-    """Numbers of bars, steps a bar, pitches and tracks of the pieces that are generated."""
+    """Numbers of bars, steps per bar, pitches and tracks of generated pieces."""
 
     bars: int
     steps: int
@@ -67,7 +69,7 @@ class Shape(NamedTuple):
 
 
 def _normal(config: Config) -> Initializer:
-    # Narrow networks need more than the book's 0.02: a gradient falls from layer to layer by the root of the width.
+    # Narrow networks need more than the book's 0.02: a layer scales gradients by the deviation times sqrt(width).
     return nn.initializers.normal(config.initial_deviation)
 
 
@@ -81,7 +83,7 @@ class Noise(NamedTuple):
 
 
 def draw_noise(config: Config, tracks: int, keys: jax.Array) -> Noise:
-    """Draws N(0, 1) for each of the keys (B,)."""
+    """Samples N(0, 1), one example per key (B,)."""
     shapes = Noise((config.z_dim,), (config.z_dim,), (tracks, config.z_dim), (tracks, config.z_dim))
 
     def draw(key):
@@ -91,10 +93,10 @@ def draw_noise(config: Config, tracks: int, keys: jax.Array) -> Noise:
 
 
 def _for_each_track(module: nn.Module, tracks: int, in_axis: int | None, out_axis: int, train: bool) -> Callable:
-    """Returns the module as a function of arrays, with parameters and statistics of its own for each track (axis 0)."""
+    """Returns the module as a function of arrays, mapped over tracks; axis 0 of its variables is the track."""
 
     def apply(module, x):
-        return module(x, train=train)  # nn.vmap's functions take no keywords
+        return module(x, train=train)  # nn.vmap takes no keyword arguments
 
     own = {"params": 0, "batch_stats": 0}
     mapped = nn.vmap(apply, own, split_rngs={"params": True}, in_axes=in_axis, out_axes=out_axis, axis_size=tracks)
@@ -102,7 +104,7 @@ def _for_each_track(module: nn.Module, tracks: int, in_axis: int | None, out_axi
 
 
 def _bar_kernels(bars: int) -> tuple[int, int]:
-    """Returns lengths of two kernels that lead from one place to `bars` of them and back; the book's: 2, bars - 1."""
+    """Returns lengths of two kernels that map one position to `bars` positions and back; the book's: 2, bars - 1."""
     first = min(2, bars)
     return first, bars + 1 - first
 
@@ -120,7 +122,7 @@ class _Normalised(nn.Module):
 
 
 class TemporalNetwork(nn.Module):
-    """Noise (B, z) -> one vector for each bar (B, bars, z)."""
+    """Temporal network from noise (B, z) to one vector per bar (B, bars, z)."""
 
     config: Config
     bars: int
@@ -140,7 +142,7 @@ class TemporalNetwork(nn.Module):
 
 
 class BarGenerator(nn.Module):
-    """Vectors (B, bars, D) -> one track's bars before their tanh, (B, bars, steps, pitches)."""
+    """Bar generator from vectors (B, bars, D) to one track before its tanh, (B, bars, steps, pitches)."""
 
     config: Config
     shape: Shape
@@ -170,7 +172,7 @@ class BarGenerator(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The bars before, all tracks of them (B, bars, steps, pitches, tracks) -> what one track needs of them (B, z)."""
+    """Encoder of all tracks' previous bars (B, bars, steps, pitches, tracks) for one track's generator, (B, z)."""
 
     config: Config
     dtype: jnp.dtype = jnp.float32
@@ -187,9 +189,9 @@ class Encoder(nn.Module):
 
 
 class Generator(nn.Module):
-    """Noise -> pieces (B, bars, steps, pitches, tracks) of `shape` in (-1, 1).
+    """Generator from noise to pieces (B, bars, steps, pitches, tracks) of `shape` in (-1, 1).
 
-    With condition_bars it is also given the bars before them, (B, condition_bars, steps, pitches, tracks) of -1 and 1.
+    With condition_bars, the previous bars are an input too: (B, condition_bars, steps, pitches, tracks) of -1 and 1.
     """
 
     config: Config
@@ -225,13 +227,13 @@ class Generator(nn.Module):
 
 def _check_shape(config: Config, shape: Shape) -> None:
     if not config.bar_filters:
-        raise ConfigError("bar_filters", config.bar_filters, "needs at least one number")
+        raise ConfigError("bar_filters", config.bar_filters, "must have at least one number")
     doublings = 2 ** (len(config.bar_filters) - 1)
     if shape.steps % doublings:
-        reason = f"bars of {shape.steps} steps are no multiple of {doublings}"
+        reason = f"doublings need a multiple of {doublings} steps; the data have {shape.steps}"
         raise ConfigError("bar_filters", config.bar_filters, reason)
     if shape.pitches % OCTAVE:
-        raise UserError(f"a generator of bars makes whole octaves of {OCTAVE} pitches; the data have {shape.pitches}")
+        raise UserError(f"MuseGAN generates whole octaves of {OCTAVE} pitches; the data have {shape.pitches} pitches")
 
 
 def _step_convolutions(config: Config) -> Iterator[tuple[int, int]]:
@@ -244,7 +246,7 @@ def _step_convolutions(config: Config) -> Iterator[tuple[int, int]]:
 
 
 class Critic(nn.Module):
-    """Pieces (B, bars, steps, pitches, tracks) in [-1, 1], perhaps with the bars before them -> scores (B,)."""
+    """Critic from pieces (B, bars, steps, pitches, tracks) in [-1, 1], and previous bars if any, to scores (B,)."""
 
     config: Config
     dtype: jnp.dtype = jnp.float32
@@ -263,21 +265,21 @@ class Critic(nn.Module):
             return leaky_relu(layer(x))
 
         for size in _bar_kernels(x.shape[BARS]):
-            x = convolved(x, config.critic_filters, size, BARS, 1, "VALID")  # at last (B, 1, steps, pitches, filters)
+            x = convolved(x, config.critic_filters, size, BARS, 1, "VALID")  # finally (B, 1, steps, pitches, filters)
         for size in (OCTAVE, x.shape[PITCHES] // OCTAVE):
-            x = convolved(x, config.critic_filters, size, PITCHES, size)  # at last (B, 1, steps, 1, filters)
+            x = convolved(x, config.critic_filters, size, PITCHES, size)  # finally (B, 1, steps, 1, filters)
         for features, size in _step_convolutions(config):
             x = convolved(x, features, size, STEPS, 2)  # (B, 1, steps / 2, 1, features)
         x = x.reshape(len(x), -1)
         x = leaky_relu(Dense(config.critic_units, kernel_init=_normal(config), dtype=self.dtype)(x))
-        # Scores are compared with one another: bfloat16's 8 bits of mantissa are too few.
+        # In float32: bfloat16 is too coarse for differences of scores.
         return Dense(1, kernel_init=_normal(config), dtype=jnp.float32)(x.astype(jnp.float32))[:, 0]
 
 
 def pitches_of(roll: jax.Array) -> jax.Array:
-    """Returns what each track plays in each step: its highest value's pitch where that is positive, and -1 elsewhere.
+    """Returns each track's pitch in each step: the argmax where its value is positive, and -1, silence, elsewhere.
 
-    That is the roll of at most one pitch a step and track to which this one is nearest. (The book's is never silent.)
+    This is the nearest roll with at most one pitch per step and track. (The book's always plays the argmax.)
 
     Args:
       roll: (..., pitches, tracks), as generated or of -1 and 1.
@@ -289,17 +291,17 @@ def pitches_of(roll: jax.Array) -> jax.Array:
 
 
 def sounding(roll: jax.Array) -> jax.Array:
-    """Returns the notes of a generated roll (..., pitches, tracks): 1 at `pitches_of` it, -1 elsewhere."""
+    """Returns a generated roll (..., pitches, tracks) as -1 and 1: 1 at its `pitches_of`."""
     return 2 * jax.nn.one_hot(pitches_of(roll), roll.shape[-2], axis=-2) - 1
 
 
 def continue_pieces(generate: Callable[[Noise, jax.Array], jax.Array], noises: Noise, previous: jax.Array) -> jax.Array:
-    """Generates pieces of any length: what is generated is fed back as the bars before the next.
+    """Generates pieces of any length, with the generated bars as the previous bars of the next round.
 
     Args:
-      generate: (noise, previous) -> pieces (B, bars, steps, pitches, tracks), of a generator with condition_bars.
-      noises: as many of `Noise` as there are to be rounds, along a first axis.
-      previous: the bars to start from, (B, condition_bars, steps, pitches, tracks) of -1 and 1.
+      generate: (noise, previous) -> pieces (B, bars, steps, pitches, tracks), by a generator with condition_bars.
+      noises: `Noise` of all rounds, stacked along a first axis.
+      previous: the first bars, (B, condition_bars, steps, pitches, tracks) of -1 and 1; not part of the result.
 
     Returns:
       (B, rounds * bars, steps, pitches, tracks) of -1 and 1.

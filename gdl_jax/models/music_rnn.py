@@ -1,7 +1,7 @@
-"""The recurrent network that composes, with and without attention (book 07_02, figure 7-8).
+"""Recurrent network for music, with and without attention (book 07_02, figure 7-8).
 
-It reads a window of events and predicts the next one, with two LSTMs, one above the other. The heads are given the mean
-of the second one's hidden states, weighted by attention, or only the last of them.
+Two stacked LSTMs read a window of events. The heads predict the next event from the attention-weighted mean of the
+second LSTM's hidden states or, without attention, from the last of them.
 """
 
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ from gdl_jax.nn.recurrent import LSTM, RECURRENT_ACTIVATIONS
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    embedding_size: Annotated[int, AtLeast(1)] = 100  # numbers in the vector of a note, and of a duration
-    hidden_units: Annotated[int, AtLeast(1)] = 256  # of each LSTM
-    attention: bool = True  # over the second LSTM's hidden states; else only the last counts
-    # of embeddings and of each LSTM's hidden states; the book's code has it commented out
+    embedding_size: Annotated[int, AtLeast(1)] = 100  # dimensions of a note's embedding, and of a duration's
+    hidden_units: Annotated[int, AtLeast(1)] = 256  # units of each LSTM
+    attention: bool = True  # attend to all hidden states of the second LSTM; otherwise use only the last
+    # dropout on embeddings and on each LSTM's outputs; commented out in the book's code
     dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0
-    recurrent_activation: str = "sigmoid"  # of the LSTMs' gates, by name; the book's Keras had hard_sigmoid
+    recurrent_activation: str = "sigmoid"  # activation of the LSTMs' gates; the book's Keras had hard_sigmoid
 
 
 class MusicRNN(nn.Module):
-    """Events (B, C) -> what comes after the last of them."""
+    """Network from a window of events to a prediction of the next one."""
 
     config: Config
     vocabulary: Vocabulary
@@ -41,7 +41,7 @@ class MusicRNN(nn.Module):
 
     @nn.compact
     def __call__(self, note: jax.Array, duration: jax.Array, *, train: bool) -> Prediction:
-        """note, duration (B, C) -> a prediction of one event, T = 1; `train` turns dropout on."""
+        """Predicts one event (T = 1) from notes and durations (B, C); `train` turns dropout on."""
         chex.assert_rank([note, duration], 2)
         chex.assert_type([note, duration], int)
         config = self.config
@@ -65,7 +65,7 @@ class MusicRNN(nn.Module):
         return Prediction(note_logits[:, None], duration_logits[:, None], None if weights is None else weights[:, None])
 
 
-def write_on(
+def generate(
     module: MusicRNN,
     variables: Any,
     key: jax.Array,
@@ -75,29 +75,28 @@ def write_on(
     *,
     begin: int,
 ) -> Passage:
-    """Writes `steps` events, one by one, after `context` (B, C).
+    """Generates `steps` events, one at a time, after `context` (B, C).
 
-    Before each it reads the last C events again, from a state of zeros. That is all that it is ever trained to do: an
-    LSTM whose state were carried on would come to states that it was never trained on, and attention over its hidden
-    states needs those of a reading that began C events before.
+    Before each event the network reads the last C events from the zero state, as in training. Carrying the LSTMs' state
+    over would lead to states never seen in training, and attention needs the hidden states of the last C events.
 
     Args:
       module, variables: the network.
-      key: decides what is drawn.
-      context: (B, C), with the C that the network was trained with.
+      key: for the samples.
+      context: (B, C), with the C of training.
       steps: static.
-      temperatures: of the draws.
-      begin: the note that stands before a piece; see `models.events.draw`.
+      temperatures: of notes and durations.
+      begin: the note before the beginning of a piece; see `models.events.draw`.
 
     Returns:
       (B, steps); attention (B, steps, C) is over the C events before each.
     """
 
-    def write(window, key):
+    def generate_event(window, key):
         predicted = jax.tree.map(lambda x: x[:, 0], module.apply(variables, *window, train=False))
         event = draw(key, predicted.note, predicted.duration, temperatures, window.note[:, -1], begin)
         window = jax.tree.map(lambda past, now: jnp.concatenate([past[:, 1:], now[:, None]], axis=1), window, event)
         return window, Passage(event, jax.nn.softmax(predicted.note), predicted.attention)
 
-    _, passage = lax.scan(write, context, jax.random.split(key, steps))
+    _, passage = lax.scan(generate_event, context, jax.random.split(key, steps))
     return jax.tree.map(lambda x: x.swapaxes(0, 1), passage)

@@ -1,9 +1,9 @@
 """Distributions over categorical features, fitted by counting (book chapter 1).
 
-Naive Bayes: features are independent, p(x) = prod_j theta_{j, x_j}. Multinomial: one probability for each combination,
-which is the same with a single feature, the combination. Both are fitted by theta = (n + a) / (N + a * K), for n of N
-rows with a value and K values: maximum likelihood for a = 0, additive smoothing above. (The book prints its denominator
-with K - 1, the number of free parameters; only K makes the probabilities sum to one.)
+Naive Bayes: features are independent, p(x) = prod_j theta_{j, x_j}. Multinomial: one probability per combination of
+values, which is naive Bayes with the combination as the only feature. Both are fitted by theta = (n + a) / (N + a * K),
+where n of N rows have the value and the feature has K values: maximum likelihood for a = 0, additive smoothing for
+a > 0. (The book's denominator has K - 1, the number of free parameters; only with K do the probabilities sum to one.)
 """
 
 import itertools
@@ -25,18 +25,18 @@ MOST_COMBINATIONS = 10_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    # naive_bayes (independent features), or multinomial (a probability a combination)
+    # naive_bayes (independent features) or multinomial (one probability per combination of values)
     model: Annotated[str, OneOf("naive_bayes", "multinomial")] = "naive_bayes"
     smoothing: Annotated[float, AtLeast(0)] = 0.0  # added to each count; 0: maximum likelihood
 
 
 class CountedModel(NamedTuple):
-    """A distribution over rows of features, (B, F) int32, as functions of counts.
+    """Distribution over rows of features, (B, F) int32, as functions of counts.
 
     Attributes:
-      levels: how many values each counted feature has.
-      count: features (B, F) -> counts (len(levels), max(levels)) int32; counts of several batches add up.
-      log_likelihood: (counts, features (B, F)) -> log p (B,); -inf where impossible.
+      levels: number of values of each counted feature.
+      count: features (B, F) -> counts (len(levels), max(levels)) int32; counts of batches are added.
+      log_likelihood: (counts, features (B, F)) -> log p (B,); -inf where p is 0.
       sample: (counts, key, num) -> features (num, F).
     """
 
@@ -54,11 +54,11 @@ def count(features: jax.Array, levels: tuple[int, ...]) -> jax.Array:
 
 
 def log_probabilities(counts: jax.Array, levels: tuple[int, ...], smoothing: float) -> jax.Array:
-    """Returns log theta_{jk}, (F, K); -inf for what never occurs, and beyond a feature's own values.
+    """Returns log theta_{jk}, (F, K); -inf where the probability is 0, and beyond a feature's own values.
 
     Args:
-      counts: (F, K) with at least one row counted.
-      levels: how many of the K columns each feature has.
+      counts: (F, K), of at least one row.
+      levels: number of values of each feature, at most K.
       smoothing: added to each count; at least 0.
     """
     chex.assert_shape(counts, (len(levels), None))
@@ -68,7 +68,7 @@ def log_probabilities(counts: jax.Array, levels: tuple[int, ...], smoothing: flo
 
 
 def naive_bayes(levels: tuple[int, ...], smoothing: float) -> CountedModel:
-    """Returns the model of independent features with `levels` values each."""
+    """Returns the model of independent features, with `levels` values each."""
 
     def log_likelihood(counts, features):
         table = log_probabilities(counts, levels, smoothing)
@@ -85,10 +85,11 @@ def multinomial(levels: tuple[int, ...], smoothing: float) -> CountedModel:
     """Returns the model with one probability for each of the prod(levels) combinations.
 
     Raises:
-      ConfigError: there are more combinations than can be counted.
+      ConfigError: there are more than MOST_COMBINATIONS combinations.
     """
     if math.prod(levels) > MOST_COMBINATIONS:
-        raise ConfigError("model", "multinomial", f"{len(levels)} features have too many combinations for a table")
+        reason = f"{len(levels)} features have more than {MOST_COMBINATIONS} combinations, too many for a table"
+        raise ConfigError("model", "multinomial", reason)
     joint = naive_bayes((math.prod(levels),), smoothing)
 
     def combination(features):
@@ -106,7 +107,7 @@ MODELS = {"naive_bayes": naive_bayes, "multinomial": multinomial}
 
 
 def make_model(config: Config, levels: tuple[int, ...]) -> CountedModel:
-    """Returns the model that the config names, for features with `levels` values each.
+    """Returns the config's model for features with `levels` values each.
 
     Raises:
       ConfigError: unknown model, or negative smoothing.
@@ -119,9 +120,9 @@ def make_model(config: Config, levels: tuple[int, ...]) -> CountedModel:
 
 
 class Categorical(nn.Module):
-    """log p of the given values of some features with K values each: (B, F) -> (B, F).
+    """Categorical distributions of features with K values each, as a layer from values (B, F) to log p (B, F).
 
-    Its parameters are the free probabilities, K - 1 a feature; the last value has what remains.
+    Its parameters are the K - 1 free probabilities of each feature; the last probability is the remainder.
     """
 
     features: int
@@ -135,9 +136,9 @@ class Categorical(nn.Module):
 
 
 class FreeParameters(nn.Module):
-    """The free parameters of a CountedModel as a network: features (B, F) -> log p (B,). For layer tables and counts.
+    """Network with the free parameters of a CountedModel, features (B, F) -> log p (B,); for layer tables and counts.
 
-    Features that follow each other and have as many values are one layer.
+    Consecutive features with the same number of values are one layer.
     """
 
     levels: tuple[int, ...]

@@ -1,8 +1,8 @@
-"""An encoder and a decoder, with and without attention between them (book chapter 7, figures 7-11 to 7-13).
+"""Encoder-decoder network for music, with and without attention (book chapter 7, figures 7-11 to 7-13).
 
-The encoder reads a phrase, and the decoder, which begins with the encoder's last state, writes its continuation. With
-attention it is given more: before each event its state is the query of an attention over all states of the encoder, and
-the context vector is fed into its cell with the event before (Bahdanau et al. 2015, section 3.1).
+The encoder reads a phrase; the decoder starts from the encoder's last state and generates the continuation. With
+attention, the decoder's state queries all states of the encoder before each event, and the context vector joins the
+previous event as input of the decoder's cell (Bahdanau et al. 2015, section 3.1).
 """
 
 from dataclasses import dataclass
@@ -24,25 +24,26 @@ from gdl_jax.nn.recurrent import LSTM, RECURRENT_ACTIVATIONS, LSTMCarry
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    continuation_length: Annotated[int, AtLeast(1)] = 16  # events that the decoder writes after a phrase
-    embedding_size: Annotated[int, AtLeast(1)] = 100  # numbers in the vector of a note, and of a duration
-    hidden_units: Annotated[int, AtLeast(1)] = 256  # of the encoder's LSTM, and of the decoder's
-    attention: bool = True  # of the decoder to all states of the encoder; else it is given the last only, to begin with
-    # of the layer in which a state of the decoder meets those of the encoder
+    continuation_length: Annotated[int, AtLeast(1)] = 16  # events that the decoder generates after a phrase
+    embedding_size: Annotated[int, AtLeast(1)] = 100  # dimensions of a note's embedding, and of a duration's
+    hidden_units: Annotated[int, AtLeast(1)] = 256  # units of the encoder's LSTM, and of the decoder's
+    # let the decoder attend to all states of the encoder; otherwise it only starts from the last
+    attention: bool = True
+    # units of the attention's hidden layer
     attention_units: Annotated[int, AtLeast(1), Needs("attention")] = 128
-    dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0  # of embeddings and of each LSTM's hidden states
-    recurrent_activation: str = "sigmoid"  # of the LSTMs' gates, by name; the book's Keras had hard_sigmoid
+    dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0  # dropout on embeddings and on each LSTM's outputs
+    recurrent_activation: str = "sigmoid"  # activation of the LSTMs' gates; the book's Keras had hard_sigmoid
 
 
 class Memory(NamedTuple):
-    """The encoder's states (B, C, H), which the decoder attends to, and their projection by the attention."""
+    """Encoder states (B, C, H), to which the decoder attends, and their projection by the attention."""
 
     states: jax.Array
     projected: jax.Array | None
 
 
 class PhraseRNN(nn.Module):
-    """Encoder and decoder, which share their embeddings."""
+    """Encoder and decoder with shared embeddings."""
 
     config: Config
     vocabulary: Vocabulary
@@ -64,14 +65,14 @@ class PhraseRNN(nn.Module):
         self.decoder_dropout = Dropout(rate, self.axis_name)
 
     def __call__(self, note: jax.Array, duration: jax.Array, *, train: bool) -> Prediction:
-        """Reads a phrase of C events and the T = continuation_length that follow, but for the last of them.
+        """Predicts the T = continuation_length events after a phrase of C events, with teacher forcing.
 
         Args:
-          note, duration: (B, C + T - 1). The decoder is given the true events, not its own ("teacher forcing").
+          note, duration: (B, C + T - 1), the phrase and all events to predict but the last.
           train: turns dropout on.
 
         Returns:
-          Predictions of the T last events; attention is (B, T, C).
+          Predictions of T events; attention is (B, T, C).
         """
         chex.assert_rank([note, duration], 2)
         chex.assert_type([note, duration], int)
@@ -79,8 +80,8 @@ class PhraseRNN(nn.Module):
         batch_size, context = note.shape[0], note.shape[1] - length + 1
         x = self.embedding_dropout(self.embedding(Events(note, duration)), not train)  # (B, C + T - 1, 200)
         memory, carry = self._encode(x[:, :context], not train)
-        given = x[:, context - 1 :]  # (B, T, 200)
-        if self.config.attention:  # what is fed into a cell depends on the state before it
+        previous = x[:, context - 1 :]  # (B, T, 200)
+        if self.config.attention:  # the decoder's input depends on its state, so step by step
             scan = nn.scan(
                 lambda module, carry, x: module._decode(carry, x, memory),
                 variable_broadcast="params",
@@ -88,20 +89,20 @@ class PhraseRNN(nn.Module):
                 in_axes=1,
                 out_axes=1,
             )
-            _, (hidden, attention) = scan(self, carry, given)  # (B, T, 256), (B, T, C)
+            _, (hidden, attention) = scan(self, carry, previous)  # (B, T, 256), (B, T, C)
         else:
-            (hidden, _), attention = self.decoder(given, carry), None  # (B, T, 256)
+            (hidden, _), attention = self.decoder(previous, carry), None  # (B, T, 256)
         hidden = self.decoder_dropout(hidden, not train)
         flat = self.heads(hidden.reshape(-1, self.config.hidden_units))
         note_logits, duration_logits = (logits.reshape(batch_size, length, -1) for logits in flat)
         return Prediction(note_logits, duration_logits, attention)
 
     def encode(self, context: Events) -> tuple[Memory, LSTMCarry]:
-        """Encodes a phrase (B, C): returns what the decoder attends to, and the state that it begins with."""
+        """Encodes a phrase (B, C): returns the memory that the decoder attends to, and its first carry."""
         return self._encode(self.embedding(context), True)
 
     def decode(self, carry: LSTMCarry, event: Events, memory: Memory) -> tuple[LSTMCarry, Prediction]:
-        """Predicts one event from the decoder's state and the event before (B,): returns the new state, and T = 1."""
+        """Predicts one event from a carry and the previous event (B,): returns the new carry and the prediction."""
         carry, (hidden, attention) = self._decode(carry, self.embedding(event), memory)
         predicted = Prediction(*self.heads(hidden), attention)
         return carry, jax.tree.map(lambda x: x[:, None], predicted)
@@ -112,7 +113,7 @@ class PhraseRNN(nn.Module):
         return Memory(states, self.attend.project(states) if self.config.attention else None), carry
 
     def _decode(self, carry: LSTMCarry, x: jax.Array, memory: Memory) -> tuple[LSTMCarry, Any]:
-        """One step: x (B, 200) -> the new state, and (hidden states (B, 256), attention (B, C) or None)."""
+        """Takes one step: x (B, 200) -> the new carry, and (hidden states (B, 256), attention (B, C) or None)."""
         attention = None
         if self.config.attention:
             context, attention = self.attend(carry[0], memory.states, projected=memory.projected)  # (B, 256), (B, C)
@@ -121,7 +122,7 @@ class PhraseRNN(nn.Module):
         return carry, (hidden, attention)
 
 
-def write_phrases(
+def generate(
     module: PhraseRNN,
     variables: Any,
     key: jax.Array,
@@ -131,37 +132,37 @@ def write_phrases(
     *,
     begin: int,
 ) -> Passage:
-    """Writes `steps` events after `context` (B, C): phrase after phrase, each after the C events before it.
+    """Generates `steps` events after `context` (B, C), phrase by phrase, each from the C events before it.
 
     Args:
       module, variables: the network.
-      key: decides what is drawn.
+      key: for the samples.
       context: (B, C).
-      steps: static; of the last phrase only as much is kept as is needed.
-      temperatures: of the draws.
-      begin: the note that stands before a piece; see `models.events.draw`.
+      steps: static; the last phrase is cut to fit.
+      temperatures: of notes and durations.
+      begin: the note before the beginning of a piece; see `models.events.draw`.
 
     Returns:
       (B, steps); attention (B, steps, C) is over the C events before the event's phrase.
     """
     length = module.config.continuation_length
 
-    def write_phrase(context, key):
+    def generate_phrase(context, key):
         memory, carry = module.apply(variables, context, method="encode")
 
-        def write(moment, key):
-            carry, predicted = module.apply(variables, *moment, memory, method="decode")
+        def generate_event(state, key):
+            carry, predicted = module.apply(variables, *state, memory, method="decode")
             predicted = jax.tree.map(lambda x: x[:, 0], predicted)
-            event = draw(key, predicted.note, predicted.duration, temperatures, moment[1].note, begin)
+            event = draw(key, predicted.note, predicted.duration, temperatures, state[1].note, begin)
             return (carry, event), Passage(event, jax.nn.softmax(predicted.note), predicted.attention)
 
         last = jax.tree.map(lambda tokens: tokens[:, -1], context)
-        _, phrase = lax.scan(write, (carry, last), jax.random.split(key, length))  # (T, B, ...)
+        _, phrase = lax.scan(generate_event, (carry, last), jax.random.split(key, length))  # (T, B, ...)
         phrase = jax.tree.map(lambda x: x.swapaxes(0, 1), phrase)
-        heard = jax.tree.map(lambda past, now: jnp.concatenate([past, now], axis=1)[:, length:], context, phrase.events)
-        return heard, phrase
+        events = jax.tree.map(lambda past, new: jnp.concatenate([past, new], axis=1), context, phrase.events)
+        return jax.tree.map(lambda x: x[:, length:], events), phrase
 
     phrases = -(-steps // length)
-    _, passage = lax.scan(write_phrase, context, jax.random.split(key, phrases))  # (phrases, B, T, ...)
+    _, passage = lax.scan(generate_phrase, context, jax.random.split(key, phrases))  # (phrases, B, T, ...)
     joined = jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(x.shape[1], phrases * length, *x.shape[3:]), passage)
     return jax.tree.map(lambda x: x[:, :steps], joined)

@@ -1,8 +1,8 @@
-"""Answers and questions from a document (book 06_02, figure 6-9), and attention and copying beyond the book.
+"""Generation of questions and answers from a document (book 06_02, figure 6-9), with optional attention and copying.
 
-A bidirectional GRU reads the document and predicts of each word whether it belongs to an answer. A second GRU reads the
-first one's states at an answer's words, and from its last state a third one, the decoder, begins, which generates the
-question word by word. Its attention, where it has some, is over the document; copying takes words from where that is.
+A bidirectional GRU reads the document and predicts for each word whether it belongs to an answer. A second GRU encodes
+the first one's states at an answer's words; its last state starts the decoder, a third GRU, which generates the
+question word by word. Beyond the book, the decoder can attend to the document and copy the words it attends to.
 """
 
 from dataclasses import dataclass, field
@@ -26,19 +26,20 @@ from gdl_jax.nn.recurrent import GRU, RECURRENT_ACTIVATIONS, bidirectional
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    # numbers in a word's vector, where it is learned; GloVe's have their own
+    # dimensions of a learned word embedding; GloVe vectors have their own size
     embedding_size: Annotated[int, AtLeast(1)] = 100
-    reader_units: Annotated[int, AtLeast(1)] = 100  # of the GRU that reads the document, in each direction
-    decoder_units: Annotated[int, AtLeast(1)] = 200  # of the GRU that reads the answer, and of the decoder
-    attention: bool = False  # of the decoder, over the document
-    # where a state of the decoder and a word of the document meet
+    reader_units: Annotated[int, AtLeast(1)] = 100  # units of the GRU that reads the document, per direction
+    decoder_units: Annotated[int, AtLeast(1)] = 200  # units of the answer's encoder and of the decoder
+    attention: bool = False  # let the decoder attend to the document
+    # units of the attention's hidden layer
     attention_units: Annotated[int, AtLeast(1), Needs("attention")] = 100
-    copy: bool = False  # words of the document may be copied to where attention is (See et al. 2017)
-    recurrent_activation: str = "sigmoid"  # of the GRUs' gates; the book's Keras had hard_sigmoid
-    reset_after: bool = False  # where the GRUs reset their state: after the product (Keras since 2.3) or before (book)
+    copy: bool = False  # let the decoder copy the words it attends to (See et al. 2017)
+    recurrent_activation: str = "sigmoid"  # activation of the GRUs' gates; the book's Keras had hard_sigmoid
+    # GRUs apply the reset gate after the matrix product (Keras since 2.3) instead of before it (book)
+    reset_after: bool = False
 
 
-class Special(NamedTuple):
+class SpecialTokens(NamedTuple):
     """Ids of the special tokens."""
 
     padding: int
@@ -47,13 +48,13 @@ class Special(NamedTuple):
     end: int
 
 
-class Spoken(NamedTuple):
-    """The decoder's output at each step.
+class DecoderOutput(NamedTuple):
+    """Output of the decoder at each step.
 
     Attributes:
       logits: (..., V), of the vocabulary's words.
-      attention: (..., D), or None.
-      gate_logits: (...), of generating a word rather than copying one; or None.
+      attention: (..., D), weights over the document; None without attention.
+      gate_logits: (...), of generating a word rather than copying one; None without copying.
     """
 
     logits: jax.Array
@@ -70,17 +71,17 @@ class Prediction(NamedTuple):
     """
 
     answer_logits: jax.Array
-    question: Spoken
+    question: DecoderOutput
 
 
 class QuestionAnswerer(nn.Module):
-    """Document, answer and the question so far -> tags and next words.
+    """Network from a document, an answer and a question's previous words to answer tags and next words.
 
     Attributes:
       config: hyperparameters.
       vocabulary_size: V.
-      word_vectors: (V, E), what the word vectors start from; None: `embedding_uniform`.
-      dtype: the type in which layers compute.
+      word_vectors: (V, E), initial word embeddings; None: drawn by `embedding_uniform`.
+      dtype: of the computation.
     """
 
     config: Config
@@ -91,7 +92,7 @@ class QuestionAnswerer(nn.Module):
     def setup(self):
         config, vectors = self.config, self.word_vectors
         if config.copy and not config.attention:
-            raise ConfigError("copy", True, "needs attention: words are copied from where attention is")
+            raise ConfigError("copy", True, "needs attention, whose weights choose the copied words")
         activate = activation(config, "recurrent_", RECURRENT_ACTIVATIONS)
 
         def gru(units):
@@ -123,13 +124,13 @@ class QuestionAnswerer(nn.Module):
         *,
         train: bool,
     ) -> Prediction:
-        """Predicts each word of the question from those before it, which are given ("teacher forcing").
+        """Predicts each word of the question from the true words before it (teacher forcing).
 
         Args:
-          document, document_mask: (B, D), words and where they are.
-          answer_indices, answer_mask: (B, A), places of the answer's words in the document.
-          question, question_mask: (B, Q), the start mark and all but the question's last word.
-          train: changes nothing.
+          document, document_mask: (B, D).
+          answer_indices, answer_mask: (B, A), positions of the answer's words in the document.
+          question, question_mask: (B, Q), the start token and all but the question's last token.
+          train: ignored; the network is the same in both modes.
         """
         del train
         chex.assert_rank([document, answer_indices, question], 2)
@@ -141,58 +142,64 @@ class QuestionAnswerer(nn.Module):
         context, weights = None, None
         if self.config.attention:
             context, weights = self._attend_all(states, annotations, document_mask)
-        return Prediction(answer_logits, self.speak(embedded, states, context, weights))
+        return Prediction(answer_logits, self.output(embedded, states, context, weights))
 
     def read(self, document: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """(B, D) -> annotations (B, D, 2 reader_units), answer logits (B, D, 2)."""
+        """Encodes a document (B, D): returns annotations (B, D, 2 reader_units) and answer logits (B, D, 2)."""
         annotations, _ = bidirectional(self.forward, self.backward, self.embedding(document), mask)  # (B, D, 200)
         flat = self.tagger(annotations.reshape(-1, annotations.shape[-1]))
         return annotations, flat.reshape(*document.shape, 2).astype(jnp.float32)
 
     def encode(self, annotations: jax.Array, indices: jax.Array, mask: jax.Array) -> jax.Array:
-        """Reads the annotations at an answer's words (B, A): returns the decoder's first state (B, decoder_units)."""
+        """Encodes the annotations at an answer's words (B, A): returns the decoder's first state (B, decoder_units)."""
         answer = jnp.take_along_axis(annotations, indices[..., None], axis=1)  # (B, A, 200)
         _, state = self.encoder(answer, self.encoder.zero_carry(answer.shape[0]), mask)
         return state
 
     def project(self, annotations: jax.Array) -> jax.Array:
-        """Returns the attention's projection of the document, which is the same for all words of a question."""
+        """Returns the attention's projection of the annotations, which all steps of a question share."""
         return self.attend.project(annotations)
 
     def step(
         self, word: jax.Array, state: jax.Array, memory: tuple[jax.Array, jax.Array, jax.Array] | None
-    ) -> tuple[Spoken, jax.Array]:
-        """Decodes one step: a word (B,) and the state before it -> the output (B, ...), and the new state.
+    ) -> tuple[DecoderOutput, jax.Array]:
+        """Decodes one step.
 
-        `memory` is (annotations, projected, mask) where there is attention.
+        Args:
+          word: (B,), the input.
+          state: of the decoder, (B, decoder_units).
+          memory: (annotations, projected, mask), attended to; None without attention.
+
+        Returns:
+          The output (B, ...) and the new state.
         """
         embedded = self.embedding(word)  # (B, 100)
         hidden, state = self.decoder.step(embedded, state)
         context, weights = (None, None) if memory is None else self._attend_once(hidden, *memory)
-        return self.speak(embedded, hidden, context, weights), state
+        return self.output(embedded, hidden, context, weights), state
 
-    def speak(
+    def output(
         self, embedded: jax.Array, states: jax.Array, context: jax.Array | None, weights: jax.Array | None
-    ) -> Spoken:
-        """Returns the output of input words, decoder states and attended contexts, all (..., features)."""
+    ) -> DecoderOutput:
+        """Returns the output, given embedded input words, decoder states and contexts, all (..., features)."""
         shape, flat = states.shape[:-1], lambda x: x.reshape(-1, x.shape[-1])
-        said, gate_logits = flat(states), None
+        features, gate_logits = flat(states), None
         if context is not None:
-            said = nn.tanh(self.combine(jnp.concatenate([said, flat(context)], axis=-1)))
-        if self.config.copy:
-            seen = jnp.concatenate([flat(context), flat(states), flat(embedded)], axis=-1)  # their equation 8
-            gate_logits = self.gate(seen).reshape(shape).astype(jnp.float32)
-        logits = self.words(said).astype(jnp.float32).reshape(*shape, self.vocabulary_size)
-        return Spoken(logits, weights, gate_logits)
+            features = nn.tanh(self.combine(jnp.concatenate([features, flat(context)], axis=-1)))
+        if self.config.copy:  # See et al. 2017, equation 8
+            gate_inputs = jnp.concatenate([flat(context), flat(states), flat(embedded)], axis=-1)
+            gate_logits = self.gate(gate_inputs).reshape(shape).astype(jnp.float32)
+        logits = self.words(features).astype(jnp.float32).reshape(*shape, self.vocabulary_size)
+        return DecoderOutput(logits, weights, gate_logits)
 
     def _attend_once(self, query, annotations, projected, mask):
         return self.attend(query, annotations, mask, projected)
 
     def _attend_all(self, states, annotations, mask):
-        """As `_attend_once` for each of the states (B, Q, units): contexts (B, Q, 200), weights (B, Q, D).
+        """Attends from each of the states (B, Q, units): returns contexts (B, Q, 200) and weights (B, Q, D).
 
-        One after the other, and again for the gradient: all meetings of states and words, (B, Q, D, attention_units),
-        would be hundreds of megabytes that no cache holds.
+        Sequentially, and rematerialised for the gradient: the hidden layer of all pairs of states and words,
+        (B, Q, D, attention_units), would take hundreds of megabytes, more than any cache holds.
         """
         projected = self.project(annotations)
 
@@ -209,52 +216,51 @@ class QuestionAnswerer(nn.Module):
         return scan(self, (), states)[1]
 
 
-def log_probabilities(spoken: Spoken, document: jax.Array | None, special: Special) -> jax.Array:
-    """Returns log-probabilities (B, W) of the vocabulary's words and, where `document` is given, of its own words.
+def log_probabilities(output: DecoderOutput, document: jax.Array | None, special: SpecialTokens) -> jax.Array:
+    """Returns log-probabilities of the next word, over the vocabulary and the words that can be copied.
 
     Args:
-      spoken: (B, ...).
-      document: (B, D), numbers below V + D of the words that can be copied; None: nothing can.
-      special: padding and the start mark are never generated.
+      output: (B, ...).
+      document: (B, D), extended ids, below V + D, of the words that can be copied; None without copying.
+      special: padding and start tokens are never generated: their log-probability is IMPOSSIBLE.
 
     Returns:
-      (B, V), or (B, V + D) as in `nn.pointer`; the probabilities sum to 1, less those that are never
-      generated.
+      (B, V), or (B, V + D) as in `nn.pointer`. The probabilities sum to 1 minus those of padding and start.
     """
     if document is None:
-        logs = jax.nn.log_softmax(spoken.logits)
+        logs = jax.nn.log_softmax(output.logits)
     else:
-        logs = pointer.log_probabilities(spoken.logits, spoken.gate_logits, spoken.attention, document)
+        logs = pointer.log_probabilities(output.logits, output.gate_logits, output.attention, document)
     return logs.at[:, jnp.array([special.padding, special.start])].set(IMPOSSIBLE)
 
 
 def answer_probabilities(module: QuestionAnswerer, variables: Any, document: jax.Array, mask: jax.Array) -> jax.Array:
-    """Returns the probability that a word belongs to an answer: (B, D), (B, D) -> (B, D), 0 on padding."""
+    """Returns the probability that each word belongs to an answer: (B, D), (B, D) -> (B, D), 0 on padding."""
     _, logits = module.apply(variables, document, mask, method="read")
     return jnp.where(mask, jax.nn.softmax(logits)[..., 1], 0.0)
 
 
-def ask(
+def generate_questions(
     module: QuestionAnswerer,
     variables: Any,
     batch: dict[str, jax.Array],
-    special: Special,
+    special: SpecialTokens,
     *,
     width: int,
     length: int,
 ) -> Beams:
-    """Generates questions about given answers.
+    """Generates questions about given answers by beam search.
 
     Args:
       module, variables: the network.
       batch: document_tokens, document_mask, document_copy_tokens (B, D), answer_indices, answer_mask (B, A), as in
-        `data.questions.QuestionData`.
+        `data.text.questions.QuestionData`.
       special: ids of the special tokens.
-      width: beams; 1: greedy.
-      length: the most words, the end mark included.
+      width: number of beams; 1: greedy decoding.
+      length: maximum number of tokens, the end token included.
 
     Returns:
-      The questions, whose words from V on are, where there is copying, the document's.
+      The questions; with copying, ids from V on are the document's own words.
     """
     config = module.config
     document, mask = batch["document_tokens"], batch["document_mask"]
@@ -268,8 +274,8 @@ def ask(
 
     def step(words, state):
         words = jnp.where(words < module.vocabulary_size, words, special.unknown)
-        spoken, state = module.apply(variables, words, state, fixed[0], method="step")
-        return log_probabilities(spoken, fixed[1], special), state
+        output, state = module.apply(variables, words, state, fixed[0], method="step")
+        return log_probabilities(output, fixed[1], special), state
 
     start = jnp.full(len(document), special.start, jnp.int32)
     return beam_search(step, state, start, width=width, length=length, end=special.end)

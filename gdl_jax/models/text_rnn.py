@@ -1,11 +1,11 @@
-"""Recurrent networks that predict the next token of a text, a word or a character (book 06_01).
+"""Recurrent language models of words or characters (book 06_01).
 
-The book's reads a window of words and predicts the one after the last. What it has read is in its state, so that text
-is written word by word without reading anything twice.
+The book's network reads a window of words and predicts the next one. Its state summarises the words read, so generation
+takes one step per word.
 
-A bidirectional network reads the window both ways, and predicts the next token from the last states of both. It can't
-be trained at every position, since backwards it has seen the tokens to predict, and its state can't be carried on: for
-each word that it writes it reads the window again.
+A bidirectional network predicts the next token from the last states of both directions. It can't be trained at every
+position, because the backward direction has seen the tokens to predict, and its state can't be carried over: generation
+recomputes the whole window for each token.
 """
 
 from dataclasses import dataclass
@@ -30,23 +30,24 @@ CELLS = ("lstm", "gru")
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    embedding_size: Annotated[int, AtLeast(1)] = 100  # numbers in the vector of a token
-    cell: Annotated[str, OneOf(*CELLS)] = "lstm"  # of the recurrent layers: lstm or gru
-    hidden_units: Annotated[int, AtLeast(1)] = 256  # of each layer, in each direction
-    layers: Annotated[int, AtLeast(1)] = 1  # recurrent layers, one above the other
-    bidirectional: bool = False  # read the window both ways, and predict only what comes after it
-    every_position: bool = False  # train on what follows each token of a window; the book: on what follows the last
-    tied: bool = False  # the output layer's weights are the embeddings (Press & Wolf 2017)
-    # of what each recurrent layer returns; the book's text has 0.2, its code none
+    embedding_size: Annotated[int, AtLeast(1)] = 100  # dimensions of a token embedding
+    cell: Annotated[str, OneOf(*CELLS)] = "lstm"  # type of the recurrent layers: lstm or gru
+    hidden_units: Annotated[int, AtLeast(1)] = 256  # units of each recurrent layer, per direction
+    layers: Annotated[int, AtLeast(1)] = 1  # number of stacked recurrent layers
+    bidirectional: bool = False  # read the window in both directions; predicts only the token after it
+    every_position: bool = False  # train on the next token of every position; book: only of the last
+    tied: bool = False  # share the output layer's weights with the embeddings (Press & Wolf 2017)
+    # dropout on the output of each recurrent layer; the book's text has 0.2, its code none
     dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0
-    embedding_dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0  # of the tokens' vectors
-    recurrent_activation: str = "sigmoid"  # of the gates, by name; the book's Keras had hard_sigmoid
-    # where GRUs reset their state: after the product (Keras since 2.3) or before (book)
+    embedding_dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0  # dropout on the token embeddings
+    # activation of the gates: a name or package.module:function; the book's Keras had hard_sigmoid
+    recurrent_activation: str = "sigmoid"
+    # GRUs apply the reset gate after the matrix product (Keras since 2.3) instead of before it (book)
     reset_after: Annotated[bool, Needs("cell=gru")] = True
 
 
 class SamplingConfig(NamedTuple):
-    """Settings of the draws of tokens, each () or (B,); see `nn.sampling.sample_logits`."""
+    """Sampling parameters, each () or (B,); see `nn.sampling.sample_logits`."""
 
     temperature: Number = 1.0
     top_k: jax.Array | int = 0
@@ -54,12 +55,12 @@ class SamplingConfig(NamedTuple):
 
 
 class TextRNN(nn.Module):
-    """Tokens -> logits of what follows.
+    """Recurrent network from tokens to logits of the next token.
 
     Attributes:
       config: hyperparameters.
       vocabulary_size: V.
-      dtype: the type in which layers compute.
+      dtype: of the computation.
       axis_name: the pmapped axis, or None.
     """
 
@@ -73,7 +74,7 @@ class TextRNN(nn.Module):
         if config.cell not in CELLS:
             raise ConfigError("cell", config.cell, f"unknown; choose one of {', '.join(CELLS)}")
         if config.bidirectional and config.every_position:
-            reason = "can't go with every_position: reading backwards, it would see the tokens that it is to predict"
+            reason = "not supported with every_position: the backward direction would see the tokens to predict"
             raise ConfigError("bidirectional", True, reason)
         activate = activation(config, "recurrent_", RECURRENT_ACTIVATIONS)
 
@@ -94,25 +95,25 @@ class TextRNN(nn.Module):
             self.words = Dense(size, dtype=self.dtype)
 
     def __call__(self, tokens: jax.Array, *, train: bool) -> jax.Array:
-        """Predicts what comes after windows of tokens.
+        """Predicts the next token of windows.
 
         Args:
           tokens: (B, C), integers in [0, V).
-          train: turns dropout on, and predictions at every position where the config has them.
+          train: turns on dropout and, with every_position, predictions at every position.
 
         Returns:
-          Logits (B, 1, V) of what follows the last token or, in training with every_position, (B, C, V) of what follows
-          each; float32.
+          Logits, float32: (B, 1, V) of the token after the last or, in training with every_position, (B, C, V) of the
+          token after each.
         """
         chex.assert_rank(tokens, 2)
         chex.assert_type(tokens, int)
         if self.config.bidirectional:
-            return self.tell(self._read_both_ways(tokens, train))
+            return self.predict(self._read_both_ways(tokens, train))
         states, _ = self.read(tokens, self.zero_carry(len(tokens)), train=train)  # (B, C, 256)
-        return self.tell(states if train and self.config.every_position else states[:, -1:])
+        return self.predict(states if train and self.config.every_position else states[:, -1:])
 
     def read(self, tokens: jax.Array, carry: tuple, *, train: bool = False) -> tuple[jax.Array, tuple]:
-        """Reads tokens: (B, C), the state before -> outputs of the last layer (B, C, hidden_units), the state after."""
+        """Reads tokens (B, C) from a carry: returns the last layer's outputs (B, C, hidden_units) and the new carry."""
         x = self.embedding_dropout(self.embedding(tokens), deterministic=not train)  # (B, C, 100)
         carries = []
         for layer, dropout, before in zip(self.forward, self.dropouts, carry, strict=True):
@@ -122,12 +123,12 @@ class TextRNN(nn.Module):
         return x, tuple(carries)
 
     def step(self, token: jax.Array, carry: tuple) -> tuple[jax.Array, tuple]:
-        """Reads one more token: (B,), the state before -> logits (B, V) of what follows, the state after."""
+        """Reads one token (B,) from a carry: returns logits (B, V) of the next token and the new carry."""
         states, carry = self.read(token[:, None], carry)
-        return self.tell(states)[:, 0], carry
+        return self.predict(states)[:, 0], carry
 
-    def tell(self, states: jax.Array) -> jax.Array:
-        """Predicts: states (B, T, features) -> logits (B, T, V)."""
+    def predict(self, states: jax.Array) -> jax.Array:
+        """Returns logits (B, T, V) of the next token, given states (B, T, features)."""
         flat = states.reshape(-1, states.shape[-1])
         if self.config.tied:
             vectors = self.to_vector(flat)  # (B T, 100)
@@ -137,11 +138,11 @@ class TextRNN(nn.Module):
         return logits.astype(jnp.float32).reshape(*states.shape[:2], -1)
 
     def zero_carry(self, batch_size: int) -> tuple:
-        """Returns the state before anything is read."""
+        """Returns the initial carry."""
         return tuple(layer.zero_carry(batch_size) for layer in self.forward)
 
     def _read_both_ways(self, tokens, train):
-        """(B, C) -> (B, 1, 2 hidden_units): where either direction of the last layer ends."""
+        """Returns the last states of both directions of the last layer: (B, C) -> (B, 1, 2 hidden_units)."""
         x = self.embedding_dropout(self.embedding(tokens), deterministic=not train)
         for forward, backward, dropout in zip(self.forward, self.backward, self.dropouts, strict=True):
             x, carries = bidirectional(forward, backward, x)  # (B, C, 512)
@@ -150,20 +151,20 @@ class TextRNN(nn.Module):
         return self.dropouts[-1](jnp.concatenate(ends, axis=-1)[:, None], deterministic=not train)
 
 
-def writable(logits: jax.Array, last: jax.Array, never: int, separator: int) -> jax.Array:
-    """Returns logits (B, V) after the tokens `last` (B,), -inf for what is not written.
+def allowed_logits(logits: jax.Array, last: jax.Array, unknown: int, separator: int) -> jax.Array:
+    """Returns the logits with -inf for tokens that must not be generated.
 
     Args:
-      logits: of what follows.
-      last: the tokens before.
-      never: the unknown token.
-      separator: the token between two texts. It is not written after itself: what has not begun does not end.
+      logits: (B, V), of the next token.
+      last: (B,), the tokens before.
+      unknown: the unknown token; never generated.
+      separator: the token between two texts; never generated twice in a row, which would be an empty text.
     """
-    logits = logits.at[:, never].set(-jnp.inf)
+    logits = logits.at[:, unknown].set(-jnp.inf)
     return jnp.where((last == separator)[:, None], logits.at[:, separator].set(-jnp.inf), logits)
 
 
-def write_on(
+def generate(
     module: TextRNN,
     variables: Any,
     key: jax.Array,
@@ -171,42 +172,42 @@ def write_on(
     steps: int,
     sampling: SamplingConfig,
     *,
-    never: int,
+    unknown: int,
     separator: int,
-    reread: bool = False,
+    recompute_context: bool = False,
 ) -> jax.Array:
-    """Writes `steps` tokens, one by one, after each row of the context.
+    """Generates `steps` tokens, one at a time, after each row of the context.
 
     Args:
       module, variables: the network.
-      key: decides what is drawn.
+      key: for the samples.
       context: (B, C).
       steps: static.
-      sampling: of the draws.
-      never, separator: see `writable`.
-      reread: whether the last C tokens are read anew, from nothing, before each that is written, as the book does and
-        as the network was trained; a bidirectional network always does. Else its state is carried on, C times as fast.
+      sampling: temperature, top-k and top-p.
+      unknown, separator: see `allowed_logits`.
+      recompute_context: before each token, read the last C tokens from the zero state, as in training and in the book;
+        bidirectional networks always do. Otherwise the state is carried over, which is C times as fast.
 
     Returns:
       (B, steps).
     """
 
     def draw(key, logits, last):
-        return sample_logits(key, writable(logits, last, never, separator), *sampling)
+        return sample_logits(key, allowed_logits(logits, last, unknown, separator), *sampling)
 
-    def write_rereading(window, key):
+    def recomputed_step(window, key):
         token = draw(key, module.apply(variables, window, train=False)[:, -1], window[:, -1])
         return jnp.concatenate([window[:, 1:], token[:, None]], axis=1), token
 
-    def write_carrying(carry, key):
-        logits, read, last = carry
+    def carried_step(carry, key):
+        logits, state, last = carry
         token = draw(key, logits, last)
-        return (*module.apply(variables, token, read, method="step"), token), token
+        return (*module.apply(variables, token, state, method="step"), token), token
 
     keys = jax.random.split(key, steps)
-    if reread or module.config.bidirectional:
-        return lax.scan(write_rereading, context, keys)[1].T
-    nothing = module.apply(variables, len(context), method="zero_carry")
-    states, read = module.apply(variables, context, nothing, method="read")
-    logits = module.apply(variables, states[:, -1:], method="tell")[:, 0]
-    return lax.scan(write_carrying, (logits, read, context[:, -1]), keys)[1].T
+    if recompute_context or module.config.bidirectional:
+        return lax.scan(recomputed_step, context, keys)[1].T
+    start = module.apply(variables, len(context), method="zero_carry")
+    states, state = module.apply(variables, context, start, method="read")
+    logits = module.apply(variables, states[:, -1:], method="predict")[:, 0]
+    return lax.scan(carried_step, (logits, state, context[:, -1]), keys)[1].T

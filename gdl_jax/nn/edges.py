@@ -1,4 +1,4 @@
-"""Fixed filters, to see what a convolution does (book 02_02)."""
+"""Convolution of an image with fixed filters, as an illustration (book 02_02)."""
 
 import jax
 import jax.numpy as jnp
@@ -7,9 +7,9 @@ from gdl_jax.nn.conv import conv
 
 
 def edge_maps(image: jax.Array, filters: jax.Array, stride: int) -> jax.Array:
-    """Cross-correlation with zeros around the image, centred on every `stride`-th pixel from the first on.
+    """Cross-correlates a zero-padded image with filters, centred on every `stride`-th pixel from the first.
 
-    The book's code indexes its padded image from -1, which shifts the result by a pixel; this doesn't.
+    The book's code indexes its padded image from -1, which shifts the result by a pixel; this one doesn't.
 
     Args:
       image: (H, W).

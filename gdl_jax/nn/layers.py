@@ -1,8 +1,8 @@
-"""The layers that the book's models are made of, with Keras's defaults.
+"""Layers of the book's models, with Keras's defaults.
 
-Kernels start Glorot-uniform, embeddings uniform and biases at zero; "SAME" padding and transposed convolutions are
+Kernels are initialised Glorot-uniform, embeddings uniform, biases zero; padding "SAME" and transposed convolutions are
 aligned as in TensorFlow; batch normalisation has momentum 0.99 and epsilon 1e-3; leaky ReLU has slope 0.3. Convolutions
-are `nn.conv`'s. `dtype` is the type in which a layer computes (say, bfloat16); parameters are float32.
+are those of `nn.conv`. `dtype` is the type of a layer's computation (such as bfloat16); parameters are float32.
 """
 
 import dataclasses
@@ -26,12 +26,12 @@ glorot_uniform = nn.initializers.glorot_uniform()
 
 
 def embedding_uniform(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
-    """What the vectors of V tokens (V, E) start from: uniform in [-EMBEDDING_LIMIT, EMBEDDING_LIMIT)."""
+    """Initialises embeddings (V, E) uniformly in [-EMBEDDING_LIMIT, EMBEDDING_LIMIT)."""
     return jax.random.uniform(key, shape, dtype, -EMBEDDING_LIMIT, EMBEDDING_LIMIT)
 
 
 def leaky_relu(x: jax.Array, negative_slope: float = 0.3) -> jax.Array:
-    """max(x, negative_slope * x). The slope is that of Keras's LeakyReLU()."""
+    """Returns max(x, negative_slope * x); the default slope is that of Keras's LeakyReLU()."""
     return nn.leaky_relu(x, negative_slope)
 
 
@@ -48,11 +48,11 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
 
 
 class _SpectralNorm(nn.Module):
-    """w / sigma(w), with sigma the largest singular value of w as a matrix (inputs, features) (Miyato et al. 2018).
+    """Spectral normalisation w / sigma(w), with sigma the largest singular value of w as a matrix (inputs, features).
 
-    Collection "batch_stats" holds the estimate of its left and right singular vectors: from INITIAL_ITERATIONS power
-    iterations of the initial kernel, and one more for each pass in which the collection may be changed (in training),
-    before it is used (their algorithm 1).
+    Miyato et al. 2018, algorithm 1. Collection "batch_stats" holds estimates of the first left and right singular
+    vectors: INITIAL_ITERATIONS power iterations at initialisation, and one before each use while the collection is
+    mutable (in training).
     """
 
     INITIAL_ITERATIONS = 15
@@ -80,14 +80,14 @@ class _SpectralNorm(nn.Module):
 
 
 class Dense(nn.Module):
-    """(B, I) -> (B, features).
+    """Dense layer (B, I) -> (B, features): flax's with Keras's defaults, `nn.dense`'s CPU speed and spectral norm.
 
     Attributes:
       features: output channels.
-      use_bias: whether a bias is added.
+      use_bias: add a bias.
       kernel_init: initializer of the kernel, (I, features).
       spectral_norm: divide the kernel by its largest singular value.
-      dtype: the type in which to compute; None is that of the input and the parameters.
+      dtype: of the computation; None: promoted from input and parameters.
     """
 
     features: int
@@ -108,16 +108,16 @@ class Dense(nn.Module):
 
 
 class _Convolution(nn.Module):
-    """What `Conv`, `ConvTranspose` and `UpsampleConv` share: (B, H, W, C) -> (B, H', W', features).
+    """Base of the convolutional layers, (B, H, W, C) -> (B, H', W', features).
 
     Attributes:
       features: output channels.
       kernel_size: one number, or (vertical, horizontal); likewise `strides`.
       padding: "SAME" or "VALID".
-      use_bias: whether a bias is added.
+      use_bias: add a bias.
       kernel_init: initializer of the kernel, (kh, kw, C, features).
       spectral_norm: divide the kernel by its largest singular value, as a matrix (kh * kw * C, features).
-      dtype: the type in which to compute; None is that of the input and the parameters.
+      dtype: of the computation; None: promoted from input and parameters.
     """
 
     features: int
@@ -141,7 +141,10 @@ class _Convolution(nn.Module):
 
 
 class Conv(_Convolution):
-    """Convolution; see `nn.conv.conv`. SAME divides the image's size by the stride, rounding up."""
+    """2-D convolution: flax's with Keras's defaults, `nn.conv.conv`'s CPU speed and spectral norm.
+
+    SAME divides the image's size by the stride, rounding up.
+    """
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -149,7 +152,10 @@ class Conv(_Convolution):
 
 
 class ConvTranspose(_Convolution):
-    """Transposed convolution; see `nn.conv.conv_transpose`. SAME multiplies the image's size by the stride."""
+    """Transposed 2-D convolution: flax's, aligned as Keras's, with `nn.conv.conv_transpose`'s CPU speed.
+
+    SAME multiplies the image's size by the stride.
+    """
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -167,13 +173,14 @@ class UpsampleConv(_Convolution):
 
 
 class BatchNorm(nn.Module):
-    """Normalises each channel (the last axis) by its mean and variance over all other axes, then scales and shifts.
+    """Batch normalisation: flax's with Keras's defaults, computed as one multiply-add for speed on CPU.
 
-    Collection "batch_stats" holds running averages of the mean and of the biased variance (Keras 2 averages the
-    unbiased one; the difference is a factor n / (n - 1) with n = B * H * W). Statistics are float32 whatever x is.
+    Each channel (the last axis) is normalised over all other axes, then scaled and shifted. Collection "batch_stats"
+    holds running averages of the mean and of the biased variance (Keras 2 averages the unbiased one, larger by a factor
+    n / (n - 1) with n = B * H * W). Statistics are float32 for every type of x.
 
     Attributes:
-      momentum: weight of the past in the running averages.
+      momentum: of the running averages.
       epsilon: added to the variance.
       axis_name: the pmapped axis over which statistics are averaged, or None.
     """
@@ -206,12 +213,12 @@ class BatchNorm(nn.Module):
 
 
 def with_axis_name(module: nn.Module, axis_name: str | None) -> nn.Module:
-    """Returns the module with its field `axis_name` set, or the module itself where it has no such field.
+    """Returns the module with its field `axis_name` set, or unchanged where it has no such field.
 
     Only modules that contain batch normalisation or dropout have one.
 
     Args:
-      module: not bound yet.
+      module: unbound.
       axis_name: the pmapped axis over which the batch is split, or None.
     """
     has_it = any(field.name == "axis_name" for field in dataclasses.fields(module))
@@ -219,17 +226,17 @@ def with_axis_name(module: nn.Module, axis_name: str | None) -> nn.Module:
 
 
 def _mix(x: jax.Array) -> jax.Array:
-    """A bijection of uint32 in which every bit depends on every other (Wellons's low-bias mixer, hash-prospector)."""
+    """Mixes the bits of uint32, one to one (the low-bias hash of Wellons's hash-prospector)."""
     x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
     x = (x ^ (x >> 15)) * jnp.uint32(0x846CA68B)
     return x ^ (x >> 16)
 
 
 def example_bits(keys: jax.Array, size: int) -> jax.Array:
-    """Random uint32, (B, size), from one key per example: the element's number, mixed with both words of the key.
+    """Returns random uint32, (B, size), from one key per example: a hash of the element's index and the key's words.
 
-    Not of threefry's quality, but good enough to decide what is dropped, and elementwise: it fuses with what uses it.
-    With threefry, dropout took half of a training step of the book's face VAE on CPU.
+    Weaker than threefry but sufficient for dropout masks, and elementwise, so XLA fuses it with its consumer. With
+    threefry, dropout took half of a training step of the book's face VAE on CPU.
     """
     words = jax.random.key_data(keys)  # (B, 2)
     counter = lax.iota(jnp.uint32, size)
@@ -237,9 +244,10 @@ def example_bits(keys: jax.Array, size: int) -> jax.Array:
 
 
 class Dropout(nn.Module):
-    """Sets elements to zero with probability `rate` and rescales the others so that the expectation is kept.
+    """Dropout: flax's with cheaper random bits, and one key per example so that masks don't depend on the sharding.
 
-    Noise is drawn with one key per example from the rng collection "dropout".
+    Elements are zeroed with probability `rate`, the others divided by 1 - rate. Keys come from the rng collection
+    "dropout".
 
     Attributes:
       rate: probability of zero, in [0, 1].

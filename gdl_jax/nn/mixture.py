@@ -1,4 +1,4 @@
-"""Draws from mixtures of Gaussians."""
+"""Sampling from mixtures of Gaussians."""
 
 from itertools import accumulate
 
@@ -13,18 +13,18 @@ def mixture_sample(
     log_sigmas: jax.Array,
     temperature: jax.Array | float = 1.0,
 ) -> jax.Array:
-    """One draw from each mixture of K Gaussians, flattened or sharpened (Ha & Schmidhuber 2018, after Graves 2013).
+    """Draws one sample from each mixture of K Gaussians at a temperature (Ha & Schmidhuber 2018, after Graves 2013).
 
-    Component k has a probability proportional to exp(log_weights_k / temperature), and the draw from it is
+    Component k has a probability proportional to exp(log_weights_k / temperature) and the density
     N(means_k, temperature * exp(log_sigmas_k)^2).
 
-    One uniform number a mixture, held against the weights' partial sums, chooses the component: K Gumbel draws would
-    take K times the random bits and two logarithms each.
+    The component is chosen by inverting the cumulative weights at one uniform number per mixture; K Gumbel variables
+    would take K times the random bits and two logarithms each.
 
     Args:
       key: one key for all.
       log_weights, means, log_sigmas: (..., K); the weights need not sum to 1.
-      temperature: above 0; 1 is the mixture itself.
+      temperature: above 0; 1: the mixture itself.
 
     Returns:
       (...).

@@ -1,11 +1,11 @@
 """Recurrent layers with Keras's defaults.
 
-Kernels start Glorot-uniform, recurrent kernels orthogonal, biases at zero but for the forget gate's, which are 1.
-All gates are columns of one product. That of the inputs is taken for the whole sequence at once, before the loop over
-time; the loop is left with the product of the hidden state.
+Kernels are initialised Glorot-uniform, recurrent kernels orthogonal, biases zero except the forget gate's, which are 1.
+One matrix product computes all gates. The inputs' product is computed for the whole sequence before the loop over time,
+which only multiplies the hidden state.
 
-A mask is (B, T), of numbers or booleans; where it is 0 a step is skipped: the carry stays what it was, and the output
-of the step is the hidden state of the one before.
+A mask is (B, T), numbers or booleans; steps where it is 0 are skipped: the carry doesn't change, and the step's output
+is the previous hidden state.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ GRUCarry = jax.Array  # hidden state (B, features), float32
 
 
 def hard_sigmoid(x: jax.Array) -> jax.Array:
-    """clip(x / 5 + 1 / 2, 0, 1): the recurrent activation of LSTM and GRU in Keras 2.2 and before."""
+    """Returns clip(x / 5 + 1 / 2, 0, 1), the recurrent activation of LSTM and GRU up to Keras 2.2."""
     return jnp.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
@@ -37,19 +37,19 @@ RECURRENT_ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
 
 
 def _unit_forget_bias(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Zeros, but ones for the second of four gates (Jozefowicz et al. 2015)."""
+    """Returns zeros, but ones for the second of four gates (Jozefowicz et al. 2015)."""
     del key
     return jnp.zeros((4, shape[0] // 4)).at[1].set(1.0).reshape(shape)
 
 
 class _Recurrence(NamedTuple):
-    """A cell, apart from its parameters; none of its functions closes over an array.
+    """Functions of a recurrent cell; none of them closes over an array.
 
     Attributes:
-      cell: (what `mix` makes of a step, carry, more) -> the new carry.
-      mix: (x W + b, h U) -> what the cell is to see of the two (..., columns); linear.
+      cell: (output of `mix`, carry, more parameters) -> the new carry.
+      mix: (x W + b, h U) -> the cell's inputs (..., columns); linear.
       hidden: carry -> hidden state (B, features).
-      reverse: whether the last step comes first.
+      reverse: run from the last step to the first.
     """
 
     cell: Callable[[jax.Array, Any, Any], Any]
@@ -58,14 +58,14 @@ class _Recurrence(NamedTuple):
     reverse: bool
 
     def advance(self, mixed: jax.Array, carry: Any, more: Any, kept: jax.Array | None) -> Any:
-        """Returns the carry after a step; the old one in rows (B,) that the mask keeps out."""
+        """Returns the carry after a step, unchanged in rows where `kept` (B,) is false."""
         new = self.cell(mixed, carry, more)
         if kept is None:
             return new
         return jax.tree.map(lambda new, old: jnp.where(kept[:, None], new, old), new, carry)
 
     def run(self, recurrent_kernel, more, projected, kept, carry, keep: bool) -> tuple[Any, Any]:
-        """Returns the last carry, and of each step its hidden state or, to `keep`, what the way back needs."""
+        """Returns the last carry, and each step's hidden state or, with `keep`, residuals for the backward pass."""
 
         def step(carry, inputs):
             projected, kept = inputs
@@ -78,11 +78,11 @@ class _Recurrence(NamedTuple):
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _scan(recurrence: _Recurrence, recurrent_kernel, more, projected, kept, carry) -> tuple[jax.Array, Any]:
-    """Hidden states (T, B, features) and the last carry.
+    """Returns hidden states (T, B, features) and the last carry.
 
-    The way back is written out, for speed. It keeps of each step what the gates are made of and the carry, and makes
-    the gates again. And the gradient of U is one product, after the loop, of all hidden states and what came back to
-    them: added up in the loop, step by step, it would be most of the loop's memory traffic.
+    The backward pass is written by hand, for speed. It saves each step's carry and the cell's inputs, and recomputes
+    the gates. The gradient of U is one product after the loop, of all hidden states with their products' gradients:
+    accumulated step by step, it would dominate the loop's memory traffic.
     """
     last, hs = recurrence.run(recurrent_kernel, more, projected, kept, carry, keep=False)
     return hs, last
@@ -100,7 +100,7 @@ def _scan_backward(recurrence: _Recurrence, saved, cotangents):
     to_hs, to_carry = cotangents
     product = jax.ShapeDtypeStruct((*projected.shape[:2], recurrent_kernel.shape[1]), recurrent_kernel.dtype)
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (projected, product))
-    turned = lax.optimization_barrier(recurrent_kernel.T)  # once: XLA:CPU takes longer to multiply by a transpose
+    transposed = lax.optimization_barrier(recurrent_kernel.T)  # once: XLA:CPU multiplies by a transpose more slowly
 
     def add_to_hidden(carry, h):
         (carry_of_h,) = jax.linear_transpose(recurrence.hidden, carry)(h)
@@ -112,7 +112,7 @@ def _scan_backward(recurrence: _Recurrence, saved, cotangents):
         _, pull_back = jax.vjp(lambda *inputs: recurrence.advance(*inputs, kept), mixed, before, more)
         to_mixed, to_before, to_more_here = pull_back(add_to_hidden(to_carry, to_h))
         _, to_product = jax.linear_transpose(recurrence.mix, *one)(to_mixed)
-        to_before = add_to_hidden(to_before, (to_product @ turned).astype(to_h.dtype))
+        to_before = add_to_hidden(to_before, (to_product @ transposed).astype(to_h.dtype))
         return (to_before, jax.tree.map(jnp.add, to_more, to_more_here)), to_mixed
 
     first = to_carry, jax.tree.map(jnp.zeros_like, more)
@@ -128,7 +128,7 @@ _scan.defvjp(_scan_forward, _scan_backward)
 
 
 class _Parameters(NamedTuple):
-    """W (F, columns), b (columns,), U (features, recurrent columns), and whatever else the cell has."""
+    """Parameters W (F, columns), b (columns,), U (features, recurrent columns), and others of the cell."""
 
     kernel: jax.Array
     bias: jax.Array
@@ -139,7 +139,7 @@ class _Parameters(NamedTuple):
 def _over_time(
     recurrence: _Recurrence, parameters: _Parameters, xs: jax.Array, carry: Any, mask: jax.Array | None
 ) -> tuple[jax.Array, Any]:
-    """Runs a cell over xs (B, T, F); carry, mask and results are those of `LSTM`."""
+    """Runs a cell over xs (B, T, F); carry, mask and results as in `LSTM`."""
     kernel, bias, recurrent_kernel, more = parameters
     kept = None if mask is None else mask.astype(bool).T  # (T, B)
     xs = xs.swapaxes(0, 1)  # (T, B, F)
@@ -149,15 +149,15 @@ def _over_time(
 
 
 class LSTM(nn.Module):
-    """Long short-term memory (Hochreiter & Schmidhuber 1997, with the forget gates of Gers et al. 2000).
+    """Long short-term memory: flax's cell as a layer with Keras's defaults and a backward pass that is fast on CPU.
 
-    With s the recurrent activation and [i, f, g, o] = x W + h U + b, in Keras's order of the gates,
-    c' = s(f) c + s(i) tanh(g) and h' = s(o) tanh(c').
+    Hochreiter & Schmidhuber 1997, with the forget gates of Gers et al. 2000. With s the recurrent activation and
+    [i, f, g, o] = x W + h U + b, in Keras's order of the gates, c' = s(f) c + s(i) tanh(g) and h' = s(o) tanh(c').
 
     Attributes:
       features: of the hidden state and of the cell state.
       recurrent_activation: of the three gates.
-      dtype: the type of the products; None is that of the input and the parameters. Gates and carry are float32.
+      dtype: of the products; None: promoted from input and parameters. Gates and carry are float32.
     """
 
     features: int
@@ -168,13 +168,13 @@ class LSTM(nn.Module):
     def __call__(
         self, xs: jax.Array, carry: LSTMCarry, mask: jax.Array | None = None, reverse: bool = False
     ) -> tuple[jax.Array, LSTMCarry]:
-        """A whole sequence.
+        """Runs over a sequence.
 
         Args:
           xs: (B, T, F).
           carry: before the first step.
           mask: (B, T) or None.
-          reverse: whether time runs backwards, from the last step that the mask keeps to the first.
+          reverse: run backwards in time, from the last unmasked step to the first.
 
         Returns:
           hs: (B, T, features), the hidden state after each step.
@@ -193,23 +193,23 @@ class LSTM(nn.Module):
         return _over_time(recurrence, _Parameters(kernel, bias, recurrent_kernel, None), xs, carry, mask)
 
     def step(self, x: jax.Array, carry: LSTMCarry) -> tuple[jax.Array, LSTMCarry]:
-        """One step: x (B, F), carry -> the new hidden state (B, features), the new carry."""
+        """Takes one step: x (B, F), carry -> the new hidden state (B, features), the new carry."""
         hs, carry = self(x[:, None], carry)
         return hs[:, 0], carry
 
     def zero_carry(self, batch_size: int) -> LSTMCarry:
-        """What a sequence starts from where nothing else is known."""
+        """Returns the initial carry, zeros."""
         return (jnp.zeros((batch_size, self.features)),) * 2
 
     def _cell(self, gates: jax.Array, c: jax.Array) -> LSTMCarry:
-        """Gates before their activations (B, 4 features), cell state -> the new carry."""
+        """Returns the new carry, given the gates before their activations (B, 4 features) and the cell state."""
         i, f, g, o = self._activated(gates)
         c = f * c + i * g
         return o * jnp.tanh(c), c
 
     def _activated(self, gates: jax.Array) -> list[jax.Array]:
-        """The gates (B, 4 features) -> s(i), s(f), tanh(g), s(o), each (B, features)."""
-        if self.recurrent_activation is nn.sigmoid:  # (1 + tanh(x / 2)) / 2: one pass over all, a quarter faster here
+        """Returns s(i), s(f), tanh(g), s(o), each (B, features), given the gates (B, 4 features)."""
+        if self.recurrent_activation is nn.sigmoid:  # as (1 + tanh(x / 2)) / 2: one tanh for all, a quarter faster
             half = jnp.array([0.5, 0.5, 1.0, 0.5]).repeat(self.features)
             i, f, g, o = jnp.split(jnp.tanh(half * gates), 4, axis=-1)
             return [0.5 * i + 0.5, 0.5 * f + 0.5, g, 0.5 * o + 0.5]
@@ -219,18 +219,18 @@ class LSTM(nn.Module):
 
 
 class GRU(nn.Module):
-    """Gated recurrent unit (Cho et al. 2014), with Keras's order of the gates: update z, reset r, candidate.
+    """Gated recurrent unit: flax's cell as a layer with Keras's defaults and a backward pass that is fast on CPU.
 
-    With s the recurrent activation and [a_z, a_r, a_h] = x W + b,
-    z = s(a_z + (h U)_z), r = s(a_r + (h U)_r), h' = z h + (1 - z) tanh(a_h + g).
-    g is r (h U + c)_h where the reset comes after the product, which then has a bias c of its own for all three gates
-    (Keras's default since 2.3, cuDNN's form); and ((r h) U)_h where it comes before (Cho's form, and the book's).
+    Cho et al. 2014, with Keras's order of the gates: update z, reset r, candidate. With s the recurrent activation and
+    [a_z, a_r, a_h] = x W + b, z = s(a_z + (h U)_z), r = s(a_r + (h U)_r), h' = z h + (1 - z) tanh(a_h + g).
+    g is r (h U)_h where the reset follows the product (cuDNN's form, Keras's default since 2.3), with a bias c of its
+    own added to h U for all three gates; and ((r h) U)_h where it precedes the product (Cho's form, and the book's).
 
     Attributes:
       features: of the hidden state.
       recurrent_activation: of the two gates.
-      reset_after: whether the reset comes after the product.
-      dtype: the type of the products; None is that of the input and the parameters. Gates and carry are float32.
+      reset_after: apply the reset gate after the product.
+      dtype: of the products; None: promoted from input and parameters. Gates and carry are float32.
     """
 
     features: int
@@ -242,7 +242,7 @@ class GRU(nn.Module):
     def __call__(
         self, xs: jax.Array, carry: GRUCarry, mask: jax.Array | None = None, reverse: bool = False
     ) -> tuple[jax.Array, GRUCarry]:
-        """A whole sequence: arguments and results are those of `LSTM`."""
+        """Runs over a sequence; arguments and results as in `LSTM`."""
         columns = 3 * self.features
         kernel = self.param("kernel", glorot_uniform, (xs.shape[-1], columns))
         recurrent_kernel = self.param("recurrent_kernel", nn.initializers.orthogonal(), (self.features, columns))
@@ -251,10 +251,10 @@ class GRU(nn.Module):
             recurrent_bias = self.param("recurrent_bias", nn.initializers.zeros, (columns,))
         xs, kernel, recurrent_kernel = promote_dtype(xs, kernel, recurrent_kernel, dtype=self.dtype)
 
-        gates = 2 * self.features  # columns of the two
+        gates = 2 * self.features  # columns of update and reset gate
 
         def mix(projected, product):
-            """The gates' sums, and apart from one another the candidate's two (its one, where the reset is before)."""
+            """Returns the two gates' sums, then the candidate's terms, unsummed; one term if the reset comes first."""
             sums = projected[..., :gates] + product[..., :gates]
             return jnp.concatenate([sums, projected[..., gates:], product[..., gates:]], axis=-1)
 
@@ -279,33 +279,33 @@ class GRU(nn.Module):
         return _over_time(recurrence, _Parameters(kernel, bias, in_product, more), xs, carry, mask)
 
     def step(self, x: jax.Array, carry: GRUCarry) -> tuple[jax.Array, GRUCarry]:
-        """One step: x (B, F), carry -> the new hidden state (B, features), the new carry (which it is)."""
+        """Takes one step: x (B, F), carry -> the new hidden state (B, features), and the same as the new carry."""
         hs, carry = self(x[:, None], carry)
         return hs[:, 0], carry
 
     def zero_carry(self, batch_size: int) -> GRUCarry:
-        """What a sequence starts from where nothing else is known."""
+        """Returns the initial carry, zeros."""
         return jnp.zeros((batch_size, self.features))
 
     def _gates(self, sums: jax.Array) -> list[jax.Array]:
-        """Update and reset gate, each (B, features)."""
+        """Returns the update and the reset gate, each (B, features)."""
         return jnp.split(self.recurrent_activation(sums), 2, axis=-1)
 
 
 def bidirectional(
     forward: LSTM | GRU, backward: LSTM | GRU, xs: jax.Array, mask: jax.Array | None = None
 ) -> tuple[jax.Array, tuple[Any, Any]]:
-    """What comes before each step and what comes after it, side by side (Schuster & Paliwal 1997).
+    """Runs two layers over a sequence, one in each direction, and concatenates their states (Schuster & Paliwal 1997).
 
     Args:
-      forward, backward: layers, each with parameters of its own; the second reads from each row's last step that the
-        mask keeps back to its first.
+      forward, backward: layers with parameters of their own; the second runs from each row's last unmasked step to its
+        first.
       xs: (B, T, F).
       mask: (B, T) or None.
 
     Returns:
-      hs: (B, T, features of both together), at each step the hidden state of either after it has read that step.
-      carries: of the two after all they read.
+      hs: (B, T, features of both), each layer's hidden state after reading the step.
+      carries: last carries of both layers.
     """
     before, last = forward(xs, forward.zero_carry(xs.shape[0]), mask)
     after, first = backward(xs, backward.zero_carry(xs.shape[0]), mask, reverse=True)

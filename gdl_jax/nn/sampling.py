@@ -1,4 +1,4 @@
-"""Draws from a categorical distribution that was made bolder or more cautious."""
+"""Sampling from a categorical distribution with temperature, top-k and top-p."""
 
 import math
 
@@ -16,16 +16,17 @@ def sample_logits(
     top_k: jax.Array | int = 0,
     top_p: Number = 1.0,
 ) -> jax.Array:
-    """Draws one value for each row of logits.
+    """Samples one value for each row of logits.
 
-    The logits are divided by the temperature; of what they then say, the `top_k` most probable values are kept, and of
-    those again the fewest that have `top_p` of their probability together (Holtzman et al. 2020). The three may be
-    traced: one compiled program serves all of them. What is drawn does not change with bounds that exclude nothing.
+    The logits are divided by the temperature. Of the resulting distribution the `top_k` most probable values are kept,
+    and of those the smallest set with a share `top_p` of their probability (nucleus sampling, Holtzman et al. 2020).
+    All three may be traced: one compiled program serves all values. Bounds that exclude nothing don't change the
+    samples.
 
     Args:
-      key: for all rows.
-      logits: (..., V), not normalised; values of minus infinity are never drawn where there are others.
-      temperature: () or (...), at least 0, finite; 1 leaves the distribution as it is, 0 is the most probable value.
+      key: one key for all rows.
+      logits: (..., V), unnormalised; a value with -inf is never sampled unless all are -inf.
+      temperature: () or (...), at least 0, finite; 1: the distribution itself, 0: the most probable value.
       top_k: () or (...), integers; 0: all.
       top_p: () or (...), in [0, 1]; 1: all. At least one value is kept.
 
@@ -34,20 +35,20 @@ def sample_logits(
     """
     logits = logits.astype(jnp.float32)
     temperature, top_k, top_p = (jnp.asarray(bound)[..., None] for bound in (temperature, top_k, top_p))
-    # From the largest: whatever the temperature, no quotient overflows.
+    # Relative to the largest, no quotient overflows at any temperature.
     scaled = (logits - logits.max(axis=-1, keepdims=True)) / jnp.where(temperature > 0, temperature, 1.0)
-    scaled = jnp.where(logits == -jnp.inf, -jnp.inf, scaled)  # by whatever temperature it was divided
-    bounded = jnp.any(top_k > 0) | jnp.any(top_p < 1)  # to find them takes longer than all else here
+    scaled = jnp.where(logits == -jnp.inf, -jnp.inf, scaled)  # not NaN, whatever the temperature
+    bounded = jnp.any(top_k > 0) | jnp.any(top_p < 1)  # applying the bounds is the most expensive part
     scaled = lax.cond(bounded, lambda x: jnp.where(_most_probable(x, top_k, top_p), x, -jnp.inf), lambda x: x, scaled)
     drawn = _draw(key, jnp.exp(scaled))
     return jnp.where(temperature[..., 0] > 0, drawn, logits.argmax(axis=-1)).astype(jnp.int32)
 
 
 def _draw(key: jax.Array, weights: jax.Array) -> jax.Array:
-    """Draws one of V by weights (..., V), which are at least 0 and not all 0.
+    """Samples one of V values with weights (..., V), at least 0 and not all 0.
 
-    First one of sqrt(V) blocks, then one of the block: two random numbers a row. Random numbers for all V, and the
-    largest of Gumbel's (`jax.random.categorical`), take six times as long here, and the sum over all V three times.
+    One of sqrt(V) blocks is drawn first, then a value of the block: two random numbers per row. On CPU, V Gumbel
+    variables (`jax.random.categorical`) take six times as long, and one cumulative sum over V three times.
     """
     size = weights.shape[-1]
     side = math.isqrt(size - 1) + 1
@@ -60,32 +61,32 @@ def _draw(key: jax.Array, weights: jax.Array) -> jax.Array:
 
 
 def _draw_by_sums(key: jax.Array, weights: jax.Array) -> jax.Array:
-    """Where the running sum of weights (..., N) passes a number that is uniform below the whole: (...)."""
+    """Samples an index (...) by inverting the cumulative sum of weights (..., N) at a uniform number."""
     sums = jnp.cumsum(weights, axis=-1)
-    present = weights > 0  # the sums are rounded, and may grow where nothing was added
-    whole = jnp.where(present, sums, 0.0).max(axis=-1, keepdims=True)
-    drawn = whole * jax.random.uniform(key, whole.shape)
+    present = weights > 0  # rounded sums may grow where the weight is 0
+    total = jnp.where(present, sums, 0.0).max(axis=-1, keepdims=True)
+    drawn = total * jax.random.uniform(key, total.shape)
     return (present & (sums > drawn)).argmax(axis=-1)
 
 
 def _most_probable(logits: jax.Array, top_k: jax.Array, top_p: jax.Array) -> jax.Array:
-    """Which values (..., V) are kept; of equally probable ones, the first. top_k and top_p are (..., 1)."""
+    """Returns a mask (..., V) of the values within top_k and top_p, each (..., 1); ties go to the first."""
     kept = _largest(logits, jnp.ones_like(logits), jnp.where(top_k > 0, top_k, jnp.inf))
     probabilities = jax.nn.softmax(jnp.where(kept, logits, -jnp.inf), axis=-1)
     return kept & _largest(logits, probabilities, jnp.where(top_p < 1, top_p, jnp.inf))
 
 
 def _largest(x: jax.Array, weights: jax.Array, bound: jax.Array) -> jax.Array:
-    """Which of x (..., V) are the largest, as few as have weights of `bound` (..., 1) together, and at least one.
+    """Returns a mask of the fewest largest x (..., V) whose weights sum to `bound` (..., 1); at least one.
 
-    The least of them is found bit by bit, in 32 sums over x: on CPU, in a sixth of the time that sorting takes.
+    The smallest of them is found bit by bit, in 32 sums over x: six times as fast as sorting, on CPU.
     """
     bound = jnp.maximum(bound, jnp.finfo(jnp.float32).tiny)
     bits = lax.bitcast_convert_type(x, jnp.uint32)
-    order = jnp.where(bits >> 31, ~bits, bits | jnp.uint32(1 << 31))  # ordered as x is
+    order = jnp.where(bits >> 31, ~bits, bits | jnp.uint32(1 << 31))  # same order as x
 
-    def add_bit(place, least):
-        larger = least | (jnp.uint32(1 << 31) >> place)
+    def add_bit(position, least):
+        larger = least | (jnp.uint32(1 << 31) >> position)
         weight = jnp.where(order >= larger, weights, 0.0).sum(axis=-1, keepdims=True)
         return jnp.where(weight >= bound, larger, least)
 

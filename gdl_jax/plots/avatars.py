@@ -1,4 +1,4 @@
-"""Pictures with lines of text under each image."""
+"""Grids of images with captions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +10,13 @@ from gdl_jax.plots.images import LINE, MARGIN, fitted, tile
 
 
 def captioned(images: np.ndarray, captions: Sequence[Sequence[str]], path: Path, columns: int) -> None:
-    """A grid of images, each above its caption.
+    """Draws a grid of images, each above its caption.
 
     Args:
       images: (N, H, W, C) in [0, 1].
-      captions: for each image its lines, equally many; the first stands out, and all are cut to the image's width.
+      captions: lines of text of each image, equally many. The first is emphasised; all are cut to the image's width.
       path: of the PNG.
-      columns: images a row.
+      columns: images per row.
     """
     lines = len(captions[0])
     picture, boxes = tile(images, columns, below=lines * LINE + MARGIN)

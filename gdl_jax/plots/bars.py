@@ -1,4 +1,4 @@
-"""Bars: how probable each value of some features is."""
+"""Bar charts of probabilities."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,17 +9,17 @@ from matplotlib import ticker
 from gdl_jax.plots.figure import drawing
 
 WIDTH = 13.0  # inches
-LINE = 0.36  # inches a value
+LINE = 0.36  # inches per value
 
 
 def probability_bars(
     features: Mapping[str, Sequence[str]], series: Mapping[str, Sequence[np.ndarray]], path: Path
 ) -> None:
-    """One panel a feature, one line a value, one bar a series.
+    """Draws horizontal bars: one panel per feature, one line per value, one bar per series.
 
     Args:
-      features: feature -> the names of its values.
-      series: what the bars are of -> for each feature the shares of its values.
+      features: feature -> names of its values.
+      series: label of a series -> for each feature, the probabilities of its values.
       path: of the PNG.
     """
     most = max(map(len, features.values()))
@@ -30,7 +30,7 @@ def probability_bars(
             for i, (label, shares) in enumerate(series.items()):
                 cell.barh(places + (i - (len(series) - 1) / 2) * thickness, shares[j], thickness, label=label)
             cell.set_yticks(places, names)
-            cell.set_ylim(most - 0.5, -0.5)  # the first value on top, and equally thick bars in all panels
+            cell.set_ylim(most - 0.5, -0.5)  # first value on top; bars of equal thickness in all panels
             cell.xaxis.set_major_formatter(ticker.PercentFormatter(1.0, decimals=0))
             cell.xaxis.set_major_locator(ticker.MaxNLocator(3))
             cell.tick_params(axis="y", length=0)

@@ -1,4 +1,4 @@
-"""What a classifier confuses, as a picture."""
+"""Figure of a confusion matrix."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +9,11 @@ from matplotlib.colors import LinearSegmentedColormap
 from gdl_jax.plots.figure import COLORS, INK, drawing
 
 SHARES = LinearSegmentedColormap.from_list("shares", ["white", COLORS[0]])
-MOST_WRITTEN = 30  # classes up to which each count is written
+MOST_WRITTEN = 30  # classes up to which counts are printed
 
 
 def confusion_matrix(matrix: np.ndarray, names: Sequence[str], path: Path) -> None:
-    """Counts of (true, predicted) classes, (K, K), each coloured by its share of the true class."""
+    """Draws counts of (true, predicted) classes, (K, K), coloured by their share of the true class."""
     size = float(np.clip(0.55 * len(names) + 2, 4.5, 11))
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     with drawing(path, size, size) as (_, axes):
@@ -29,5 +29,5 @@ def confusion_matrix(matrix: np.ndarray, names: Sequence[str], path: Path) -> No
         cell.set_yticks(range(len(names)), names)
         cell.tick_params(length=0)
         cell.spines[:].set_visible(False)
-        right = np.trace(matrix) / max(matrix.sum(), 1)
-        cell.set(xlabel="predicted", ylabel="true", title=f"{right:.2%} of {matrix.sum():,} right")
+        accuracy = np.trace(matrix) / max(matrix.sum(), 1)
+        cell.set(xlabel="predicted", ylabel="true", title=f"Accuracy {accuracy:.2%} ({matrix.sum():,} examples)")

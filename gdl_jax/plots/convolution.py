@@ -1,4 +1,4 @@
-"""The book's convolution demo (02_02), as a picture."""
+"""Figure of the book's convolution demo (02_02)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from gdl_jax.plots.figure import COLORS, INK, drawing
 
 
 def edge_maps(image: np.ndarray, filters: Mapping[str, np.ndarray], maps: Mapping[int, np.ndarray], path: Path) -> None:
-    """An image and filters, and what each filter makes of it at each stride.
+    """Draws an image, filters, and the convolutions of the image with each filter at each stride.
 
     Args:
       image: (H, W).
@@ -24,7 +24,7 @@ def edge_maps(image: np.ndarray, filters: Mapping[str, np.ndarray], maps: Mappin
             cell.set_axis_off()
         for i, (name, kernel) in enumerate(filters.items()):
             axes[i, 0].imshow(image, cmap="gray")
-            axes[i, 0].set_title(f"Image, {image.shape[0]} × {image.shape[1]}, and filter")
+            axes[i, 0].set_title(f"Image ({image.shape[0]} × {image.shape[1]}) and filter")
             _kernel(axes[i, 0].inset_axes((0.03, 0.03, 0.34, 0.34)), kernel)
             for cell, (stride, values) in zip(axes[i, 1:], maps.items(), strict=True):
                 cell.imshow(values[i], cmap="gray", vmin=-strength, vmax=strength)
@@ -33,7 +33,7 @@ def edge_maps(image: np.ndarray, filters: Mapping[str, np.ndarray], maps: Mappin
 
 
 def _kernel(axes, kernel: np.ndarray) -> None:
-    """The weights, white on blue where positive, on red where negative."""
+    """Draws the weights of a filter, positive ones on blue, negative ones on red."""
     axes.imshow(np.sign(kernel), cmap=ListedColormap([COLORS[2], "white", COLORS[0]]), vmin=-1, vmax=1)
     axes.set(xticks=[], yticks=[])
     for (i, j), weight in np.ndenumerate(kernel):

@@ -1,4 +1,4 @@
-"""The look that all figures share. Object-oriented matplotlib: no pyplot, no window, no figure left open."""
+"""Shared style of all figures. Uses object-oriented matplotlib: no pyplot, no windows, no figures left open."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -50,57 +50,55 @@ STYLE = {
 
 @contextmanager
 def drawing(path: Path, width: float, height: float, rows: int = 1, columns: int = 1, **grid) -> Iterator[tuple]:
-    """A figure to draw on, in the shared style; saved as a PNG at the end of the `with` block.
+    """Makes a figure in the shared style, and saves it as a PNG at the end of the `with` block.
 
     Args:
       path: of the PNG.
-      width: in inches, of DPI pixels.
-      height: as `width`.
-      rows: of panels.
-      columns: of panels.
-      **grid: as for matplotlib's `Figure.subplots`.
+      width, height: in inches of DPI pixels.
+      rows, columns: of panels.
+      **grid: further arguments of matplotlib's `Figure.subplots`.
 
     Yields:
-      (figure, axes); axes is a 2-D array.
+      (figure, axes (rows, columns)).
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
         yield figure, figure.subplots(rows, columns, squeeze=False, **grid)
-        # A third of the bytes; no pixel of a chart is further than 16 of 255 from its colour.
+        # Quantised to a third of the bytes; no pixel of a chart changes by more than 16 of 255.
         render(figure).quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path)
 
 
 class Text(NamedTuple):
-    """A line of text whose middle is at height `y`, in pixels from the upper left corner."""
+    """A line of text centred vertically at `y`, in pixels from the upper left corner."""
 
     x: float
     y: float
     text: str
-    align: str = "center"  # left, center or right of the text is at x
+    align: str = "center"  # the side of the text that is at x: left, center or right
     color: str = INK
 
 
 def save_picture(picture: np.ndarray, path: Path, texts: Iterable[Text] = ()) -> None:
-    """Writes (H, W, 3) uint8 as a PNG, pixel for pixel, with texts on it."""
-    lettered(picture, texts).save(path)
+    """Saves a picture (H, W, 3) uint8 as a PNG, pixel for pixel, with texts on it."""
+    with_texts(picture, texts).save(path)
 
 
-def lettered(picture: np.ndarray, texts: Iterable[Text]) -> Image.Image:
-    """A picture (H, W, 3) uint8, pixel for pixel, with texts on it."""
+def with_texts(picture: np.ndarray, texts: Iterable[Text]) -> Image.Image:
+    """Returns a picture (H, W, 3) uint8, pixel for pixel, with texts on it."""
     height, width, _ = picture.shape
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
         figure.figimage(picture)
         for x, y, text, align, color in texts:
-            # From the baseline, not from each text's own middle: "frog" beside "truck" stands on one line.
+            # Aligned by the baseline, not by the middle of each text, so that "frog" and "truck" stand on one line.
             baseline = y + X_HEIGHT / 2
             figure.text(x / width, 1 - baseline / height, text, ha=align, va="baseline", color=color)
         return render(figure)
 
 
 def text_width(text: str) -> float:
-    """In pixels, as `save_picture` draws it."""
+    """Returns the width in pixels of a text drawn by `save_picture`."""
     font = font_manager.get_font(font_manager.findfont(STYLE["font.family"]))
     font.set_size(FONT_SIZE, DPI)
     font.set_text(text)
@@ -108,13 +106,13 @@ def text_width(text: str) -> float:
 
 
 def words(name: str) -> str:
-    """A name from code as a title: "kl_loss" -> "KL loss"."""
+    """Turns a name from code into a title: "kl_loss" -> "KL loss"."""
     text = " ".join(ABBREVIATIONS.get(word, word) for word in name.replace("_", " ").split())
     return text[:1].upper() + text[1:]
 
 
 def render(figure: Figure) -> Image.Image:
-    """Returns a figure's pixels, in RGB."""
+    """Returns the pixels of a figure, in RGB."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])

@@ -1,4 +1,4 @@
-"""Pictures of images. All arrays are float in [0, 1], (..., H, W, C) with C = 1 or 3; grey ones become ink on paper."""
+"""Pictures of images, float (..., H, W, C) in [0, 1]. Grey ones (C = 1) are inverted: 1 is black on white paper."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gdl_jax.plots.figure import INK, RIGHT, WRONG, Text, lettered, save_picture, text_width
+from gdl_jax.plots.figure import INK, RIGHT, WRONG, Text, save_picture, text_width, with_texts
 
-WIDTH = 1300  # pixels that a picture aims at
-LARGEST_TILE = 256  # pixels to which a small image is enlarged, at most
+WIDTH = 1300  # pixels, target width of a picture
+LARGEST_TILE = 256  # pixels, largest width to which an image is enlarged
 GAP = 3
-LINE = 20  # pixels of a line of text
+LINE = 20  # pixels per line of text
 MARGIN = 10
 WIDEST_LABEL = 240
 
 
 def as_rgb(images: np.ndarray) -> np.ndarray:
-    """(..., H, W, 1 or 3) in [0, 1] -> (..., H, W, 3) uint8; values outside are clipped."""
+    """Converts (..., H, W, 1 or 3) in [0, 1] to (..., H, W, 3) uint8; values outside are clipped."""
     images = np.asarray(images)
     if images.shape[-1] == 1:
         images = np.repeat(1.0 - images, 3, axis=-1)
@@ -25,15 +25,15 @@ def as_rgb(images: np.ndarray) -> np.ndarray:
 
 
 def tile(images: np.ndarray, columns: int, below: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """One picture of many, each enlarged by the same whole factor.
+    """Arranges images in a grid, all enlarged by the same integer factor.
 
     Args:
       images: (N, H, W, C).
-      columns: images a row.
+      columns: images per row.
       below: white pixels under each image, for a caption.
 
     Returns:
-      (picture, (height, width, 3) uint8; boxes (N, 4): x, y, width and height of each image in it).
+      (picture (height, width, 3) uint8, boxes (N, 4): x, y, width and height of each image in it).
     """
     pixels = as_rgb(images)
     count, height, width, _ = pixels.shape
@@ -51,21 +51,21 @@ def tile(images: np.ndarray, columns: int, below: int = 0) -> tuple[np.ndarray, 
 
 
 def image_grid(images: np.ndarray, path: Path, columns: int) -> None:
-    """A grid of samples: (N, H, W, C), row by row."""
+    """Draws a grid of images (N, H, W, C), row by row."""
     save_picture(tile(images, columns)[0], path)
 
 
 def rows(images: Sequence[np.ndarray], labels: Sequence[str], path: Path, headings: Sequence[str] = ()) -> None:
-    """Labelled rows of equally many images.
+    """Draws labelled rows of equally many images.
 
-    Originals above what a model makes of them, attribute arithmetic (one row an attribute, one column a factor),
-    morphs (one row a pair).
+    Used for reconstructions below their originals, attribute arithmetic (a row per attribute, a column per factor) and
+    morphs (a row per pair).
 
     Args:
-      images: one array (N, H, W, C) a row.
-      labels: one text a row, to its left.
+      images: one array (N, H, W, C) per row.
+      labels: one text per row, to its left.
       path: of the PNG.
-      headings: one text a column, above it; or none.
+      headings: one text per column, above it; or none.
     """
     count = len(images[0])
     picture, boxes = tile(np.concatenate([np.asarray(row) for row in images]), count)
@@ -84,7 +84,7 @@ def rows(images: Sequence[np.ndarray], labels: Sequence[str], path: Path, headin
 
 
 def fitted(text: str, width: float) -> str:
-    """`text`, or as much of its beginning as fits into `width` pixels, and an ellipsis."""
+    """Returns `text`, cut with an ellipsis if it is wider than `width` pixels."""
     if text_width(text) <= width:
         return text
     while text and text_width(text + "…") > width:
@@ -93,25 +93,25 @@ def fitted(text: str, width: float) -> str:
 
 
 def predictions(images: np.ndarray, true: Sequence[str], predicted: Sequence[str], path: Path) -> None:
-    """Images (N, H, W, C), at most ten a row, each above its predicted class; where wrong, the true class as well."""
+    """Draws images (N, H, W, C), ten per row, above their predicted class and, if that is wrong, the true class."""
     picture, boxes = tile(images, 10, below=2 * LINE + MARGIN)
     texts = []
     for (x, y, width, height), truth, guess in zip(boxes, true, predicted, strict=True):
         middle, line = x + width / 2, y + height + LINE * 0.75
         texts.append(Text(middle, line, fitted(guess, width), color=RIGHT if truth == guess else WRONG))
         if truth != guess:
-            texts.append(Text(middle, line + LINE, fitted(f"is {truth}", width), color=INK))
+            texts.append(Text(middle, line + LINE, fitted(f"true: {truth}", width), color=INK))
     save_picture(picture, path, texts)
 
 
 def animation(frames: Sequence[np.ndarray], path: Path, frames_per_second: float, headings: Sequence[str] = ()) -> None:
-    """An endless GIF of frames (H, W, C); above them, headings, each in the middle of an equal share of the width."""
+    """Saves frames (H, W, C) as a looping GIF, with headings above, each centred in an equal share of the width."""
     arrays = [as_rgb(frame) for frame in frames]
     if headings:
         width = arrays[0].shape[1]
         share = width / len(headings)
         texts = [Text((i + 0.5) * share, LINE / 2, fitted(heading, share)) for i, heading in enumerate(headings)]
-        above = np.asarray(lettered(np.full((LINE, width, 3), 255, np.uint8), texts))
+        above = np.asarray(with_texts(np.full((LINE, width, 3), 255, np.uint8), texts))
         arrays = [np.concatenate([above, array]) for array in arrays]
     pictures = [Image.fromarray(array) for array in arrays]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=round(1000 / frames_per_second), loop=0)

@@ -1,4 +1,4 @@
-"""Maps of latent spaces (the book's figures of chapter 3)."""
+"""Figures of latent spaces (book chapter 3)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,14 +19,14 @@ LABELLED_TICKS = 10
 
 
 def _palette(count: int) -> np.ndarray:
-    """(count, 3) or more colours."""
+    """Returns at least `count` colours, (N, 3)."""
     if count <= len(COLORS):
         return matplotlib.colors.to_rgba_array(COLORS)[:, :3]
     return matplotlib.colormaps["turbo"](np.linspace(0.03, 0.97, count))[:, :3]
 
 
 def _points(axes, points: np.ndarray, labels: np.ndarray) -> None:
-    """Points (N, 2) coloured by label (N,), in an order that puts no class above the others."""
+    """Draws points (N, 2) coloured by label (N,), in random order so that no class covers the others."""
     order = np.random.default_rng(0).permutation(len(points))
     size = np.clip(9000 / len(points), 5, 28)
     colors = _palette(labels.max() + 1)[labels]
@@ -35,7 +35,7 @@ def _points(axes, points: np.ndarray, labels: np.ndarray) -> None:
 
 
 def _legend(axes, labels: np.ndarray, class_names: Sequence[str]) -> None:
-    """The classes that occur, beside the axes; nothing for unlabelled data or very many classes."""
+    """Draws a legend of the classes that occur; none for unlabelled data or more than LONGEST_LEGEND classes."""
     present = np.unique(labels)
     if not len(class_names) or len(present) > LONGEST_LEGEND:
         return
@@ -47,12 +47,12 @@ def _legend(axes, labels: np.ndarray, class_names: Sequence[str]) -> None:
 
 
 def scatter(z: np.ndarray, labels: np.ndarray, class_names: Sequence[str], path: Path) -> None:
-    """Codes as points.
+    """Draws codes as points.
 
     Args:
-      z: (N, z); of more than two dimensions, the first two are shown; one dimension is shown as a line.
-      labels: (N,) integers; zeros where there are none.
-      class_names: names of the labels; empty where there are none.
+      z: (N, z). Only the first two dimensions are drawn; one dimension is drawn on a line.
+      labels: (N,) integers; zeros for unlabelled data.
+      class_names: names of the labels; empty for unlabelled data.
       path: of the PNG.
     """
     more = f", first two of {z.shape[1]} dimensions" if z.shape[1] > 2 else ""
@@ -66,9 +66,9 @@ def scatter(z: np.ndarray, labels: np.ndarray, class_names: Sequence[str], path:
 
 
 def normal_cdf_map(z: np.ndarray, labels: np.ndarray, class_names: Sequence[str], path: Path) -> None:
-    """Codes (N, 2) beside their p-values: the normal distribution function spreads N(0, 1) codes evenly (book 03_03).
+    """Draws codes (N, 2) next to their p-values Φ(z), which are uniform if the codes are N(0, 1) (book 03_03).
 
-    Labels and names as for `scatter`.
+    Labels and names are as in `scatter`.
     """
     with drawing(path, 11.5, 5.4, 1, 2) as (_, axes):
         codes, p_values = axes[0]
@@ -76,17 +76,17 @@ def normal_cdf_map(z: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
         codes.set(xlabel="z[0]", ylabel="z[1]", title="Codes z")
         codes.set_aspect("equal", "datalim")
         _points(p_values, np.vectorize(NormalDist().cdf, otypes=[float])(z), labels)
-        p_values.set(xlabel="Φ(z[0])", ylabel="Φ(z[1])", title="Their p-values Φ(z)", xlim=(0, 1), ylim=(0, 1))
+        p_values.set(xlabel="Φ(z[0])", ylabel="Φ(z[1])", title="p-values Φ(z)", xlim=(0, 1), ylim=(0, 1))
         p_values.set_aspect("equal")
         _legend(p_values, labels, class_names)
 
 
 def decoded_grid(tiles: np.ndarray, axes_values: Sequence[np.ndarray], path: Path) -> None:
-    """What codes on a grid decode to.
+    """Draws the decoded images of a grid of codes.
 
     Args:
-      tiles: (rows, columns, H, W, C); the first row is the largest value of the second dimension.
-      axes_values: the values of the first dimension (columns,), and of the second (rows,), ascending.
+      tiles: (rows, columns, H, W, C); the first row has the largest value of the second dimension.
+      axes_values: ascending values of the first dimension (columns,) and of the second (rows,).
       path: of the PNG.
     """
     columns = tiles.shape[1]
@@ -96,32 +96,32 @@ def decoded_grid(tiles: np.ndarray, axes_values: Sequence[np.ndarray], path: Pat
     left = int(max(map(text_width, y_labels))) + 2 * MARGIN
     texts = [
         Text(left + x + width / 2, len(picture) + LINE * 0.75, label, color=QUIET)
-        for label, (x, _, width, _) in _spread(x_labels, boxes[:columns])
+        for label, (x, _, width, _) in _thinned(x_labels, boxes[:columns])
     ]
     texts += [
         Text(left - MARGIN, y + height / 2, label, "right", QUIET)
-        for label, (_, y, _, height) in _spread(y_labels, boxes[::columns])
+        for label, (_, y, _, height) in _thinned(y_labels, boxes[::columns])
     ]
     bottom = len(picture) + LINE * 2
-    texts.append(Text(left + picture.shape[1] / 2, bottom, "z[0] to the right, z[1] upwards", color=QUIET))
+    texts.append(Text(left + picture.shape[1] / 2, bottom, "horizontal: z[0], vertical: z[1]", color=QUIET))
     save_picture(np.pad(picture, ((0, 3 * LINE), (left, 0), (0, 0)), constant_values=255), path, texts)
 
 
-def _spread(labels: Sequence[str], boxes: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """About LABELLED_TICKS of them, evenly spread."""
+def _thinned(labels: Sequence[str], boxes: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Returns about LABELLED_TICKS evenly spaced (label, box) pairs."""
     step = -(-len(labels) // LABELLED_TICKS)
     return list(zip(labels, boxes, strict=True))[::step]
 
 
 def histograms(z: np.ndarray, path: Path, title: str = "Codes") -> None:
-    """Each dimension's codes (N, z) against the density of N(0, 1), from -4 to 4; the first 50 dimensions."""
+    """Draws a histogram of codes (N, z) on [-4, 4] for each of the first 50 dimensions, and the density of N(0, 1)."""
     shown = min(z.shape[1], SHOWN_DIMENSIONS)
     columns = min(10, shown)
     lines = -(-shown // columns)
     edges, grid = np.linspace(-4, 4, 25), np.linspace(-4, 4, 81)
     normal_density = np.vectorize(NormalDist().pdf)(grid)
     width, height = (1.15, 1.05) if shown > 5 else (2.4, 2.2)
-    # One pair of axes with shifted histograms: fifty pairs take matplotlib fifty times as long.
+    # All histograms share one pair of axes: fifty pairs take matplotlib fifty times as long.
     with drawing(path, max(4.5, width * columns), height * lines + 0.5) as (_, axes):
         cell = axes[0, 0]
         for i in range(shown):
@@ -133,15 +133,15 @@ def histograms(z: np.ndarray, path: Path, title: str = "Codes") -> None:
             cell.plot(x + edges[[0, -1]], [y, y], color=QUIET, linewidth=0.6)
             cell.text(x - 4, y + 0.4, f"z[{i}]", fontsize=7.5, color=QUIET)
         which = f"{shown} of {z.shape[1]} dimensions" if shown < z.shape[1] else f"{shown} dimensions"
-        cell.set_title(f"{title} against N(0, 1), from −4 to 4: {which}")
+        cell.set_title(f"{title} vs. N(0, 1) on [−4, 4]: {which}")
         cell.set_axis_off()
         cell.margins(0.01)
 
 
 def dimensions(mean: np.ndarray, log_var: np.ndarray, path: Path) -> None:
-    """How each dimension is used (book 08's figure of mu and log_var): the spread of means, and the noise around them.
+    """Draws quantiles of the means and log-variances of q(z | x), for each dimension (book 08: mu and log_var).
 
-    A dimension that tells nothing has means at 0 and a log-variance of 0, the prior's.
+    An unused dimension has mean 0 and log-variance 0 for all examples, as the prior has.
 
     Args:
       mean, log_var: (N, z), of q(z | x) for N examples.
@@ -159,7 +159,7 @@ def dimensions(mean: np.ndarray, log_var: np.ndarray, path: Path) -> None:
             cell.bar(places, high - low, bottom=low, width=0.7, color=COLORS[7])
             cell.plot(places, middle, linestyle="", marker="_", markersize=7, color=INK)
             cell.axhline(0.0, color=QUIET, linewidth=0.8)
-            cell.set_title(f"{title}: median, and 5 to 95 %")
+            cell.set_title(f"{title}: median, 5–95% range")
             cell.grid(axis="y")
         axes[1, 0].xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         axes[1, 0].set_xlabel("dimension of z")
@@ -173,16 +173,16 @@ def gaps(
     decoded: np.ndarray,
     path: Path,
 ) -> None:
-    """The gaps of a latent space made visible: what lies where no image was encoded to (book figure 3-8).
+    """Draws random points of a latent space and their decoded images, to show the gaps between codes (book figure 3-8).
 
-    Each drawn code has a number in both halves, and its distance to the nearest real code: the far ones lie in gaps.
+    Each point has a number, in both panels, and its distance to the nearest code of an image: distant ones lie in gaps.
 
     Args:
       z: codes of images, (N, 2).
-      labels: as for `scatter`.
-      class_names: as for `scatter`.
-      drawn: codes drawn evenly from the bounding box of z, (M, 2).
-      decoded: what these decode to, (M, H, W, C).
+      labels: as in `scatter`.
+      class_names: as in `scatter`.
+      drawn: points sampled uniformly from the bounding box of z, (M, 2).
+      decoded: their decoded images, (M, H, W, C).
       path: of the PNG.
     """
     low, high = z.min(0), z.max(0)
@@ -195,7 +195,7 @@ def gaps(
         codes.scatter(*drawn.T, s=90, color="white", edgecolors=INK, linewidths=0.8, zorder=3)
         for i, point in enumerate(drawn):
             codes.text(*point, str(i + 1), ha="center", va="center", fontsize=6, zorder=4)
-        codes.set_title("Latent codes, and points drawn from their bounding box")
+        codes.set_title("Latent codes, and points sampled from their bounding box")
         codes.set(xlabel="z[0]", ylabel="z[1]")
         picture, boxes = tile(decoded, 6, below=decoded.shape[1])
         pictures.imshow(picture)
@@ -205,4 +205,4 @@ def gaps(
             )
         pictures.set_axis_off()
         pictures.set_anchor("N")
-        pictures.set_title("What these decode to (distance to the nearest code)")
+        pictures.set_title("Decoded points (distance to the nearest code)")

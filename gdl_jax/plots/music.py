@@ -1,6 +1,6 @@
-"""Pictures of music, and of what a model that writes it thinks (the book's figures of chapter 7).
+"""Figures of music, and of the predictions and attention of music models (book chapter 7).
 
-Notes are (N, 4): start and length in quarter notes, MIDI's pitch, track.
+Notes are (N, 4): start and length in quarter notes, MIDI pitch, track.
 """
 
 import re
@@ -17,20 +17,20 @@ from gdl_jax.plots.figure import COLORS, FAINT, drawing
 WIDTH = 10.8  # inches
 BAR = 4  # quarter notes
 OCTAVE = 12
-GAP = 0.06  # quarter notes between two notes of a pitch, so that they are seen to be two
+GAP = 0.06  # quarter notes between consecutive notes of a pitch, to keep them distinguishable
 SEMITONE, LEAST_HEIGHT = 0.075, 1.6  # inches
-LABELLED_CHORDS, LABELLED_BARS = 64, 16  # more are labelled now and then
+LABELLED_CHORDS, LABELLED_BARS = 64, 16  # most tick labels
 HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#cfdcf9", COLORS[0], "#16306e"])
-GAMMA = 0.5  # of the scale of shares: what many share is small, and is to be seen
+GAMMA = 0.5  # of the colour scale, to make small probabilities visible
 
 
 def piano_rolls(pieces: Mapping[str, np.ndarray], path: Path, tracks: Sequence[str] = ()) -> None:
-    """One panel a piece, one colour a track: what sounds when, over bars of four quarter notes.
+    """Draws piano rolls with bars of four quarter notes: one panel per piece, one colour per track.
 
     Args:
       pieces: title -> notes (N, 4).
       path: of the PNG.
-      tracks: names for the legend; or none.
+      tracks: names for the legend, or none.
     """
     pitches = np.concatenate([notes[:, 2] for notes in pieces.values()])
     low, high = (pitches.min(), pitches.max()) if len(pitches) else (48, 72)
@@ -58,7 +58,7 @@ def _rectangles(axes, notes: np.ndarray, color: str) -> None:
 
 
 def _pitch_axis(axes, low: float, high: float) -> None:
-    """From pitch `low` to `high`; each C has its name and a line."""
+    """Sets a vertical axis from pitch `low` to `high`, with a label and a line at each C."""
     cs = np.arange(-(-low // OCTAVE) * OCTAVE, high + 1, OCTAVE)
     axes.set_ylim(low - 0.5, high + 0.5)
     axes.set_yticks(cs, [f"C{int(pitch) // OCTAVE - 1}" for pitch in cs])
@@ -67,7 +67,7 @@ def _pitch_axis(axes, low: float, high: float) -> None:
 
 
 def _bar_axis(axes, end: float) -> None:
-    """From the first quarter note to the end of the last bar; each bar has a number and a line."""
+    """Sets a time axis up to the end of the last bar, with numbered lines at bars."""
     bars = int(np.ceil(end / BAR))
     every = -(-bars // LABELLED_BARS)
     starts = np.arange(0, bars, every)
@@ -77,11 +77,11 @@ def _bar_axis(axes, end: float) -> None:
 
 
 def note_probabilities(probabilities: np.ndarray, played: np.ndarray, path: Path) -> None:
-    """How probable a model held each pitch for each next chord, and which it was (the book's heat map).
+    """Draws the predicted probability of each pitch in each chord, with the played ones framed (the book's heat map).
 
     Args:
-      probabilities: (T, P) in [0, 1], that pitch p is in chord t.
-      played: (T, P) bool, which pitches it has.
+      probabilities: (T, P) in [0, 1], predicted that chord t contains pitch p.
+      played: (T, P) bool, pitches that the chord contains.
       path: of the PNG.
     """
     seen = np.flatnonzero((probabilities > 0.01).any(0) | played.any(0))
@@ -102,17 +102,17 @@ def note_probabilities(probabilities: np.ndarray, played: np.ndarray, path: Path
         _pitch_axis(cell, low, high)
         boxes = [Rectangle((t - 0.5, pitch - 0.5), 1, 1) for t, pitch in np.argwhere(played).tolist()]
         cell.add_collection(PatchCollection(boxes, facecolor="none", edgecolor=COLORS[2], linewidth=1.1))
-        cell.set_title("Probability of each pitch; what was played is framed")
+        cell.set_title("Probability of each pitch (played notes framed)")
         cell.set_xlabel("chord")
         figure.colorbar(image, ax=cell, pad=0.01, aspect=30)
 
 
 def attention(weights: np.ndarray, earlier: Sequence[str], generated: Sequence[str], path: Path) -> None:
-    """What a model looked back at when it wrote each chord: one column a chord it wrote, one row an earlier one.
+    """Draws attention weights: one column per generated chord, one row per earlier chord.
 
     Args:
-      weights: (generated, earlier) in [0, 1]; NaN where it could not look.
-      earlier: names of the rows, as chords of a vocabulary are called ("B-2.F3").
+      weights: (generated, earlier) in [0, 1]; NaN where attention is masked.
+      earlier: names of the rows, as in a chord vocabulary ("B-2.F3").
       generated: names of the columns.
       path: of the PNG.
     """
@@ -125,16 +125,16 @@ def attention(weights: np.ndarray, earlier: Sequence[str], generated: Sequence[s
         every = -(-max(rows, columns) // LABELLED_CHORDS)
         for axis, names in ((cell.xaxis, generated), (cell.yaxis, earlier)):
             places = np.arange(0, len(names), every)
-            axis.set_ticks(places, [_shown(names[place]) for place in places], fontsize=7)
+            axis.set_ticks(places, [_with_accidentals(names[place]) for place in places], fontsize=7)
             axis.set_tick_params(length=0)
         cell.tick_params(axis="x", rotation=90)
-        cell.set_xlabel("written")
-        cell.set_ylabel("looked back at")
+        cell.set_xlabel("generated chord")
+        cell.set_ylabel("earlier chord")
         cell.set_facecolor(FAINT)
-        cell.set_title("What it looked back at" + ("; grey: out of sight" if np.isnan(weights).any() else ""))
+        cell.set_title("Attention weights" + (" (grey: masked)" if np.isnan(weights).any() else ""))
         figure.colorbar(image, ax=cell, pad=0.02, aspect=30, shrink=0.8)
 
 
-def _shown(name: str) -> str:
-    """A chord's name with the signs for sharp and flat."""
+def _with_accidentals(name: str) -> str:
+    """Returns a chord's name with ♯ and ♭ signs."""
     return re.sub("(?<=[A-G])-", "♭", name).replace("#", "♯")

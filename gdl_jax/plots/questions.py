@@ -1,4 +1,4 @@
-"""What a model finds worth asking in a text, and what it asks (the book's figure 6-16)."""
+"""Figure of the answers predicted in a text and of the questions generated about them (book figure 6-16)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,14 +21,14 @@ def answers_and_questions(
     found: Sequence[tuple[int, str, str]],
     path: Path,
 ) -> None:
-    """How probably each word belongs to an answer; below, the answers that were found and the questions about them.
+    """Draws the probability of each word to belong to an answer and, below, the answers and generated questions.
 
     Args:
-      words: D of them, the text.
+      words: the D words of the text.
       probabilities: (D,) in [0, 1].
-      actual: (D,), 1 where a word belongs to an answer that people had in mind; None where nobody was asked.
-      least: the probability from which on a word is taken for an answer's.
-      found: place of its first word, answer and question of each; numbered in this order.
+      actual: (D,), 1 for words of human answers; None if there are none.
+      least: threshold: words at least as probable are tagged as part of an answer.
+      found: (index of the first word, answer, question) of each answer, numbered in this order.
       path: of the PNG.
     """
     shown = list(found)[:MOST_LINES]
@@ -39,9 +39,9 @@ def answers_and_questions(
         chart, lines = axes[:, 0]
         places = np.arange(len(probabilities))
         if actual is not None:
-            chart.bar(places, actual, width=1.0, color=COLORS[1], alpha=0.35, label="answers of people")
+            chart.bar(places, actual, width=1.0, color=COLORS[1], alpha=0.35, label="human answers")
         chart.bar(places, probabilities, width=0.9, color=COLORS[0], label="probability")
-        chart.axhline(least, color=QUIET, linewidth=0.8, linestyle="--", label="taken for an answer's")
+        chart.axhline(least, color=QUIET, linewidth=0.8, linestyle="--", label="threshold")
         for number, (place, _, _) in enumerate(shown, start=1):
             chart.annotate(
                 str(number), (place, probabilities[place]), (0, 2), textcoords="offset points", ha="center", color=QUIET
@@ -49,7 +49,7 @@ def answers_and_questions(
         chart.set_xlim(-1, max(len(probabilities), 1))
         chart.set_ylim(0, 1.12)
         chart.set_xticks(places, words, rotation=90, fontsize=WORD_SIZE, parse_math=False)
-        chart.set_title("How probably each word belongs to an answer")
+        chart.set_title("Probability that a word belongs to an answer")
         chart.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
         lines.axis("off")
         lines.set_ylim(len(shown) + 0.5, -0.5)

@@ -1,6 +1,6 @@
-"""Engraved scores: music21 makes notation of notes, verovio engraves it, resvg renders it.
+"""Engraved scores: music21 turns notes into notation, verovio engraves it, resvg renders it.
 
-A file of its own since music21 takes a second to import.
+A separate file because music21 takes a second to import.
 """
 
 import io
@@ -9,21 +9,25 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import resvg_py
-import verovio
 from matplotlib.font_manager import findfont
-from music21 import chord, key, meter, note, stream
-from music21.musicxml.m21ToXml import GeneralObjectExporter
 from PIL import Image
 
+from gdl_jax.core.extras import extra
+
+with extra("music"):
+    import resvg_py
+    import verovio
+    from music21 import chord, key, meter, note, stream
+    from music21.musicxml.m21ToXml import GeneralObjectExporter
+
 BAR = 4  # quarter notes
-FINEST = 24  # parts of a quarter note that times are rounded to
-MOST_ACCIDENTALS = 6  # of a key; seven sharps are better read as five flats
-DEFAULT_NAMES = ("C", "C#", "D", "E-", "E", "F", "F#", "G", "G#", "A", "B-", "B")  # of pitches outside the key
+FINEST = 24  # times are rounded to this fraction of a quarter note
+MOST_ACCIDENTALS = 6  # of a key signature; seven sharps become five flats
+DEFAULT_NAMES = ("C", "C#", "D", "E-", "E", "F", "F#", "G", "G#", "A", "B-", "B")  # of pitch classes outside the key
 FONT = "DejaVu Sans"
 LAYOUT = {
     "scale": 50,  # percent
-    "pageWidth": 2600,  # at most; half as many pixels
+    "pageWidth": 2600,  # maximum; the picture has half as many pixels
     "pageHeight": 60_000,  # all systems on one page
     "adjustPageWidth": True,
     "adjustPageHeight": True,
@@ -33,13 +37,13 @@ LAYOUT = {
 
 
 def engrave(notes: np.ndarray, path: Path, tracks: Sequence[str] = ()) -> None:
-    """Writes notes as a score, a staff a track, in four-four time and in the key that music21 hears.
+    """Draws a score with one staff per track, in 4/4 time and in the key that music21 detects.
 
     Args:
-      notes: (N, 4): start and length in quarter notes, MIDI's pitch, track; at least one. A track's chords start and
-        end together.
+      notes: (N, 4): start and length in quarter notes, MIDI pitch, track; at least one. All notes of a chord in a track
+        have the same start and length.
       path: of the PNG.
-      tracks: names of tracks 0, 1, ...; or none.
+      tracks: names of tracks 0, 1, ..., or none.
     """
     verovio.enableLog(verovio.LOG_OFF)
     toolkit = verovio.toolkit()
@@ -52,7 +56,7 @@ def engrave(notes: np.ndarray, path: Path, tracks: Sequence[str] = ()) -> None:
 
 
 def to_musicxml(notes: np.ndarray, tracks: Sequence[str] = ()) -> str:
-    """The score that `engrave` draws, as MusicXML for other programs."""
+    """Returns the score that `engrave` draws, as MusicXML for other programs."""
     end = Fraction(int(-(-(notes[:, 0] + notes[:, 1]).max() // BAR)) * BAR)
     names = {track: tracks[track] if track < len(tracks) else "" for track in np.unique(notes[:, 3]).astype(int)}
     score = stream.Score([_part(notes[notes[:, 3] == track], name, end) for track, name in names.items()])
@@ -85,9 +89,9 @@ def _part(notes: np.ndarray, name: str, end: Fraction) -> stream.Part:
 
 
 def _spell(score: stream.Score, signature: key.Key) -> None:
-    """Pitches of the key get the key's names: a G flat, not an F sharp."""
+    """Spells pitches as the key does: in a key with flats, G flat instead of F sharp."""
     names = dict(enumerate(DEFAULT_NAMES)) | {pitch.pitchClass: pitch.name for pitch in signature.pitches}
     for pitch in score.pitches:
         number = pitch.midi
         pitch.name = names[number % 12]
-        pitch.octave += (number - pitch.midi) // 12  # the C flat above B3 is C-4
+        pitch.octave += (number - pitch.midi) // 12  # C flat 4 has the pitch of B3

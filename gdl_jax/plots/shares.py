@@ -1,4 +1,4 @@
-"""A table of shares: how much of each thing something else does."""
+"""Tables of shares, drawn as heat maps."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +13,13 @@ CELL, LINE = 0.75, 0.36  # inches
 
 
 def share_table(shares: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, path: Path) -> None:
-    """Each share written, on a colour that deepens with it.
+    """Draws a table of percentages; cells are darker the larger their share.
 
     Args:
       shares: (rows, columns) in [0, 1].
-      rows: their names.
-      columns: their names, which may have several lines.
-      title: what the shares are of.
+      rows: names of the rows.
+      columns: names of the columns, which may have several lines.
+      title: of the figure.
       path: of the PNG.
     """
     with drawing(path, CELL * len(columns) + 2.2, LINE * len(rows) + 1.1) as (_, axes):

@@ -1,4 +1,4 @@
-"""Texts as pictures: passages to read, and how probable each next token is."""
+"""Pictures of texts, and charts of next-token probabilities."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ import numpy as np
 from gdl_jax.plots.bars import probability_bars
 from gdl_jax.plots.figure import COLORS, Text, save_picture, text_width
 
-COLUMNS = 110  # characters a line
+COLUMNS = 110  # characters per line
 LINE, MARGIN = 24, 24  # pixels
 
 
 def passages(texts: Mapping[str, Sequence[str]], path: Path) -> None:
-    """Headings, and below each its texts, which begin on new lines.
+    """Draws headings with their texts below, each text on a new line.
 
     Args:
       texts: heading -> texts.
@@ -24,7 +24,7 @@ def passages(texts: Mapping[str, Sequence[str]], path: Path) -> None:
     for heading, members in texts.items():
         lines += [(heading, COLORS[0])] if not lines else [("", ""), (heading, COLORS[0])]
         for member in members:
-            lines += [(line, None) for line in textwrap.wrap(member, COLUMNS) or ["(nothing)"]]
+            lines += [(line, None) for line in textwrap.wrap(member, COLUMNS) or ["(empty)"]]
     width = max(text_width(line) for line, _ in lines) + 2 * MARGIN
     picture = np.full((LINE * len(lines) + 2 * MARGIN, int(width), 3), 255, np.uint8)
     drawn = []
@@ -35,11 +35,11 @@ def passages(texts: Mapping[str, Sequence[str]], path: Path) -> None:
 
 
 def next_tokens(panels: Mapping[str, Mapping[str, Sequence[float]]], series: Sequence[str], path: Path) -> None:
-    """How probable each of a few tokens is after some contexts: one panel a context, one bar a series.
+    """Draws next-token probabilities: one panel per context, one bar per series.
 
     Args:
-      panels: context -> token -> its probability in each series.
-      series: their names.
+      panels: context -> next token -> its probability in each series.
+      series: names of the series.
       path: of the PNG.
     """
     shares = {
@@ -51,5 +51,5 @@ def next_tokens(panels: Mapping[str, Mapping[str, Sequence[float]]], series: Seq
 
 
 def _plain(text: str) -> str:
-    """As a label: a space can be seen, and a dollar is no formula."""
+    """Returns `text` as a label: a space is made visible, and dollar signs are escaped."""
     return "(space)" if text == " " else text.replace("$", r"\$")

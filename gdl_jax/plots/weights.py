@@ -1,4 +1,4 @@
-"""How a network's parameters are distributed."""
+"""Histograms of network parameters."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ COLUMNS = 3
 
 
 def weight_histograms(weights: Mapping[str, np.ndarray], path: Path) -> None:
-    """One panel a parameter: {name: array of any shape}. Clipping shows as two towers at the limits."""
+    """Draws one panel per array of {name: array of any shape}. Clipped weights pile up at the two limits."""
     columns = min(COLUMNS, len(weights))
     rows = -(-len(weights) // columns)
     with drawing(path, 3.6 * columns, 2.2 * rows, rows, columns) as (_, axes):

@@ -1,4 +1,4 @@
-"""Functions of whole batches, applied to any number of rows."""
+"""Functions of batches, applied to any number of rows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,12 +8,12 @@ import numpy as np
 
 
 def in_batches(function: Callable[[Any], Any], rows: Any, size: int) -> Any:
-    """Applies a function to at most `size` rows at a time, the last batch filled up: one shape, so one compilation.
+    """Applies a function to batches of `size` rows; the last batch is padded, so that the function compiles once.
 
     Args:
-      function: a tree of arrays (size, ...) -> a tree of arrays (size, ...).
-      rows: a tree of arrays (N, ...), N at least 1.
-      size: rows of a batch; a set of fewer is one batch of its own size.
+      function: pytree of arrays (size, ...) -> pytree of arrays (size, ...).
+      rows: pytree of arrays (N, ...), N at least 1.
+      size: rows per batch; fewer rows are one batch of their own size.
 
     Returns:
       The results of all rows as NumPy arrays (N, ...).

@@ -1,4 +1,4 @@
-"""The hyperparameters of every run; experiments add their own by inheriting from these classes."""
+"""Hyperparameters of every run; experiments add their own by inheriting from these classes."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -16,29 +16,29 @@ DTYPES = {"f32": jnp.float32, "bf16": jnp.bfloat16}
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What every run needs.
+    """Hyperparameters of every run.
 
     Raises:
       ConfigError: a field has a value that its annotation forbids.
     """
 
-    dataset: str  # by name
-    # where the data sets that are not bundled lie
+    dataset: str  # name of the data set
+    # directory of the data sets that are not bundled
     data_dir: Annotated[str, IsPath(), MayChangeOnResume()] = ""
     train_examples: Annotated[int, AtLeast(0)] = 0  # train on the first N examples only; 0: all
-    seed: Annotated[int, AtLeast(0)] = 0  # decides initial parameters, batches and noise
-    seeds: Annotated[int, AtLeast(1)] = 1  # train this many networks in one program, with seeds seed, seed + 1, ...
-    steps: Annotated[int, AtLeast(1), MayChangeOnResume()] = 1000  # updates in all
-    batch_size: Annotated[int, AtLeast(1)] = 32  # examples an update, over all devices
-    # steps between two rows of metrics.jsonl, each a mean over the steps between
+    seed: Annotated[int, AtLeast(0)] = 0  # determines initial parameters, batches and noise
+    seeds: Annotated[int, AtLeast(1)] = 1  # number of runs trained in one program, with seeds seed, seed + 1, ...
+    steps: Annotated[int, AtLeast(1), MayChangeOnResume()] = 1000  # total number of updates
+    batch_size: Annotated[int, AtLeast(1)] = 32  # examples per update, over all devices
+    # steps between rows of metrics.jsonl, each a mean over these steps
     log_every: Annotated[int, AtLeast(1), MayChangeOnResume()] = 100
-    # steps between two passes over the held-out split; 0: at the end only
+    # steps between evaluations on the held-out split; 0: only at the end
     eval_every: Annotated[int, AtLeast(0), MayChangeOnResume(unless="patience")] = 500
-    # steps between two checkpoints; 0: at the end only
+    # steps between checkpoints; 0: only at the end
     checkpoint_every: Annotated[int, AtLeast(0), MayChangeOnResume()] = 500
-    # evaluations without a lower held-out loss after which training stops; 0: never
+    # evaluations without a lower validation loss after which training stops; 0: never
     patience: Annotated[int, AtLeast(0)] = 0
-    # jit (sharded batch), fsdp (parameters and optimiser state sharded too) or pmap (the body once a device)
+    # jit (sharded batch), fsdp (parameters and optimiser state sharded too) or pmap (one program per device)
     parallel: Annotated[str, OneOf(*PARALLEL), MayChangeOnResume()] = "jit"
     # f32, or bf16 for the arithmetic of layers (parameters stay float32)
     precision: Annotated[str, OneOf(*DTYPES)] = "f32"
@@ -48,17 +48,17 @@ class RunConfig:
         if self.seed + self.seeds > 2**31:
             raise ConfigError("seed", self.seed, f"must be below {2**31 - self.seeds + 1}")
         if self.patience and not self.eval_every:
-            raise ConfigError("patience", self.patience, "needs eval_every of at least 1; 0 never stops early")
+            raise ConfigError("patience", self.patience, "needs eval_every of at least 1; 0 disables early stopping")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageConfig(RunConfig):
-    """What every run on images needs: which images, and what `images.load_data` makes of them."""
+    """Hyperparameters of every run on images: the data set, and how `images.load_data` prepares it."""
 
     # digits, avatars (bundled), mnist, cifar10, celeba, folder:PATH, npz:PATH, tfds:NAME
     dataset: Annotated[str, IsPathAfter(*PATH_KINDS)] = "digits"
-    image_size: Annotated[int, AtLeast(0)] = 0  # resize images to this many pixels a side; 0: as stored
-    # hold out N training examples for validation; 0: the set's own validation split
+    image_size: Annotated[int, AtLeast(0)] = 0  # resize images to this many pixels per side; 0: stored size
+    # hold out N training examples for validation; 0: use the data set's own validation split
     validation_examples: Annotated[int, AtLeast(0)] = 0
-    # how many faces the bundled set `avatars` has
+    # number of faces in the bundled set `avatars`
     avatars: Annotated[int, AtLeast(10), Needs("dataset=avatars")] = 10_000

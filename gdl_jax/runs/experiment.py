@@ -1,4 +1,4 @@
-"""A system of the book as one value that every tool can use."""
+"""The experiment, a system as one value that every tool can use."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from gdl_jax.data.dataset import DataSet, Source
 from gdl_jax.runs.batches import in_batches
 from gdl_jax.runs.config import RunConfig
 
-LOSS_BATCH = 1024  # rows whose losses are computed together
+LOSS_BATCH = 1024  # rows per batch when computing losses
 
 Results = Mapping[str, Any]  # snake_case names -> numbers, or texts; "protocol" -> {name: how it was measured}
 
 
 class Network(NamedTuple):
-    """A network of an experiment, and example inputs for its layer table.
+    """A network of an experiment, with example inputs for its layer table.
 
     Attributes:
-      module: is called with the inputs and train=True or False.
+      module: called with the inputs and train=True or False.
       inputs: arrays or jax.ShapeDtypeStruct.
     """
 
@@ -36,18 +36,17 @@ class Network(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """A run at some step: what analyses, previews and samplers are given.
+    """A run at some step, as passed to analyses, previews and samplers.
 
     Attributes:
       config: the experiment's config.
       data: its data set.
-      learner: what `Experiment.build` made.
-      state: the learner's state (of the first seed where there are several).
-      key: for whatever randomness the analysis needs; the same for the same run.
+      learner: the result of `Experiment.build`.
+      state: the learner's state (of the first seed if there are several).
+      key: key for all randomness of the analysis; the same for the same run.
       step: updates made so far.
       figures: the directory for PNGs; exists.
-      split: the held-out one that samples are compared with: "test", but while training goes on "validation" where
-        there is one.
+      split: held-out split that samples are compared with: "test"; during training "validation", if there is one.
     """
 
     config: Any
@@ -60,7 +59,7 @@ class Run:
     split: str = "test"
 
     def losses(self, source: Source) -> np.ndarray:
-        """Returns the loss of each row of a source (N,), in evaluation mode."""
+        """Returns the loss of each row of a source in evaluation mode, (N,)."""
         evaluate = jax.jit(
             lambda state, rows: self.learner.evaluate(state, self.data.transform(rows), self.key)["loss"]
         )
@@ -69,9 +68,9 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleOptions:
-    """What a user may say of samples, besides how many; a sampler's own options inherit from this.
+    """Options of sampling besides the number of samples; a sampler's own options inherit from this.
 
-    Fields are flags of `experiments.sample`, as those of a config are: comments are help, annotations are checked.
+    Fields become flags of `experiments.sample`, like those of a config: comments are help, annotations are checked.
 
     Raises:
       ConfigError: a field has a value that its annotation forbids.
@@ -83,12 +82,12 @@ class SampleOptions:
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """What a user asked `experiments.sample` for.
+    """A user's request to `experiments.sample`.
 
     Attributes:
-      out: directory for what is made; exists.
-      num: how many samples.
-      options: the sampler's own.
+      out: output directory; exists.
+      num: number of samples.
+      options: the sampler's own options.
     """
 
     out: Path
@@ -98,12 +97,12 @@ class SampleRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampler:
-    """How an experiment's samples are made.
+    """Sampling method of an experiment.
 
     Attributes:
-      sample: writes files, returns their paths.
-      options: defaults of the options that `sample` understands.
-      num: how many samples `experiments.sample` makes where the user doesn't say.
+      sample: writes files and returns their paths.
+      options: default values of the options of `sample`.
+      num: default number of samples.
     """
 
     sample: Callable[[Run, SampleRequest], list[Path]]
@@ -112,13 +111,13 @@ class Sampler:
 
 
 class SampleEvaluator(NamedTuple):
-    """A measure of how good samples are.
+    """Measure of sample quality.
 
     Attributes:
-      protocol: network, sample counts, resizing: what to name beside the numbers.
-      num: how many samples it takes.
-      evaluate: samples as `SampleMetrics.draw` returns them -> {"samples/NAME": number}.
-      reference: {"KIND/NAME": number}, what to compare with, as {"real_images/NAME": the same of real images}; or {}.
+      protocol: description to state with the numbers: network, sample counts, resizing.
+      num: number of samples to draw.
+      evaluate: samples as returned by `SampleMetrics.draw` -> {"samples/NAME": number}.
+      reference: {"KIND/NAME": number} to compare with, such as {"real_images/NAME": value for real images}; or {}.
     """
 
     protocol: str
@@ -129,11 +128,11 @@ class SampleEvaluator(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class SampleMetrics:
-    """How good an experiment's samples are, at each evaluation.
+    """Measurement of an experiment's samples at each evaluation.
 
     Attributes:
       draw: (run, key, num) -> samples.
-      evaluator: (config, data) -> what measures them, or None where the config asks for nothing.
+      evaluator: (config, data) -> evaluator of samples, or None if the config requests no metrics.
     """
 
     draw: Callable[[Run, jax.Array, int], Any]
@@ -142,23 +141,23 @@ class SampleMetrics:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One system: what to train on, what to train, and what to show of it.
+    """One system: its data, its learner, its figures and its results.
 
     Attributes:
-      name: identifies the system; names run folders.
-      module: `__name__` of the module that has it as EXPERIMENT; a run's folder records it, so that tools find it.
-      presets: --config names -> configs, all of one frozen dataclass; the first is the default.
+      name: name of the system, also in the names of run folders.
+      module: `__name__` of the module that defines it as EXPERIMENT; recorded in a run's folder for tools to import.
+      presets: {--config name: config}, all of one frozen dataclass; the first is the default.
       load: config -> data set.
-      spec: config -> a data set of one row with the shapes of its own, for counting where that is not at hand; None if
-        only the set itself knows them.
-      networks: (config, data) -> {name: Network}, for layer tables and counts.
+      spec: config -> a data set of one row with the shapes of the real one, for use without the data; None if the
+        shapes depend on the data.
+      networks: (config, data) -> {name: Network}, for layer tables and parameter counts.
       build: (config, data, axis_name) -> learner; axis_name is the pmapped axis or None.
-      preview: at each evaluation: writes one picture of samples.
-      analyse: after training: writes figures, returns results.
-      sampler: how samples are made; None: there is nothing to sample.
-      sample_metrics: how samples are measured; None: they are not.
-      splits: those that `experiments.evaluate` may be asked for.
-      headlines: names of results that a report shows first.
+      preview: called at each evaluation; saves one picture of samples.
+      analyse: called after training; saves figures and returns results.
+      sampler: sampling method; None if there is nothing to sample.
+      sample_metrics: measurement of samples; None if they are not measured.
+      splits: splits that `experiments.evaluate` accepts.
+      headlines: names of the results that a report shows first.
     """
 
     name: str
@@ -182,14 +181,14 @@ class Experiment:
 
     @property
     def config(self) -> type:
-        """The class of the presets."""
+        """Class of the presets."""
         return type(next(iter(self.presets.values())))
 
     def preset(self, name: str | None) -> Any:
-        """Returns the config of that name, or the first where it is None.
+        """Returns the preset of a name, or the first if the name is None.
 
         Raises:
-          ConfigError: there is none of that name.
+          ConfigError: unknown name.
         """
         name = name or next(iter(self.presets))
         if name not in self.presets:
@@ -197,5 +196,5 @@ class Experiment:
         return self.presets[name]
 
     def evaluator(self, config: Any, data: DataSet) -> SampleEvaluator | None:
-        """Returns what measures samples under a config, or None where nothing does."""
+        """Returns the evaluator of samples for a config, or None if samples are not measured."""
         return self.sample_metrics.evaluator(config, data) if self.sample_metrics else None

@@ -1,4 +1,4 @@
-"""Image data sets as experiments use them."""
+"""Image data sets for experiments."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,10 +12,10 @@ from gdl_jax.runs.config import ImageConfig
 
 
 def load_data(config: ImageConfig) -> DataSet:
-    """Returns the data set of images that the config names.
+    """Returns the image data set that the config names.
 
     Raises:
-      UserError: unknown name, missing files, or unreadable ones.
+      UserError: unknown name, or missing or unreadable files.
     """
     return catalogue.load(
         config.dataset,
@@ -28,26 +28,25 @@ def load_data(config: ImageConfig) -> DataSet:
 
 
 def data_spec(config: ImageConfig) -> DataSet | None:
-    """Returns one black image with the shapes of the config's data set; None if only the set itself knows them."""
+    """Returns a data set of one black image with the shapes of the config's; None if they depend on the data."""
     return image_data_spec(config.dataset, config.image_size)
 
 
 def image_spec(data: DataSet) -> jax.ShapeDtypeStruct:
-    """Returns shape and dtype of one image as a network sees it: (1, H, W, C)."""
-    row = data.train.take(np.zeros(1, np.int64))
-    return jax.eval_shape(data.transform, row)["image"]
+    """Returns shape and dtype of one image as networks receive it: (1, H, W, C)."""
+    return jax.eval_shape(data.transform, data.example())["image"]
 
 
 def image_batches(
     data: DataSet, source: Source, size: int, limit: int | None = None
 ) -> Iterator[tuple[Mapping[str, np.ndarray], np.ndarray]]:
-    """Yields the first rows of a split, `size` at a time: (rows as stored, images (B, H, W, C) in [0, 1]).
+    """Yields the first rows of a split in batches: (rows as stored, images (B, H, W, C) in [0, 1]).
 
     Args:
       data: the data set.
       source: one of its splits.
-      size: rows of a batch; the last may be smaller.
-      limit: yield no more rows than this; None: all.
+      size: rows per batch; the last batch may be smaller.
+      limit: maximum number of rows; None: all.
     """
     count = len(source) if limit is None else min(limit, len(source))
     for first in range(0, count, size):

@@ -1,4 +1,4 @@
-"""Ctrl-C as one line from a program's first import on. Imports nothing large."""
+"""Handlers that make Ctrl-C print one line, from a program's first import on. Imports nothing large."""
 
 import os
 import signal
@@ -7,9 +7,9 @@ import threading
 from types import FrameType
 from typing import NoReturn
 
-INTERRUPTED = 130  # exit code of a program that Ctrl-C ended, as shells have it
+INTERRUPTED = 130  # exit code after Ctrl-C, as in shells
 MESSAGE = "interrupted\n"
-SOON = 0.02  # seconds
+RETRY_SECONDS = 0.02
 SWALLOWING = "_xla_gc_callback"  # JAX's function in which Python reports exceptions instead of raising them
 
 
@@ -23,19 +23,19 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     outer = frame
     while outer is not None:
         if outer.f_code.co_name == SWALLOWING:
-            threading.Timer(SOON, os.kill, (os.getpid(), signal.SIGINT)).start()
+            threading.Timer(RETRY_SECONDS, os.kill, (os.getpid(), signal.SIGINT)).start()
             return
         outer = outer.f_back
     raise KeyboardInterrupt
 
 
-def heed_while_importing() -> None:
-    """Lets Ctrl-C end the program at once, as long as nothing can be lost; `heed` puts an end to that."""
+def exit_on_ctrl_c() -> None:
+    """Makes Ctrl-C end the program at once, while nothing can be lost; until `raise_on_ctrl_c` is called."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _exit_now)
 
 
-def heed() -> None:
-    """Lets Ctrl-C raise KeyboardInterrupt, unless it is ignored (as in a shell's background) or handled otherwise."""
+def raise_on_ctrl_c() -> None:
+    """Makes Ctrl-C raise KeyboardInterrupt, unless it is ignored (as in a shell's background) or handled otherwise."""
     if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _exit_now):
         signal.signal(signal.SIGINT, _interrupt)

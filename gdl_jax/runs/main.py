@@ -1,8 +1,9 @@
-"""From a command line to a finished run: flags, config, data, learner, loop, figures, report."""
+"""Complete runs from a command line: flags, config, data, learner, loop, figures, report."""
 
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,16 @@ from absl import flags
 
 from gdl_jax.core import config_flags, loop
 from gdl_jax.core.errors import ConfigError
+from gdl_jax.core.json_files import write_json
 from gdl_jax.core.learner import Learner, State
 from gdl_jax.core.metrics_log import read_rows
 from gdl_jax.core.parallel import Devices, make_devices, to_host
 from gdl_jax.core.programs import make_keys
 from gdl_jax.data.dataset import DataSet
+from gdl_jax.data.description import describe
 from gdl_jax.runs import command, records, report
 from gdl_jax.runs.experiment import Experiment, Run, SampleEvaluator
-from gdl_jax.runs.json_files import write_json
+from gdl_jax.runs.lock import locked
 from gdl_jax.runs.measure import (
     HELD_OUT,
     format_results,
@@ -36,16 +39,16 @@ from gdl_jax.runs.summary import count_parameters, dry_run
 def _define(experiment: Experiment, argv: Sequence[str]) -> flags.FlagValues:
     values = command.new_flags()
     names = list(experiment.presets)
-    flags.DEFINE_string("workdir", None, f"where the run is kept [runs/{experiment.name}-CONFIG]", flag_values=values)
-    flags.DEFINE_enum("config", names[0], names, "preset that the other flags change", flag_values=values)
-    flags.DEFINE_bool("dry_run", False, "show shapes, parameters, FLOPs and memory; train nothing", flag_values=values)
+    command.define_path("workdir", None, f"directory of the run [runs/{experiment.name}-CONFIG]", values)
+    flags.DEFINE_enum("config", names[0], names, "preset, whose values the other flags replace", flag_values=values)
+    flags.DEFINE_bool("dry_run", False, "show shapes, parameters, FLOPs, memory; do not train", flag_values=values)
     flags.DEFINE_bool("profile", False, "trace one compiled call into WORKDIR/profile", flag_values=values)
-    flags.DEFINE_bool("distributed", False, "join the processes that SLURM or a TPU pod started", flag_values=values)
-    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, to join processes by hand", flag_values=values)
-    flags.DEFINE_integer("num_processes", None, "with --coordinator: how many", flag_values=values)
-    flags.DEFINE_integer("process_id", None, "with --coordinator: which one this is", flag_values=values)
-    asked = command.given(argv, "config")
-    config_flags.define(experiment.presets[asked if asked in names else names[0]], values)
+    flags.DEFINE_bool("distributed", False, "join the processes started by SLURM or on a TPU pod", flag_values=values)
+    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, to join processes manually", flag_values=values)
+    flags.DEFINE_integer("num_processes", None, "with --coordinator: number of processes", flag_values=values)
+    flags.DEFINE_integer("process_id", None, "with --coordinator: index of this process", flag_values=values)
+    preset = command.peek_flag(argv, "config")
+    config_flags.define(experiment.presets[preset if preset in names else names[0]], values)
     return values
 
 
@@ -61,18 +64,19 @@ def _join_processes(values: flags.FlagValues) -> None:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that a training needs.
+    """Everything that training needs.
 
     Attributes:
-      experiment, preset, config, argv: what was asked for.
-      workdir: of the run; exists.
+      experiment, preset, config, argv: the user's request.
+      workdir: directory of the run.
       data: the data set, checked.
-      devices: all of them.
-      learner: for all devices; `local_learner` for one, on which samples are drawn.
-      evaluator: what measures samples, or None.
-      before: flags.json of the run that goes on; None for a new one.
-      results: of a run that has ended with these flags already; else {}.
-      means: split -> its evaluator, once one has been asked for: each is compiled once.
+      devices: all devices.
+      learner: learner for all devices.
+      local_learner: learner for one device, used to draw samples.
+      evaluator: evaluator of samples, or None.
+      before: flags.json of the run to resume; None for a new run. Set by `find_previous`.
+      results: results of a run that is already complete with these flags; else {}. Set by `find_previous`.
+      means: {split: its evaluator}, a cache, so that each is compiled once.
     """
 
     experiment: Experiment
@@ -85,18 +89,18 @@ class Prepared:
     learner: Learner
     local_learner: Learner
     evaluator: SampleEvaluator | None
-    before: dict[str, Any] | None
-    results: dict[str, Any]
+    before: dict[str, Any] | None = None
+    results: dict[str, Any] = field(default_factory=dict)
     means: dict[str, Callable[[State], dict[str, np.ndarray]]] = field(default_factory=dict)
 
     def run(self, state: State, step: int, split: str, index: int = 0) -> Run:
-        """Returns the run of one seed at a state, as analyses and samplers take it."""
+        """Returns the run of one seed at a state, as passed to analyses and samplers."""
         key, figures = make_keys(self.config.seed).sample, self.workdir / "figures"
         state = state_of_seed(state, self.config.seeds, index)
         return Run(self.config, self.data, self.local_learner, state, key, step, figures, split)
 
     def evaluate(self, splits: Sequence[str]) -> Callable[[State], dict[str, np.ndarray]]:
-        """Returns a function: state -> means over splits, and measures of samples beside the last of them."""
+        """Returns a function: state -> means over splits, and metrics of samples compared with the last split."""
         for split in splits:
             if split not in self.means:
                 rest = (self.devices, self.config)
@@ -115,51 +119,56 @@ class Prepared:
 
     @property
     def split_while_training(self) -> str:
-        """The held-out split that is looked at before the end."""
+        """Held-out split that is evaluated during training."""
         return "test" if self.data.validation is None else "validation"
 
 
-def prepare(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str]) -> Prepared:
-    """Loads the data, makes the learner, and checks that the workdir's run may go on. Writes nothing but the folder.
+def prepare(experiment: Experiment, config: Any, values: flags.FlagValues, argv: Sequence[str]) -> Prepared:
+    """Loads the data and builds the learner. Writes nothing.
 
     Raises:
-      UserError: a flag, the data, or the run that is there already forbid it.
+      UserError: a flag or the data are invalid.
     """
-    config = _config(experiment, values)
-    _join_processes(values)
     workdir = Path(values.workdir or Path("runs") / f"{experiment.name}-{values.config}").absolute()
     data = experiment.load(config)
     data.check()
     devices = make_devices(config.parallel)
-    devices.local_slice(config.batch_size)  # refuses a batch that the devices can't share
+    devices.local_slice(config.batch_size)  # raises if the devices can't share the batch
     if config.batch_size > len(data.train):
-        reason = f"{data.name} has {len(data.train)} examples to train on"
+        reason = f"{data.name} has only {len(data.train)} training examples"
         raise ConfigError("batch_size", config.batch_size, reason)
-    learners = [experiment.build(config, data, axis_name) for axis_name in (devices.axis_name, None)]
+    learner, local_learner = (experiment.build(config, data, axis_name) for axis_name in (devices.axis_name, None))
     if config.patience:
-        _check_patience(config, data, learners[-1])
+        _check_patience(config, data, local_learner)
     evaluator = experiment.evaluator(config, data)
-    before = records.check_resume(workdir, experiment, config)
-    records.check_same_data(workdir, before, data)
+    request = (experiment, values.config, config, argv)
+    return Prepared(*request, workdir, data, devices, learner, local_learner, evaluator)
+
+
+def find_previous(prepared: Prepared) -> Prepared:
+    """Returns what is prepared with what the workdir says of earlier commands. Creates the folder for figures.
+
+    Raises:
+      UserError: the run in the workdir is not compatible.
+    """
+    workdir, config = prepared.workdir, prepared.config
+    before = records.check_resume(workdir, prepared.experiment, config)
+    records.check_same_data(workdir, before, prepared.data)
     alone = jax.process_count() == 1  # several processes may not all see the same files
-    results = records.finished_results(workdir, before, config, evaluator) if alone else {}
-    try:
-        (workdir / "figures").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError("workdir", workdir, f"cannot be made: {error.strerror}") from error
-    asked = (experiment, values.config, config, argv)
-    return Prepared(*asked, workdir, data, devices, *learners, evaluator, before, results)
+    results = records.finished_results(workdir, before, config, prepared.evaluator) if alone else {}
+    (workdir / "figures").mkdir(parents=True, exist_ok=True)
+    return dataclasses.replace(prepared, before=before, results=results)
 
 
 def _check_patience(config: Any, data: DataSet, learner: Learner) -> None:
-    """Refuses patience where there is no held-out loss that could fall."""
-    batch = data.transform(data.train.take(np.zeros(1, np.int64)))
+    """Refuses patience if there is no validation loss to monitor."""
+    batch = data.transform(data.example())
     key = jax.random.key(0)
     state = jax.eval_shape(learner.init, key, batch)
     metrics = jax.eval_shape(learner.evaluate, state, batch, key)
     if data.validation is None or "loss" not in metrics:
         lacking = "no validation split" if data.validation is None else "no held-out loss"
-        raise ConfigError("patience", config.patience, f"there is {lacking}; give 0")
+        raise ConfigError("patience", config.patience, f"there is {lacking}; use 0")
 
 
 def _config(experiment: Experiment, values: flags.FlagValues) -> Any:
@@ -170,16 +179,18 @@ def _config(experiment: Experiment, values: flags.FlagValues) -> Any:
 
 
 def _record(prepared: Prepared) -> None:
-    """Writes flags.json, and takes away results that training will make old."""
+    """Writes flags.json and data.json, and deletes results that further training makes obsolete."""
     p = prepared
     parameters = count_parameters(p.experiment.networks(p.config, p.data)).total
     if p.before is None:
         run = records.describe(p.experiment, p.preset, p.config, p.argv, parameters, p.data.digest)
     else:
         run = records.resumed(p.before, p.experiment, p.config)
-    if not p.results and not records.is_at_its_end(p.workdir, p.config):
+    if not p.results and not records.is_fully_trained(p.workdir, p.config):
         (p.workdir / "results.json").unlink(missing_ok=True)
     write_json(p.workdir / "flags.json", run)
+    if (description := describe(p.data)) is not None:
+        write_json(p.workdir / "data.json", description)
     sys.stderr.write(
         f"{p.experiment.name} {p.preset}: {parameters:,} parameters, {len(p.data.train):,} training examples of "
         f"{p.data.name}, {jax.device_count()} x {jax.devices()[0].device_kind}; {p.workdir}\n"
@@ -187,7 +198,7 @@ def _record(prepared: Prepared) -> None:
 
 
 def train(prepared: Prepared, profile: bool = False) -> loop.TrainResult:
-    """Trains, from where the run is to its end or until it is stopped."""
+    """Trains from the run's current step to its end, or until a signal stops it."""
     p, config = prepared, prepared.config
     writes = jax.process_index() == 0
     if writes:
@@ -218,16 +229,17 @@ def train(prepared: Prepared, profile: bool = False) -> loop.TrainResult:
 
 
 def finish(prepared: Prepared, trained: loop.TrainResult) -> None:
-    """Measures and draws what a training led to, unless that is there already."""
+    """Evaluates the trained state and draws its figures, unless that has been done already."""
     p, config = prepared, prepared.config
     writes = jax.process_index() == 0
     if not trained.finished:
         if writes:
-            (p.workdir / "results.json").unlink(missing_ok=True)  # of an end whose checkpoint is damaged, perhaps
-        sys.stderr.write(f"stopped and saved at step {trained.step} of {config.steps}; the same command goes on\n")
+            (p.workdir / "results.json").unlink(missing_ok=True)  # perhaps of a later, damaged checkpoint
+        progress = f"stopped and saved at step {trained.step} of {config.steps}"
+        sys.stderr.write(f"{progress}; rerun the same command to resume\n")
         return
     if p.results and trained.began == trained.step:
-        sys.stderr.write("it has ended; `evaluate` makes its numbers and figures again\n")
+        sys.stderr.write("already complete; run `evaluate` to recompute results\n")
         _show(p.workdir, p.results)
         return
     if p.split_while_training == "test" and trained.evaluated is not None:
@@ -246,7 +258,7 @@ def finish(prepared: Prepared, trained: loop.TrainResult) -> None:
         step = int(trained.best_step.flat[0])
     results = records.merged(results, p.experiment.analyse(p.run(state, step, "test")))
     results["training_minutes"] = round(training_minutes(read_rows(p.workdir / "metrics.jsonl")), 2)
-    if trained.began == trained.step:  # what else was measured of this state stays
+    if trained.began == trained.step:  # keeps other measurements of this state
         records.add_results(p.workdir, results, replaced=records.kinds_of_samples(p.evaluator))
     else:
         write_json(p.workdir / "results.json", results)
@@ -254,26 +266,30 @@ def finish(prepared: Prepared, trained: loop.TrainResult) -> None:
 
 
 def _show(workdir: Path, results: Mapping[str, Any]) -> None:
-    """Prints results, and writes the page about them."""
+    """Prints the results and writes the report."""
     page = report.write_report(workdir)
     sys.stdout.write(format_results(results))
     sys.stderr.write(f"figures: {workdir / 'figures'}\nreport:  {page}\n")
 
 
 def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str]) -> None:
-    """Does what parsed flags ask for."""
+    """Runs an experiment with parsed flags."""
+    config = _config(experiment, values)
     if values.dry_run:
-        sys.stdout.write(dry_run(experiment, _config(experiment, values)))
+        sys.stdout.write(dry_run(experiment, config))
         return
-    prepared = prepare(experiment, values, argv)
-    finish(prepared, train(prepared, values.profile))
+    _join_processes(values)
+    prepared = prepare(experiment, config, values, argv)
+    with locked(prepared.workdir) if jax.process_index() == 0 else nullcontext():
+        prepared = find_previous(prepared)
+        finish(prepared, train(prepared, values.profile))
 
 
 def main(experiment: Experiment, about: str, argv: Sequence[str] | None = None) -> None:
     """Runs an experiment from the command line.
 
     Args:
-      experiment: which.
+      experiment: the experiment.
       about: the script's docstring, for --help.
       argv: the program's name and its flags; None: those of this process.
     """

@@ -1,4 +1,4 @@
-"""The numbers of a run: held-out means, measures of samples, time; for one seed or several."""
+"""Measurements of a run: held-out means, metrics of samples, training time; for one seed or several."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ HELD_OUT = ("validation", "test")  # splits; samples are compared with the last
 
 
 def state_of_seed(state: State, seeds: int, index: int = 0) -> State:
-    """Returns the state on this process's first device; of one seed where there are several."""
+    """Returns the state on this process's first device; that of one seed if there are several."""
     local = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), state)
     return local if seeds == 1 else jax.tree.map(lambda leaf: leaf[index], local)
 
@@ -28,7 +28,7 @@ def split_evaluator(
 ) -> Callable[[State], dict[str, np.ndarray]]:
     """Returns a function: state -> {"split/metric": mean over the split}, () or (seeds,) each.
 
-    Of splits that aren't there it has nothing.
+    Splits that the data lack are skipped.
     """
     means = {
         split: make_evaluate(learner, data, rows, EVALUATION_BATCH, devices, config.seed, config.seeds)
@@ -46,18 +46,18 @@ def split_evaluator(
 def measure_samples(
     metrics: SampleMetrics | None, evaluator: SampleEvaluator | None, run_of_seed: Callable[[int], Run], seeds: int
 ) -> dict[str, np.ndarray]:
-    """Returns the measures of each seed's samples: {name: () or (seeds,)}; {} where there is no evaluator."""
+    """Returns the metrics of each seed's samples: {name: () or (seeds,)}; {} if there is no evaluator."""
     if metrics is None or evaluator is None:
         return {}
     runs = map(run_of_seed, range(seeds))
     rows = [evaluator.evaluate(metrics.draw(run, run.key, evaluator.num)) for run in runs]
-    common = [name for name in rows[0] if all(name in row for row in rows)]  # where each seed's has a meaning
+    common = [name for name in rows[0] if all(name in row for row in rows)]  # some are undefined for some seeds
     values = {name: np.array([row[name] for row in rows]) for name in common}
     return values if seeds > 1 else {name: value[0] for name, value in values.items()}
 
 
-def to_results(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Returns numbers for results.json, or {"mean", "std", "values"} where there are several seeds."""
+def to_results(values: Mapping[str, np.ndarray | int]) -> dict[str, Any]:
+    """Returns numbers for results.json, or {"mean", "std", "values"} if there are several seeds."""
 
     def one(value):
         if np.ndim(value) == 0:
@@ -68,7 +68,7 @@ def to_results(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 def format_results(results: Mapping[str, Any]) -> str:
-    """Returns results as lines "name: value"; of protocols "name: text"."""
+    """Returns results as lines "name: value", followed by protocols as lines "name: text"."""
 
     def text(value):
         if isinstance(value, dict):
@@ -81,7 +81,7 @@ def format_results(results: Mapping[str, Any]) -> str:
 
 
 def training_minutes(rows: Sequence[Mapping[str, Any]]) -> float:
-    """Returns the time spent on updates, from the rows of metrics.jsonl; without compiling and evaluating."""
+    """Returns the time spent on updates, from the rows of metrics.jsonl, without compilation and evaluation."""
     seconds, last = 0.0, 0
     for row in rows:
         if "steps_per_second" in row:

@@ -1,9 +1,10 @@
-"""What a run's folder says of the run: flags.json, results.json, and whether the run may go on."""
+"""Records in a run's folder: flags.json, results.json, and the checks before a run resumes."""
 
 import dataclasses
 import datetime
 import importlib.metadata
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -15,16 +16,18 @@ from typing import Any
 import jax
 
 from gdl_jax.core import config_flags
-from gdl_jax.core.config_flags import EvaluationOnly, FixesOnResume, IsPath, IsPathAfter, MayChangeOnResume
+from gdl_jax.core.config_flags import EvaluationOnly, FixesOnResume, MayChangeOnResume
 from gdl_jax.core.errors import ConfigError, UserError, first_line
+from gdl_jax.core.json_files import from_json, read_json, write_json
+from gdl_jax.core.paths import expand_user
 from gdl_jax.data.dataset import DataSet
+from gdl_jax.runs import bundled
 from gdl_jax.runs.experiment import Experiment, SampleEvaluator
-from gdl_jax.runs.json_files import read_json, write_json
 
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-# Runs made before flags.json named a module are of this package, whose registry knows them.
-OLDER_RUNS = "experiments.registry"
-EVALUATION = "evaluation"  # in the protocol: flags with which a run was evaluated, where they are not its own
+# Experiments of older runs, whose flags.json names no module, are found here by name.
+LEGACY_MODULE = "experiments.registry"
+EVALUATION = "evaluation"  # entry of the protocol: flags of an evaluation that differ from the run's own
 
 
 def _commit() -> str | None:
@@ -41,36 +44,30 @@ def _now() -> str:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+    return str(Path(expand_user(path)).absolute())
 
 
 def with_absolute_paths(config: Any) -> dict[str, Any]:
-    """Returns a config's values with absolute paths, as flags.json has them: a run is evaluated from any directory."""
-    values = dataclasses.asdict(config)
-    for name, rules in config_flags.rules(type(config)).items():
-        for rule in rules:
-            if isinstance(rule, IsPath | IsPathAfter):
-                values[name] = rule.absolute(values[name], _absolute)
-    return values
+    """Returns a config's values with absolute paths, as in flags.json, so that tools can run in any directory."""
+    return config_flags.with_paths(type(config), dataclasses.asdict(config), _absolute)
 
 
 def _comparable(config: Any, by_digest: bool) -> dict[str, Any]:
-    """A config's values as two runs are compared; where a digest tells data apart, without the paths that it covers."""
+    """Returns a config's values for comparison with another's, without the paths of data that a digest identifies."""
     values = with_absolute_paths(config)
     if by_digest:
-        for name, rules in config_flags.rules(type(config)).items():
-            for rule in rules:
-                if isinstance(rule, IsPath | IsPathAfter):
-                    values[name] = rule.without_path(values[name])
+        for name, rule in config_flags.path_rules(type(config)).items():
+            values[name] = rule.without_path(values[name])
     return values
 
 
 def _may_change(config: Any) -> set[str]:
-    """Names of the fields that may have another value when a run resumes."""
+    """Returns the names of the fields that may change when a run resumes."""
     free, fixed = set(), set()
     for name, rules in config_flags.rules(type(config)).items():
         for rule in rules:
-            allowed = bool(getattr(rule, "unless", "") and getattr(config, rule.unless))
+            unless = getattr(rule, "unless", "")
+            allowed = bool(unless and getattr(config, unless))
             if isinstance(rule, MayChangeOnResume) and not allowed:
                 free.add(name)
             if isinstance(rule, FixesOnResume) and getattr(config, name) in rule.values and not allowed:
@@ -79,7 +76,7 @@ def _may_change(config: Any) -> set[str]:
 
 
 def _decides_results(config: Any) -> set[str]:
-    """Names of the fields that may change on resume and on which results depend all the same."""
+    """Returns the names of the fields that may change on resume but affect the results."""
     found = config_flags.rules(type(config)).items()
     return {"steps"} | {name for name, rules in found for rule in rules if isinstance(rule, EvaluationOnly)}
 
@@ -88,36 +85,56 @@ def read_flags(path: Path) -> dict[str, Any]:
     """Returns the contents of a run's flags.json.
 
     Raises:
-      UserError: it is missing or damaged.
+      UserError: the file is missing or damaged.
     """
     contents = read_json(path)
     if not contents:
-        raise UserError(f"{path.parent}: holds no run (no flags.json)")
+        raise UserError(f"{path.parent}: contains no run (no flags.json)")
     if not isinstance(contents.get("flags"), dict) or "experiment" not in contents:
         raise UserError(f"{path}: cannot be read: it has no flags")
     return contents
 
 
+def read_description(workdir: Path) -> dict[str, Any] | None:
+    """Returns the description of a run's data (see `data.description`); None if there is none.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    return read_json(workdir / "data.json") or None
+
+
+def read_results(workdir: Path) -> dict[str, Any]:
+    """Returns the contents of a run's results.json; {} if there is none. Non-finite numbers are NaN.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    return read_json(workdir / "results.json", from_json)
+
+
 def _module_name(module: str) -> str:
-    """The name, or the file, under which a module can be imported by another program."""
+    """Returns the name or the file by which another program can import a module."""
     if module != "__main__":
         return module
     main = sys.modules["__main__"]
     if main.__spec__:
         return main.__spec__.name
-    if getattr(main, "__file__", None) is None:
-        raise UserError("an experiment must be in a file, so that tools find it again by its run's folder")
-    return str(Path(main.__file__).resolve())
+    file = getattr(main, "__file__", None)
+    if file is None:
+        raise UserError("an experiment must be defined in a file, so that tools can import it later")
+    return str(Path(file).resolve())
 
 
 def _load_file(path: Path) -> ModuleType:
-    """The module in a file, under a name that no other module has; its folder is searched for what it imports."""
+    """Imports a file as a module with a unique name; appends its folder to sys.path for its own imports."""
     name = "experiment_in_" + re.sub(r"\W", "_", str(path))
     if name in sys.modules:
         return sys.modules[name]
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # true for any .py file
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -131,15 +148,15 @@ def find_experiment(saved: Mapping[str, Any], workdir: Path) -> Experiment:
     """Returns the experiment that a run's flags.json names.
 
     Raises:
-      UserError: its module can't be imported, or has no such experiment.
+      UserError: its module can't be imported, or does not define it.
     """
-    name, module = saved["experiment"], saved.get("module", OLDER_RUNS)
+    name, module = saved["experiment"], saved.get("module", LEGACY_MODULE)
     try:
-        loaded = _load_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # it is the user's, and may raise anything
+        loaded = _load_file(Path(module)) if module.endswith(".py") else bundled.import_module(module)
+    except (Exception, SystemExit) as error:  # user code may raise anything
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise UserError(f"{workdir}: the experiment's module {module} cannot be imported: {reason}") from error
-    if module == OLDER_RUNS:
+    if module == LEGACY_MODULE:
         return loaded.find(name)
     experiment = getattr(loaded, "EXPERIMENT", None)
     if not isinstance(experiment, Experiment) or experiment.name != name:
@@ -150,14 +167,13 @@ def find_experiment(saved: Mapping[str, Any], workdir: Path) -> Experiment:
 def describe(
     experiment: Experiment, preset: str, config: Any, argv: Sequence[str], parameters: int, digest: str
 ) -> dict[str, Any]:
-    """Returns flags.json of a run that begins."""
+    """Returns flags.json of a new run."""
     module = _module_name(experiment.module)
-    program = f"python {module}" if module.endswith(".py") else f"python -m {module}"
     return {
         "experiment": experiment.name,
         "module": module,
         "config": preset,
-        "command": " ".join([program, *argv[1:]]),
+        "command": " ".join([bundled.program(module), *argv[1:]]),
         "flags": with_absolute_paths(config),
         "defaults": dataclasses.asdict(experiment.presets[preset]),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
@@ -171,7 +187,7 @@ def describe(
 
 
 def resumed(before: Mapping[str, Any], experiment: Experiment, config: Any) -> dict[str, Any]:
-    """Returns flags.json of a run that goes on: its flags as they are now, and when that was."""
+    """Returns flags.json of a resumed run: its current flags, with time and commit of the resumption added."""
     resumption = {"at": _now(), "commit": _commit()}
     return dict(before) | {
         "module": _module_name(experiment.module),
@@ -181,11 +197,11 @@ def resumed(before: Mapping[str, Any], experiment: Experiment, config: Any) -> d
 
 
 def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str, Any] | None:
-    """Returns flags.json of the run that is to go on, or None where there is none with a checkpoint yet.
+    """Returns the saved flags.json if there is a checkpoint to resume from, else None.
 
     Raises:
-      UserError: the run is of another experiment, its hyperparameters were others (names the flags that changed), or it
-        has made more updates than it is now to make. Or the file is damaged.
+      UserError: the run is of another experiment, has other hyperparameters (names them), or has made more than
+        `steps` updates; or flags.json is damaged.
     """
     made = newest_step(workdir)
     if made is None:
@@ -198,40 +214,41 @@ def check_resume(workdir: Path, experiment: Experiment, config: Any) -> dict[str
     changed = config_flags.changed(was, _comparable(config, by_digest), ignore=_may_change(config))
     if changed:
         raise ConfigError(
-            "workdir", workdir, f"holds a run with another config: {'; '.join(changed)} (give another workdir)"
+            "workdir", workdir, f"holds a run with another config: {'; '.join(changed)} (use another workdir)"
         )
     if made > config.steps:
         raise ConfigError(
-            "steps", config.steps, f"{workdir} has made {made} updates already (give {made}, or another workdir)"
+            "steps", config.steps, f"{workdir} has made {made} updates already (use {made} or more, or another workdir)"
         )
     return before
 
 
 def check_same_data(workdir: Path, before: Mapping[str, Any] | None, data: DataSet) -> None:
-    """Refuses data that a run was not trained on, as far as their digests tell.
+    """Refuses data whose digest differs from that of the run's training data.
 
     Raises:
-      ConfigError: they are others; names the directory.
+      ConfigError: the digests differ; names workdir.
     """
-    if before is not None and data.digest and before.get("data_digest", data.digest) != data.digest:
-        raise ConfigError("workdir", workdir, f"{data.name} has changed since this run began; give another workdir")
+    recorded = before and before.get("data_digest")  # "" or missing in older runs, whose data had no digest yet
+    if recorded and data.digest and recorded != data.digest:
+        raise ConfigError("workdir", workdir, f"{data.name} has changed since this run began; use another workdir")
 
 
 def has_ended(workdir: Path) -> bool:
-    """Whether a run came to its end. That there are results doesn't tell: one that was stopped can be evaluated."""
-    return "training_minutes" in read_json(workdir / "results.json")
+    """True if training finished. results.json alone is no proof: `evaluate` writes it for interrupted runs too."""
+    return "training_minutes" in read_results(workdir)
 
 
 def newest_step(workdir: Path) -> int | None:
-    """Returns how many updates a run's newest checkpoint has; None where there is none."""
+    """Returns the step of a run's newest checkpoint; None if there is none."""
     steps = (int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdigit())
     return max(steps, default=None)
 
 
-def is_at_its_end(workdir: Path, config: Any) -> bool:
-    """Whether a run has results and nothing left to train, as far as its checkpoints tell."""
+def is_fully_trained(workdir: Path, config: Any) -> bool:
+    """True if a run has results and, judging by its checkpoints, no updates left to make."""
     try:
-        results = read_json(workdir / "results.json")
+        results = read_results(workdir)
     except UserError:
         return False
     made = newest_step(workdir)
@@ -240,55 +257,62 @@ def is_at_its_end(workdir: Path, config: Any) -> bool:
 
 
 def of_samples(evaluator: SampleEvaluator | None) -> dict[str, Any]:
-    """Returns how samples are measured, and what to compare with, for results.json."""
+    """Returns the protocol and the reference numbers of an evaluator of samples, for results.json."""
     return {"protocol": {"samples": evaluator.protocol}, **evaluator.reference} if evaluator else {}
 
 
 def merged(results: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns results with more of them, the protocols of both included."""
+    """Returns results updated with others; their protocols are merged."""
     protocol = {**results.get("protocol", {}), **more.get("protocol", {})}
     both = {**results, **more}
     return both | {"protocol": protocol} if protocol else both
 
 
+def check_writable(workdir: Path) -> None:
+    """Checks that results can be written, before they are computed.
+
+    Raises:
+      ConfigError: the folder is read-only; names workdir.
+    """
+    if not os.access(workdir, os.W_OK):
+        raise ConfigError("workdir", workdir, "cannot be written: it is read-only (copy the run to evaluate it)")
+
+
 def add_results(workdir: Path, more: Mapping[str, Any], replaced: Collection[str] = ()) -> None:
-    """Adds what was measured of a run to its results.json.
+    """Adds measurements of a run to its results.json.
 
     Args:
-      workdir: of the run.
+      workdir: directory of the run.
       more: snake_case names -> numbers, {"mean", "std", ...} or texts; "protocol" -> {name: how it was measured}.
-      replaced: kinds, KIND of "KIND/METRIC", of which nothing measured before is to stay.
+      replaced: kinds of results, KIND in "KIND/METRIC", whose earlier values are deleted.
 
     Raises:
       UserError: the file is damaged, or can't be written.
     """
     path = workdir / "results.json"
-    kept = {name: value for name, value in read_json(path).items() if name.partition("/")[0] not in replaced}
+    kept = {name: value for name, value in read_results(workdir).items() if name.partition("/")[0] not in replaced}
     kept["protocol"] = {name: how for name, how in kept.get("protocol", {}).items() if name != EVALUATION}
     write_json(path, merged(kept, more))
 
 
 def kinds_of_samples(evaluator: SampleEvaluator | None) -> set[str]:
-    """Returns the kinds of results that measures of samples have, those to compare with included."""
+    """Returns the kinds of results that an evaluator of samples produces, including reference numbers."""
     return {"samples", *(name.partition("/")[0] for name in evaluator.reference)} if evaluator else set()
 
 
 def finished_results(
     workdir: Path, before: Mapping[str, Any] | None, config: Any, evaluator: SampleEvaluator | None
 ) -> dict[str, Any]:
-    """Returns the results of a run that has ended and has figures, if the same flags and measures led to them.
-
-    Otherwise {}.
-    """
+    """Returns the results of a complete run with figures, if the same flags and metrics produced them; else {}."""
     if before is None:
         return {}
     was, now = with_absolute_paths(config_flags.from_dict(type(config), before["flags"])), with_absolute_paths(config)
     if config_flags.changed(was, now, ignore=_may_change(config) - _decides_results(config)):
         return {}
     try:
-        results = read_json(workdir / "results.json")
+        results = read_results(workdir)
     except UserError:
-        return {}  # damaged: they are made again
+        return {}  # damaged: they are recomputed
     expected = of_samples(evaluator)
     protocol = expected.pop("protocol", {})
     recorded = results.get("protocol", {})

@@ -1,11 +1,11 @@
-"""One self-contained page about a run: what was run, final numbers, curves, figures, all flags.
+"""Report of a run, one self-contained page: command, results, curves, figures, all flags.
 
-It is made from what lies in the workdir and needs no network, no JavaScript and no other file.
+It is generated from the files in the workdir and needs no network, no JavaScript and no other file.
 """
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,27 +13,27 @@ from typing import Any
 from PIL import Image
 
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.json_files import from_json, read_json
 from gdl_jax.core.metrics_log import read_rows
 from gdl_jax.core.progress import duration
 from gdl_jax.plots.curves import training_curves
 from gdl_jax.plots.figure import words
-from gdl_jax.runs.json_files import read_json
 
-HEADLINES = 6  # numbers shown large; the others go into a table
-PREVIEWS = 12  # pictures made during training that are shown
-WIDE, LARGE = 1.7, 700  # width over height, and pixels of width, from which a figure takes a whole row
+HEADLINES = 6  # numbers shown large; the others go into tables
+PREVIEWS = 12  # pictures from during training
+WIDE, LARGE = 1.7, 700  # aspect ratio, and width in pixels, above which a figure takes a whole row
 PREVIEW_NAME = re.compile(r"(.*)_at_(\d+)")
 STYLE = Path(__file__).with_name("report.css")
 
 
 def write_report(workdir: Path) -> Path:
-    """Writes WORKDIR/report.html, and figures/curves.png where there are metrics; whatever is missing is left out.
+    """Writes WORKDIR/report.html, and figures/curves.png if there are metrics. Missing files are skipped.
 
     Raises:
       UserError: a file of the run is damaged, or the report can't be written.
     """
     run = read_json(workdir / "flags.json")
-    results = read_json(workdir / "results.json")
+    results = read_json(workdir / "results.json", from_json)
     figures = workdir / "figures"
     path = workdir / "report.html"
     try:
@@ -46,8 +46,10 @@ def write_report(workdir: Path) -> Path:
         path.write_text(
             f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(name)}</title>\n'
-            f"<style>{STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n",
+            f"<style>{STYLE.read_text(encoding='utf-8')}</style>\n</head>\n"
+            f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n",
             encoding="utf-8",
+            errors="backslashreplace",  # paths that are not UTF-8
         )
     except OSError as error:
         raise UserError(f"{error.filename or path}: {error.strerror or error}") from error
@@ -77,24 +79,24 @@ def _heading(run: Mapping[str, Any], results: Mapping[str, Any], name: str) -> s
     return "\n".join(lines)
 
 
-def _line(facts) -> str:
+def _line(facts: Iterable[str]) -> str:
     return f'<p class="quiet">{" &middot; ".join(map(escape, facts))}</p>'
 
 
 def _short(number: float) -> str:
-    """Four significant digits, and all digits of whole numbers."""
+    """Formats a number with four significant digits, and a whole number with all digits."""
     return f"{number:,.0f}" if float(number).is_integer() and abs(number) < 1e9 else f"{number:.4g}"
 
 
 def _value(value: Any) -> str:
-    """HTML of a number, of {"mean", "std"}, or of whatever else a result is."""
+    """Returns the HTML of a number, of {"mean", "std"}, or of any other result."""
     if isinstance(value, Mapping) and "mean" in value:
         return f"{_short(value['mean'])} <small>± {value.get('std', 0.0):.2g}</small>"
     return _short(value) if isinstance(value, (int, float)) else escape(str(value))
 
 
 def _numbers(results: Mapping[str, Any], headlines: Sequence[str]) -> str:
-    """Headlines, then the test split's numbers, its loss before all others; and how they were measured."""
+    """Returns the results: headlines, then the test split's numbers with its loss first, the rest, the protocols."""
     protocol = results.get("protocol", {})
     shown = [name for name in results if name not in ("training_minutes", "protocol")]
     order = {name: place for place, name in enumerate([*headlines, "test/loss"])}
@@ -112,20 +114,20 @@ def _numbers(results: Mapping[str, Any], headlines: Sequence[str]) -> str:
         [f'<div class="tables">{"".join(_table(results, *table) for table in tables.items())}</div>'] if tables else []
     )
     more += [f"<dl>{''.join(pairs)}</dl>"] if pairs else []
-    heading = "\n<h2>More numbers</h2>\n" if more else ""
+    heading = "\n<h2>More results</h2>\n" if more else ""
     notes = [_line([f"{words(name)}: {_protocol(how)}"]) for name, how in protocol.items()]
     return f'<h2>Results</h2>\n<div class="cards">{"".join(cards)}</div>{heading}{"".join(more)}\n{"".join(notes)}'
 
 
 def _protocol(how: Any) -> str:
-    """A measurement's protocol, a text or {name: value}, as text."""
+    """Returns a measurement's protocol, a text or {name: value}, as text."""
     if isinstance(how, Mapping):
         return ", ".join(f"{words(name)} {_protocol(value)}" for name, value in how.items())
     return str(how)
 
 
 def _tables(results: Mapping[str, Any]) -> dict[tuple[str, ...], list[str]]:
-    """What is told of several kinds, "KIND/METRIC": kinds -> the metrics that just these have."""
+    """Groups metrics KIND/METRIC into tables: {kinds: metrics that exactly these report}."""
     kinds: dict[str, list[str]] = {}
     for name in results:
         kind, slash, metric = name.partition("/")
@@ -139,7 +141,7 @@ def _tables(results: Mapping[str, Any]) -> dict[tuple[str, ...], list[str]]:
 
 
 def _table(results: Mapping[str, Any], kinds: Sequence[str], metrics: Sequence[str]) -> str:
-    """One row a metric, one column a kind."""
+    """Returns a table with one row per metric and one column per kind."""
     head = "".join(f"<th>{escape(words(kind))}</th>" for kind in kinds)
     rows = [
         f"<tr><th>{escape(words(metric))}</th>"
@@ -151,13 +153,13 @@ def _table(results: Mapping[str, Any], kinds: Sequence[str], metrics: Sequence[s
 
 
 def _title(name: str) -> str:
-    """ "test/kl_loss" -> "KL loss, test"."""
+    """Returns a title for a result: "KL loss, test" for "test/kl_loss"."""
     split, slash, metric = name.partition("/")
     return f"{words(metric)}, {split}" if slash else words(name)
 
 
 def _figures(figures: Path) -> str:
-    """The curves, the figures, and the pictures from during the training."""
+    """Returns the curves, the figures, and the pictures from during training."""
     paths = sorted(path for path in figures.iterdir() if path.suffix in (".png", ".gif"))
     curves = [path for path in paths if path.stem == "curves"]
     previews = [path for path in paths if PREVIEW_NAME.fullmatch(path.stem)]
@@ -171,26 +173,26 @@ def _figures(figures: Path) -> str:
 
 
 def _sounds(figures: Path) -> str:
-    """Players of what there is to hear, each with its pieces' MIDI files to take along."""
+    """Returns players of the audio files, each with links to its MIDI files."""
     players = [
         player(path, words(path.stem), sorted(figures.glob(f"{path.stem}_*.mid")))
         for path in sorted(figures.glob("*.mp3"))
     ]
-    return f'<h2>To hear</h2>\n<div class="gallery">{"".join(players)}</div>' if players else ""
+    return f'<h2>Audio</h2>\n<div class="gallery">{"".join(players)}</div>' if players else ""
 
 
 def _texts(figures: Path) -> str:
-    """What was written in words."""
+    """Returns the generated texts."""
     texts = [
         f'\n<figure class="wide"><figcaption>{escape(words(path.stem))}</figcaption>'
         f"<pre>{escape(path.read_text(encoding='utf-8'))}</pre></figure>"
         for path in sorted(figures.glob("*.txt"))
     ]
-    return f'<h2>To read</h2>\n<div class="gallery">{"".join(texts)}</div>' if texts else ""
+    return f'<h2>Text</h2>\n<div class="gallery">{"".join(texts)}</div>' if texts else ""
 
 
 def _thinned(items: Sequence[Path], most: int) -> list[Path]:
-    """At most `most` of them, evenly spread, the first and the last included."""
+    """Returns at most `most` items, evenly spaced, with the first and the last."""
     if len(items) <= most:
         return list(items)
     return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
@@ -201,7 +203,7 @@ def _figure(path: Path) -> str:
     caption = f"{words(preview[1])} at step {int(preview[2]):,}" if preview else words(path.stem)
     try:
         with Image.open(path) as image:
-            width, height, kind = *image.size, image.get_format_mimetype()
+            width, height, kind = *image.size, image.get_format_mimetype() or "image/png"
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
     wide = ' class="wide"' if width > max(WIDE * height, LARGE) and not preview else ""
@@ -214,7 +216,7 @@ def _figure(path: Path) -> str:
 
 
 def _flags(run: Mapping[str, Any]) -> str:
-    """All flags; those that differ from the preset are marked."""
+    """Returns all flags; those that differ from the preset are marked."""
     flags, defaults = run.get("flags", {}), run.get("defaults", {})
     pairs = []
     for name, value in flags.items():
@@ -226,23 +228,23 @@ def _flags(run: Mapping[str, Any]) -> str:
 
 
 def _flag_text(value: Any) -> str:
-    """As it is written on the command line; an empty text is shown as such."""
+    """Formats a value as on the command line; an empty text is shown as "(empty)"."""
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     return text or "(empty)"
 
 
 def _pair(name: str, value: str) -> str:
-    """A name and the HTML of its value."""
+    """Returns the HTML of a name and of its value, which is HTML already."""
     return f"\n<div><dt>{escape(name)}</dt><dd>{value}</dd></div>"
 
 
 def data_uri(path: Path, kind: str) -> str:
-    """A whole file of the given media type as an address, for pages that need no other file."""
+    """Returns a file of the given media type as a data URI, which embeds it in a page."""
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 
 def player(path: Path, caption: str, scores: Sequence[Path] = ()) -> str:
-    """HTML that plays the sound file and hands out the MIDI files `scores`, all of which it holds whole."""
+    """Returns HTML that plays an audio file and offers the MIDI files `scores` as downloads; all are embedded."""
     links = " ".join(
         f'<a download="{escape(score.name)}" href="{data_uri(score, "audio/midi")}">{escape(score.name)}</a>'
         for score in scores

@@ -1,7 +1,9 @@
-"""Any run rebuilt from its working directory alone."""
+"""Restoring of any run from its working directory alone."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gdl_jax.core import config_flags, early_stopping
@@ -9,20 +11,21 @@ from gdl_jax.core.checkpoint import Checkpoints
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.learner import State
 from gdl_jax.core.parallel import make_devices
-from gdl_jax.core.programs import initial_state, make_keys
+from gdl_jax.core.programs import blank_state, make_keys
 from gdl_jax.data.dataset import DataSet
+from gdl_jax.data.description import described
 from gdl_jax.runs.experiment import Experiment, Run
 from gdl_jax.runs.measure import state_of_seed
-from gdl_jax.runs.records import check_same_data, find_experiment, read_flags
+from gdl_jax.runs.records import check_same_data, find_experiment, read_description, read_flags
 
 
 class RestoredRun(NamedTuple):
     """A run at its newest checkpoint; with patience, in its best state.
 
     Attributes:
-      experiment: which.
-      run: the run, of the first seed where there are several; its step is that of the state.
-      state: of all seeds.
+      experiment: its experiment.
+      run: the run, of the first seed if there are several; its step is that of the state.
+      state: state of all seeds.
     """
 
     experiment: Experiment
@@ -33,38 +36,51 @@ class RestoredRun(NamedTuple):
 def restore(
     workdir: Path,
     warn: Callable[[str], None],
+    *,
     load: Callable[[Any], DataSet] | None = None,
     expected: str | None = None,
+    read_data: bool = False,
+    moved: Mapping[str, str] = MappingProxyType({}),
 ) -> RestoredRun:
-    """Returns the run that `workdir` holds. Only reads it.
+    """Returns the run in `workdir`, without changing it.
+
+    The data that it was trained on are only read when one of their rows is used: sampling needs none.
 
     Args:
-      workdir: of the run.
-      warn: takes a line about a checkpoint that is damaged.
-      load: config -> data set with the shapes of the run's own, where that itself is not wanted.
-      expected: name of the only experiment whose run will do.
+      workdir: directory of the run.
+      warn: called with a line about each damaged checkpoint.
+      load: config -> data set to use instead of the run's own; it must have the same shapes.
+      expected: name of the experiment whose runs are accepted; None: any.
+      read_data: reads the data immediately.
+      moved: {field of the config: present path of the data}.
 
     Raises:
-      UserError: no run there or one of another experiment, none of its checkpoints can be read, or its data have
+      UserError: there is no run or one of another experiment, none of its checkpoints can be read, or its data have
         changed or can't be loaded; names the directory.
     """
     saved = read_flags(workdir / "flags.json")
     if expected not in (None, saved["experiment"]):
         raise UserError(f"{workdir} holds a run of {saved['experiment']}, not of {expected}")
     experiment = find_experiment(saved, workdir)
-    config = config_flags.from_dict(experiment.config, saved["flags"])
-    try:
-        data = (load or experiment.load)(config)
-    except UserError as error:
-        raise UserError(f"{workdir}: the run's data cannot be loaded: {error}") from error
-    check_same_data(workdir, saved, data)
+    config: Any = dataclasses.replace(config_flags.from_dict(experiment.config, saved["flags"]), **moved)
+
+    def load_data():
+        try:
+            data = (load or experiment.load)(config)
+        except UserError as error:
+            raise UserError(f"{workdir}: the run's data cannot be loaded: {error}") from error
+        check_same_data(workdir, saved, data)
+        return data
+
+    description = None if load or read_data else read_description(workdir)
+    data = described(description, load_data) if description else load_data()
     devices = make_devices("jit")
     learner = experiment.build(config, data, None)
-    like = initial_state(learner, data, devices, config.seed, config.seeds)
+    like = blank_state(learner, data, config.seed, config.seeds)
     if not (workdir / "checkpoints").is_dir():
         raise UserError(f"{workdir}: the run has no checkpoint yet")
     checkpoints = Checkpoints(workdir / "checkpoints", warn=warn)
-    best = early_stopping.none_yet(like, config.seeds) if config.patience else None
+    best = early_stopping.initial_best(like, config.seeds) if config.patience else None
     restored = checkpoints.restore(early_stopping.to_save(like, best))
     checkpoints.close()
     if restored is None:

@@ -1,10 +1,10 @@
-"""A study: runs that differ in one thing, each trained to its end, and their numbers in one table with error bars.
+"""Studies: runs that differ in one setting, trained completely and compared in one table with error bars.
 
     STUDY = Study(options=Options(), variants=variants, columns={"test/loss": "loss"}, curves=("validation/loss",))
     main(STUDY, __doc__)
 
-A program that does this takes the fields of Options as flags. It trains each variant in WORKDIR/NAME, or resumes it,
-and writes WORKDIR/results.json, table.md and ablation.png.
+Such a program has the fields of Options as flags. It trains or resumes each variant in WORKDIR/NAME, and writes
+WORKDIR/results.json, table.md and ablation.png.
 """
 
 import dataclasses
@@ -17,29 +17,29 @@ from typing import Annotated, Any, NamedTuple
 from absl import flags
 
 from gdl_jax.core import config_flags
-from gdl_jax.core.config_flags import AtLeast
+from gdl_jax.core.config_flags import AtLeast, IsPath
+from gdl_jax.core.json_files import write_json
 from gdl_jax.core.metrics_log import read_rows
 from gdl_jax.plots.curves import compared_curves
 from gdl_jax.runs import command
 from gdl_jax.runs.experiment import Experiment, Results
-from gdl_jax.runs.json_files import read_json, write_json
 from gdl_jax.runs.main import main as run_experiment
-from gdl_jax.runs.records import has_ended
+from gdl_jax.runs.records import has_ended, read_results
 from gdl_jax.runs.tables import as_table
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions:
-    """What a user may say of any study; a study's own options inherit from this.
+    """Options of every study; a study's own options inherit from this.
 
-    Fields are flags, as those of a config are: comments are help, annotations are checked.
+    Fields become flags, like those of a config: comments are help, annotations are checked.
 
     Raises:
       ConfigError: a field has a value that its annotation forbids.
     """
 
-    workdir: str = "runs/study"  # where the runs are kept
-    seeds: Annotated[int, AtLeast(2)] = 3  # networks of each variant, trained in one program
+    workdir: Annotated[str, IsPath()] = "runs/study"  # directory of the runs
+    seeds: Annotated[int, AtLeast(2)] = 3  # seeds per variant, trained in one program
 
     def __post_init__(self):
         config_flags.check(self)
@@ -49,11 +49,11 @@ class Variant(NamedTuple):
     """A run of a study.
 
     Attributes:
-      name: of its folder, and of its entry in results.json.
-      label: what the table and the curves call it.
-      experiment: what is trained.
-      flags: those that it alone gets, as a user would type them.
-      step_size: how far one of its steps goes on the curves' axis.
+      name: name of its folder and of its entry in results.json.
+      label: label in the table and in the picture.
+      experiment: its experiment.
+      flags: flags of this variant alone, as typed on the command line.
+      step_size: length of one of its steps on the x axis of the curves.
     """
 
     name: str
@@ -64,12 +64,12 @@ class Variant(NamedTuple):
 
 
 class TrainedVariant(NamedTuple):
-    """A variant at its end.
+    """A variant after training.
 
     Attributes:
-      variant: which.
-      results: its results.json, and what `Study.measure` adds.
-      rows: of its metrics.jsonl.
+      variant: the variant.
+      results: its results.json, with the results of `Study.measure`.
+      rows: rows of its metrics.jsonl.
     """
 
     variant: Variant
@@ -79,23 +79,23 @@ class TrainedVariant(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Runs that are trained alike and compared.
+    """Comparison of runs that are trained in the same way.
 
     Attributes:
-      options: defaults of its options, of a class derived from StudyOptions.
+      options: default options, of a class derived from StudyOptions.
       variants: options -> the runs, in the order of the table.
-      flags: (options, variant) -> the flags that a run gets besides its own, which come last.
-      columns: {name of a result: heading of its column}; a column that a variant has no number for is left out.
-      heading: of the column of labels.
-      curves: metrics of the log, each a panel of the picture; of rows that have the first of them.
-      x_label: what a step is, or `Variant.step_size` of it.
-      picture: draws the picture instead, from the variants in order and the path of a PNG.
-      measure: folder of a variant that is trained -> results besides those in its results.json.
-      references: {kind: label} of further lines of the table, with numbers to compare with: in the column of
-        "SPLIT/METRIC", the first variant's result "KIND/METRIC".
-      texts: names of results that are texts, to stand below the table.
-      note: options -> what else is to be said below the table.
-      prerequisites: options -> runs that the variants need; they are trained first, with their own flags alone.
+      flags: (options, variant) -> flags that precede the variant's own, which override them.
+      columns: {name of a result: column heading}; a column is omitted if a variant lacks the result.
+      heading: heading of the column of labels.
+      curves: logged metrics, one panel of the picture each; only rows with the first of them are used.
+      x_label: label of the x axis, for steps times `Variant.step_size`.
+      picture: draws another picture instead of the curves, from the variants in order and the path of a PNG.
+      measure: folder of a trained variant -> results in addition to its results.json.
+      references: {kind: label} of additional table rows with numbers to compare with: in the column of "SPLIT/METRIC",
+        the first variant's result "KIND/METRIC".
+      texts: names of results that are texts, printed below the table.
+      note: options -> a remark below the table.
+      prerequisites: options -> runs that the variants need; trained first, with only their own flags.
     """
 
     options: StudyOptions
@@ -114,12 +114,12 @@ class Study:
 
 
 def train_or_resume(variant: Variant, workdir: Path, arguments: Sequence[str] = ()) -> bool:
-    """Trains a variant, or resumes it; does nothing if it has ended. Returns whether it has: it may be stopped.
+    """Trains or resumes a variant, unless it is complete. Returns True if it is complete afterwards.
 
     Args:
-      variant: which.
-      workdir: of the run.
-      arguments: flags that come before its own.
+      variant: the variant.
+      workdir: directory of the run.
+      arguments: flags that precede its own.
     """
     sys.stderr.write(f"== {variant.name}\n")
     argv = [variant.name, f"--workdir={workdir}", *arguments, *variant.flags]
@@ -128,7 +128,7 @@ def train_or_resume(variant: Variant, workdir: Path, arguments: Sequence[str] = 
 
 
 def train_all(study: Study, options: StudyOptions, workdir: Path) -> list[TrainedVariant] | None:
-    """Returns the variants, each at its end; None if one was stopped."""
+    """Returns the trained variants; None if training was interrupted."""
     for run in study.prerequisites(options):
         if not train_or_resume(run, workdir / run.name):
             return None
@@ -137,7 +137,7 @@ def train_all(study: Study, options: StudyOptions, workdir: Path) -> list[Traine
         folder = workdir / variant.name
         if not train_or_resume(variant, folder, study.flags(options, variant)):
             return None
-        results = read_json(folder / "results.json") | dict(study.measure(folder))
+        results = read_results(folder) | dict(study.measure(folder))
         trained.append(TrainedVariant(variant, results, read_rows(folder / "metrics.jsonl")))
     return trained
 
@@ -147,7 +147,7 @@ def _metric(name: str) -> str:
 
 
 def table(study: Study, trained: Sequence[TrainedVariant]) -> str:
-    """Returns Markdown: a line for each variant, mean ± standard deviation over its seeds; then the references."""
+    """Returns a Markdown table: one row per variant, mean ± standard deviation over its seeds; then the references."""
     columns = [name for name in study.columns if all(name in each.results for each in trained)]
     rows = []
     for variant, results, _ in trained:
@@ -162,7 +162,7 @@ def table(study: Study, trained: Sequence[TrainedVariant]) -> str:
 
 
 def describe(study: Study, options: StudyOptions, trained: Sequence[TrainedVariant]) -> str:
-    """Returns Markdown: the table, and below it texts, what the numbers are, and how they were measured."""
+    """Returns Markdown: the table, followed by texts, a note on the numbers, and the protocols."""
     paragraphs = [table(study, trained).rstrip()]
     for variant, results, _ in trained:
         paragraphs += [f"{variant.label}: {results[name]}" for name in study.texts if name in results]
@@ -175,11 +175,11 @@ def describe(study: Study, options: StudyOptions, trained: Sequence[TrainedVaria
 
 
 def draw_curves(study: Study, trained: Sequence[TrainedVariant], path: Path) -> None:
-    """Draws the metrics of `study.curves` over training; those that a variant didn't log are left out."""
+    """Draws the metrics of `study.curves` over training, except those that a variant did not log."""
     logs = {}
     for variant, _, rows in trained:
         evaluated = [row for row in rows if study.curves[0] in row]
-        logs[variant.label] = [row | {"step": row["step"] * variant.step_size} for row in evaluated]
+        logs[variant.label] = [{**row, "step": row["step"] * variant.step_size} for row in evaluated]
     names = [name for name in study.curves if all(name in row for rows in logs.values() for row in rows)]
     compared_curves(logs, names, study.x_label, path)
 
@@ -190,7 +190,7 @@ def _compare(study: Study, options: StudyOptions, workdir: Path) -> None:
         return
     text, path, picture = describe(study, options, trained), workdir / "table.md", workdir / "ablation.png"
     write_json(workdir / "results.json", {each.variant.name: each.results for each in trained})
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     if study.picture is not None:
         study.picture(trained, picture)
     else:
@@ -203,15 +203,15 @@ def main(studies: Study | Mapping[str, Study], about: str, argv: Sequence[str] |
     """Runs a study from the command line.
 
     Args:
-      studies: one; or several by name, with options of one class: --study says which, its default is the first, and
-        each has a folder of its own in the workdir.
+      studies: a study; or several by name, with options of one class: --study selects one (default: the first), and
+        each has its own folder in the workdir.
       about: the script's docstring, for --help.
       argv: the program's name and its flags; None: those of this process.
     """
     by_name = studies if isinstance(studies, Mapping) else {"": studies}
     first, values = next(iter(by_name)), command.new_flags()
     if first:
-        flags.DEFINE_enum("study", first, list(by_name), "what is compared", flag_values=values)
+        flags.DEFINE_enum("study", first, list(by_name), "study to run", flag_values=values)
     config_flags.define(by_name[first].options, values)
 
     def compare(values):

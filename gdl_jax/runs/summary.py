@@ -1,11 +1,10 @@
-"""What a run consists of before it is trained: layers, parameter counts, cost of an update, memory."""
+"""Summary of a run before training: layers, parameter counts, cost of an update, memory."""
 
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from flax import linen as nn
 
 from gdl_jax.core.errors import ConfigError, UserError
@@ -16,7 +15,7 @@ from gdl_jax.runs.experiment import Experiment, Network
 
 
 class Count(NamedTuple):
-    """Numbers of values: all, and those that training changes by gradient."""
+    """Number of all values, and of those trained by gradient."""
 
     total: int
     trainable: int
@@ -34,21 +33,21 @@ def _variables(network: Network) -> Mapping[str, Any]:
 
 
 def count_network(network: Network) -> Count:
-    """Counts of one network, from shapes alone."""
+    """Counts the values of one network, from shapes alone."""
     variables = _variables(network)
     return Count(_size(variables), _size(variables.get("params", {})))
 
 
 def count_parameters(networks: Mapping[str, Network]) -> Count:
-    """Counts of all networks together."""
+    """Counts the values of all networks together."""
     counts = [count_network(network) for network in networks.values()]
     return Count(sum(count.total for count in counts), sum(count.trainable for count in counts))
 
 
 def layer_rows(network: Network) -> list[tuple[str, str, str, int]]:
-    """(path, layer, output shape, count) of each layer, in the order in which they run."""
+    """Returns (path, type, output shape, count) of each layer, in execution order."""
     rows = []
-    sizes = {}
+    sizes: dict[str, int] = {}
     for collection in _variables(network).values():
         for path, leaf in jax.tree_util.tree_leaves_with_path(collection):
             owner = "/".join(str(entry.key) for entry in path[:-1])
@@ -98,15 +97,15 @@ def summary(experiment: Experiment, config: Any) -> str:
 
 
 def spec_or_data(experiment: Experiment, config: Any) -> DataSet:
-    """Returns one row with the shapes of the config's data; the data themselves where only these have them.
+    """Returns a data set of one row with the shapes of the config's; the real data if the shapes depend on them.
 
     Raises:
-      UserError: the data are needed, and can't be loaded.
+      UserError: the data are needed but can't be loaded.
     """
     spec = experiment.spec(config)
     if spec is not None:
         return spec
-    why = "only the data have the shapes of this config's networks, such as the number of classes"
+    why = "the networks of this config depend on the data, for example on the number of classes"
     try:
         return experiment.load(config)
     except ConfigError as error:
@@ -116,10 +115,10 @@ def spec_or_data(experiment: Experiment, config: Any) -> DataSet:
 
 
 def trace_step(experiment: Experiment, config: Any) -> tuple[jax.stages.Traced, Mapping[str, Any], Any]:
-    """Returns one update on one device, ready to be lowered, with the shapes of its batch and of its state."""
+    """Returns one traced update on one device, ready to be lowered, and the shapes of its batch and its state."""
     data = spec_or_data(experiment, config)
     learner = experiment.build(config, data, None)
-    row = data.train.take(np.zeros(1, int))
+    row = data.example()
     examples = config.batch_size * learner.batches_per_step
     rows = {name: jax.ShapeDtypeStruct((examples, *array.shape[1:]), array.dtype) for name, array in row.items()}
     batch = jax.eval_shape(data.transform, rows)
@@ -129,19 +128,19 @@ def trace_step(experiment: Experiment, config: Any) -> tuple[jax.stages.Traced, 
 
 
 def dry_run(experiment: Experiment, config: Any) -> str:
-    """Returns what a run would be and cost: tables, one update's arithmetic, and the memory that it takes."""
+    """Returns a description of a run: layer tables, FLOPs of one update, and memory."""
     devices = make_devices(config.parallel)
-    devices.local_slice(config.batch_size)  # refuses a batch that the devices can't share
+    devices.local_slice(config.batch_size)  # raises if the devices can't share the batch
     traced, batch, state = trace_step(experiment, config)
     cost, memory = count_multiplications(traced.jaxpr.jaxpr), traced.lower().compile().memory_analysis()
     lines = [summary(experiment, config).rstrip(), ""]
     lines += [f"batch {name}: {leaf.dtype}{list(leaf.shape)}" for name, leaf in batch.items()]
     flops = f"{'' if cost.exact else 'at least '}{2 * cost.multiplications:.4g}"
-    lines.append(f"FLOPs a step: {flops} (of matrix products and convolutions; all devices, one seed)")
+    lines.append(f"FLOPs per step: {flops} (matrix products and convolutions; all devices, one seed)")
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     each = f"{devices.state_bytes(state):,} bytes on each of {jax.device_count()} devices, by {config.parallel}"
     of_one = "" if config.seeds == 1 else f" of one of {config.seeds} seeds"
     lines.append(f"state{of_one}: {size / 2**20:.1f} MiB; {each}")
     if memory is not None:
-        lines.append(f"temporary memory, all on one device: {memory.temp_size_in_bytes / 2**20:.1f} MiB")
+        lines.append(f"temporary memory if run on one device: {memory.temp_size_in_bytes / 2**20:.1f} MiB")
     return "\n".join(lines) + "\n"

@@ -1,8 +1,8 @@
-"""Tables as Markdown."""
+"""Markdown tables."""
 
 
 def as_table(header: list[str], rows: list[list[str]]) -> str:
-    """Markdown, with columns that line up."""
+    """Returns a Markdown table with aligned columns."""
     widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
     rule = ["-" * width for width in widths]
     lines = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in [header, rule, *rows]]

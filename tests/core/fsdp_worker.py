@@ -1,4 +1,4 @@
-"""Trains the toy on 8 devices with sharded state, and resumes it under other modes; prints JSON.
+"""Trains a linear map on 8 devices with sharded state, and resumes it under other modes; prints JSON.
 
 python -m tests.core.fsdp_worker FOLDER
 """
@@ -20,7 +20,7 @@ WIDTH = 256
 
 
 def make_learner(axis_name: str | None) -> Learner:
-    """A linear map of 256 numbers, with a momentum."""
+    """Returns a learner of a linear map to 256 numbers, trained with momentum."""
 
     def init(key, batch):
         w = jax.random.normal(key, (batch["x"].shape[1], WIDTH))
@@ -41,32 +41,32 @@ def make_learner(axis_name: str | None) -> Learner:
 
 
 def data() -> DataSet:
-    """64 rows of noise."""
+    """Returns 64 rows of noise."""
     rows = ArraySource({"x": np.random.default_rng(0).normal(size=(64, 40)).astype(np.float32)})
     return DataSet("noise", rows, rows)
 
 
 def bytes_on_each_device(state) -> list[int]:
-    """Bytes of a state's pieces on each device."""
-    pieces = [shard for leaf in jax.tree.leaves(state) for shard in leaf.addressable_shards]
-    return [sum(s.data.nbytes for s in pieces if s.device == device) for device in jax.devices()]
+    """Returns the bytes of a state's shards on each device."""
+    shards = [shard for leaf in jax.tree.leaves(state) for shard in leaf.addressable_shards]
+    return [sum(s.data.nbytes for s in shards if s.device == device) for device in jax.devices()]
 
 
 def main() -> None:
-    """Trains 4 updates under each mode in turn, in one folder; then all of them at once in another."""
-    folder, told = Path(sys.argv[1]), {}
+    """Trains 4 updates under each of several modes in one folder; then as many without interruption in another."""
+    folder, report = Path(sys.argv[1]), {}
     for number, parallel in enumerate(["fsdp", "jit", "fsdp", "pmap", "fsdp"], start=1):
         devices = make_devices(parallel)
         options = {"steps": 4 * number, "batch_size": 16, "log_every": 4}
         result = loop.train(make_learner(devices.axis_name), data(), devices, folder / "switched", **options)
         if parallel == "fsdp":
-            told["bytes"] = bytes_on_each_device(result.state)
-            told["planned"] = devices.state_bytes(result.state)
+            report["bytes"] = bytes_on_each_device(result.state)
+            report["planned"] = devices.state_bytes(result.state)
     whole = loop.train(make_learner(None), data(), make_devices("jit"), folder / "whole", **options)
     difference = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), to_host(result.state), to_host(whole.state))
-    told["difference"] = max(jax.tree.leaves(difference))
-    told["whole"] = sum(leaf.nbytes for leaf in jax.tree.leaves(whole.state))
-    sys.stdout.write(json.dumps(told) + "\n")
+    report["difference"] = max(jax.tree.leaves(difference))
+    report["whole"] = sum(leaf.nbytes for leaf in jax.tree.leaves(whole.state))
+    sys.stdout.write(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Trains a small network for 20 steps on the devices of this process (or of several); saves what came out.
+"""Trains a small network for 20 steps on the devices of one or several processes, and saves the result.
 
 python -m tests.core.parallel_worker FOLDER --experiment=vae --parallel=jit,pmap [--processes=N --id=I --port=P]
 
@@ -19,12 +19,11 @@ from gdl_jax.core.parallel import make_devices, to_host
 from gdl_jax.core.programs import make_evaluate
 from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.data.images.pixels import to_float
-from gdl_jax.data.music import chorales
 from gdl_jax.data.text.tokens import SEPARATOR, TextData
 from gdl_jax.data.text.vocabulary import Vocabulary
 from gdl_jax.data.text.windows import Windows
 
-# A bias before batch normalisation has no gradient but rounding noise, which Adam would blow up to full steps: SGD.
+# SGD: a bias before batch normalisation has no gradient but rounding noise, which Adam would scale to full steps.
 SHRUNK = {
     "vae": (
         "faces",
@@ -70,31 +69,11 @@ SHRUNK = {
             "learning_rate": 1.0,
         },
     ),
-    "musegan": (
-        "corpus",
-        {
-            "bars": 1,
-            "n_critic": 1,
-            "z_dim": 4,
-            "temporal_filters": 4,
-            "bar_filters": (4, 4),
-            "octave_filters": 4,
-            "critic_filters": 4,
-            "critic_step_filters": (4, 4),
-            "critic_step_kernel_sizes": (4, 4),
-            "critic_units": 4,
-            "initial_deviation": 0.3,
-            "generator_optimizer": "sgd",
-            "generator_learning_rate": 0.002,
-            "critic_optimizer": "sgd",
-            "critic_learning_rate": 0.004,
-        },
-    ),
 }
 
 
 def blobs(count: int) -> ArraySource:
-    """Grey 16x16 squares of random place and shade."""
+    """Returns 16x16 images with a grey square of random position and shade."""
     rng = np.random.default_rng(0)
     images = np.zeros((count, 16, 16, 1), np.uint8)
     for image in images:
@@ -108,7 +87,7 @@ def square_data() -> DataSet:
 
 
 def text_data() -> TextData:
-    """Windows of five random tokens, of which the first are the commonest."""
+    """Returns windows of five random tokens with geometrically distributed ids."""
     rng = np.random.default_rng(0)
 
     def windows(count):
@@ -119,32 +98,21 @@ def text_data() -> TextData:
     return TextData("tokens", windows(100), windows(21), vocabulary=words, token_type="word")
 
 
-def bar_data() -> DataSet:
-    """Bars of four voices, each of one random pitch."""
-    rng = np.random.default_rng(0)
-
-    def bars(count):
-        pitches = rng.integers(40, 60, (count, 1, len(chorales.VOICES)), np.int8)
-        return ArraySource({"pitches": np.repeat(pitches, chorales.BAR, axis=1)})
-
-    return DataSet("bars", bars(100), bars(21), transform=chorales.to_roll)
-
-
-DATA = {"vae": square_data, "wgan_gp": square_data, "text_rnn": text_data, "musegan": bar_data}
+DATA = {"vae": square_data, "wgan_gp": square_data, "text_rnn": text_data}
 
 
 def environment(devices: int) -> dict[str, str]:
-    """For a process that is to see so many devices."""
+    """Returns the environment of a process with this number of CPU devices."""
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
     return os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
 def trained(experiment, config, data, parallel, workdir):
-    """{name: array}: the last state, and means over the test split."""
+    """Returns {name: array}: the last state, and means over the test split."""
     devices = make_devices(parallel)
     learner = experiment.build(config, data, devices.axis_name)
     evaluate = make_evaluate(learner, data, data.test, 8, devices)
-    for steps in (12, 20):  # a checkpoint is written and read on the way
+    for steps in (12, 20):  # writes and reads a checkpoint
         outcome = loop.train(learner, data, devices, workdir, steps=steps, batch_size=16, log_every=4)
     leaves = jax.tree.leaves_with_path(to_host(outcome.state))
     arrays = {jax.tree_util.keystr(path): leaf for path, leaf in leaves}

@@ -1,3 +1,5 @@
+"""Tests of checkpoints: round trips, damaged files, other shapes, a full disk."""
+
 import subprocess
 
 import jax.numpy as jnp
@@ -29,18 +31,18 @@ def restore(directory):
 
 
 def payload(directory, step):
-    """The largest file of a checkpoint: its arrays."""
+    """Returns the largest file of a checkpoint, which has its arrays."""
     return max((p for p in (directory / str(step)).rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
 
 
-def test_the_newest_comes_back(tmp_path):
+def test_restores_the_newest_checkpoint(tmp_path):
     save_three(tmp_path)
     restored, warnings = restore(tmp_path)
     assert (restored.step, restored.notes, warnings) == (3, {"note": 3}, [])
     np.testing.assert_array_equal(restored.state["w"], state(3)["w"])
 
 
-def test_nothing_there(tmp_path):
+def test_returns_none_without_checkpoints(tmp_path):
     assert restore(tmp_path) == (None, [])
 
 
@@ -55,17 +57,17 @@ def flip(path):
 
 
 @pytest.mark.parametrize("damage", [truncate, flip, lambda path: path.unlink()])
-def test_a_damaged_newest_is_reported_and_the_one_before_it_used(tmp_path, damage):
+def test_reports_a_damaged_checkpoint_and_uses_the_previous_one(tmp_path, damage):
     save_three(tmp_path)
     damage(payload(tmp_path, 3))
     restored, warnings = restore(tmp_path)
     assert restored.step == 2
     np.testing.assert_array_equal(restored.state["w"], state(2)["w"])
     assert len(warnings) == 1
-    assert f"{tmp_path / '3'} is damaged" in warnings[0]
+    assert str(tmp_path / "3") in warnings[0]
 
 
-def test_reading_leaves_a_damaged_one_where_it_is_and_training_moves_it_aside(tmp_path):
+def test_only_training_moves_a_damaged_checkpoint_aside(tmp_path):
     directory = tmp_path / "checkpoints"
     save_three(directory)
     truncate(payload(directory, 3))
@@ -82,15 +84,15 @@ def test_reading_leaves_a_damaged_one_where_it_is_and_training_moves_it_aside(tm
     assert (restored.step, warnings) == (3, [])
 
 
-def test_arrays_of_other_shapes_are_refused_by_name(tmp_path):
+def test_refuses_arrays_of_other_shapes_by_name(tmp_path):
     save_three(tmp_path)
     checkpoints = Checkpoints(tmp_path, warn=lambda text: None)
-    with pytest.raises(UserError, match=r"\['w'\] is float32\[64, 64\], the model's is float32\[5, 64\]"):
+    with pytest.raises(UserError, match=r"\['w'\] .*\[64, 64\].*\[5, 64\]"):
         checkpoints.restore({"w": jnp.zeros((5, 64)), "step": jnp.int32(0)})
     checkpoints.close()
 
 
-def test_all_damaged_is_an_error_that_names_the_directory(tmp_path):
+def test_refuses_a_directory_with_only_damaged_checkpoints(tmp_path):
     save_three(tmp_path)
     for step in (1, 2, 3):
         truncate(payload(tmp_path, step))
@@ -107,7 +109,7 @@ def test_a_full_disk_keeps_the_earlier_checkpoints(tmp_path):
         checkpoints = Checkpoints(directory, warn=lambda text: None)
         checkpoints.save(1, state(1), {})
         large = {"w": jnp.asarray(np.random.default_rng(0).normal(size=(1000, 1000))), "step": jnp.int32(2)}
-        with pytest.raises(UserError, match="cannot write a checkpoint"):
+        with pytest.raises(UserError, match=str(directory)):
             checkpoints.save(2, large, {})
             checkpoints.close()
         restored, _ = restore(directory)

@@ -1,3 +1,5 @@
+"""Tests of flags made from dataclasses: help, types, rules, paths, JSON."""
+
 import dataclasses
 import importlib
 from typing import Annotated
@@ -32,7 +34,7 @@ def parse(*arguments):
     return values
 
 
-def test_the_comment_is_the_help():
+def test_comments_become_help():
     assert config_flags.comments(Config) == {
         "learning_rate": "of Adam (book 03_03)",
         "filters": "of each layer",
@@ -44,7 +46,7 @@ def test_the_comment_is_the_help():
     assert "size of the latent space" in parse()["z_dim"].help
 
 
-def test_only_what_the_user_gave_is_chosen_with_its_type():
+def test_returns_only_the_flags_set_by_the_user_with_their_types():
     assert config_flags.chosen(Config, parse()) == {}
     values = parse("--learning_rate=0.1", "--filters=1,2,3", "--use_batch_norm", "--limit=7")
     assert config_flags.chosen(Config, values) == {
@@ -56,17 +58,17 @@ def test_only_what_the_user_gave_is_chosen_with_its_type():
 
 
 @pytest.mark.parametrize("argument", ["--z_dim=two", "--learning_rate=fast", "--zdim=2"])
-def test_bad_flags_are_refused(argument):
+def test_refuses_bad_flags(argument):
     with pytest.raises(flags.Error):
         parse(argument)
 
 
-def test_a_bad_list_element_names_the_flag():
+def test_refuses_a_bad_list_element_by_flag():
     with pytest.raises(UserError, match="filters=1,b"):
         config_flags.chosen(Config, parse("--filters=1,b"))
 
 
-def test_json_round_trip_and_changes():
+def test_survives_a_json_round_trip_and_reports_changes():
     config = Config(filters=(8,))
     stored = dataclasses.asdict(config) | {"filters": [8]}
     assert config_flags.from_dict(Config, stored) == config
@@ -99,7 +101,7 @@ class Derived(Ruled):
 
 @pytest.mark.parametrize("config", [Ruled, Derived])
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "assignment"),
     [
         ({"units": (4, 0)}, "units=4,0"),
         ({"rate": 1.0}, "rate=1.0"),
@@ -108,18 +110,18 @@ class Derived(Ruled):
         ({"limit": 0}, "limit=0"),
     ],
 )
-def test_values_that_an_annotation_forbids_are_refused_in_subclasses_too(config, values, said):
-    with pytest.raises(ConfigError, match=f"^{said}: "):
+def test_refuses_values_that_an_annotation_forbids(config, values, assignment):
+    with pytest.raises(ConfigError, match=f"^{assignment}: "):
         config(**values)
 
 
-def test_a_subclass_may_add_rules():
+def test_subclasses_may_add_rules():
     assert Ruled(units=(100,)).units == (100,)
     with pytest.raises(ConfigError, match=r"^units=100: "):
         Derived(units=(100,))
 
 
-def test_rules_hold_where_annotations_are_texts(tmp_path, monkeypatch):
+def test_rules_apply_to_annotations_that_are_strings(tmp_path, monkeypatch):
     code = """
 from __future__ import annotations
 import dataclasses
@@ -138,7 +140,7 @@ class Config:
         config_flags.check(config(z_dim=-5))
 
 
-def test_a_value_that_has_another_name_now_is_read():
+def test_reads_renamed_values():
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Later:
         optimizer: Annotated[str, Renamed("old:adam", "adam")] = "sgd"  # a name
@@ -147,24 +149,24 @@ def test_a_value_that_has_another_name_now_is_read():
     assert config_flags.from_dict(Later, {"optimizer": "rmsprop"}).optimizer == "rmsprop"
 
 
-def test_a_value_of_the_wrong_type_is_no_traceback():
+def test_refuses_values_of_the_wrong_type():
     with pytest.raises(UserError, match=r"flags\.json"):
         config_flags.from_dict(Ruled, {"rate": "many"})
 
 
-def test_help_may_stand_above_the_field():
+def test_reads_help_above_the_field():
     assert config_flags.comments(Ruled)["cell"] == "the cell of each layer, by name"
     assert config_flags.comments(Derived)["rate"] == "another default"
 
 
-def test_what_has_no_effect_is_refused_where_it_was_changed():
+def test_refuses_changed_values_without_effect():
     config_flags.check_effects(Ruled(reset=True), Ruled())
     config_flags.check_effects(Ruled(reset=False, cell="gru"), Ruled())
     with pytest.raises(ConfigError, match=r"^reset=False: .*cell=gru"):
         config_flags.check_effects(Ruled(reset=False), Ruled())
 
 
-def test_all_fields_of_a_class_may_need_something():
+def test_needing_applies_to_all_fields_of_a_class():
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Both(config_flags.needing(Base, "name=x"), Ruled):
         name: str = "y"  # a name
@@ -176,11 +178,11 @@ def test_all_fields_of_a_class_may_need_something():
         config_flags.check_effects(Both(filters=(1,)), Both())
 
 
-def test_paths_are_known_by_their_annotations():
+def test_maps_paths_inside_values():
     path, after = IsPath(names=("", "none")), IsPathAfter("folder")
     upper = str.upper
-    assert [path.absolute(value, upper) for value in ("none", "a/b")] == ["none", "A/B"]
-    assert [after.absolute(value, upper) for value in ("folder:a", "tfds:a", "folder:")] == [
+    assert [path.map_path(value, upper) for value in ("none", "a/b")] == ["none", "A/B"]
+    assert [after.map_path(value, upper) for value in ("folder:a", "tfds:a", "folder:")] == [
         "folder:A",
         "tfds:a",
         "folder:",
@@ -189,7 +191,7 @@ def test_paths_are_known_by_their_annotations():
     assert path.without_path("a/b") == "a/b" and IsPath(moves=True).without_path("a/b") == ""
 
 
-def test_resolve():
+def test_resolves_names_and_attributes():
     known = {"relu": max}
     assert resolve("activation", "relu", known) is max
     assert resolve("activation", "math:cos", known)(0.0) == 1.0

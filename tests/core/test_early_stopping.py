@@ -1,4 +1,4 @@
-"""Runs that end before their last step, by losses written down beforehand: where they end, and with what state."""
+"""Tests of early stopping with prescribed losses: the step at which runs end, and their states."""
 
 import json
 import signal
@@ -15,17 +15,17 @@ from gdl_jax.core.parallel import make_devices
 from tests.core import toy
 
 EVERY, PATIENCE = 4, 3
-# Step -> held-out loss. An equal loss is no lower one, and neither is none: the run ends at 24, with the state of 12.
+# Step -> validation loss. Equal losses and NaN are no improvement: the run ends at 24, with the state of step 12.
 LOSSES = {0: 5.0, 4: 3.0, 8: 4.0, 12: 2.0, 16: np.nan, 20: 2.0, 24: 2.5, 28: 1.0}
-# Another replica's ends at 12, with the state of 0; what it loses later counts for nothing.
-SOONER = {0: 1.0, 4: 3.0, 8: 4.0, 12: 2.0, 16: 0.5, 20: 0.1, 24: 0.1, 28: 0.1}
+# Another seed stops at 12, with the state of step 0; its later losses have no effect.
+EARLIER = {0: 1.0, 4: 3.0, 8: 4.0, 12: 2.0, 16: 0.5, 20: 0.1, 24: 0.1, 28: 0.1}
 
 
 def scripted(state):
     updates = np.asarray(state["updates"])
     if updates.ndim == 0:
         return {"validation/loss": np.float64(LOSSES[int(updates)])}
-    pairs = zip((LOSSES, SOONER), updates, strict=True)
+    pairs = zip((LOSSES, EARLIER), updates, strict=True)
     return {"validation/loss": np.array([losses[int(step)] for losses, step in pairs])}
 
 
@@ -37,7 +37,7 @@ def train(workdir, kind="jit", evaluate=scripted, **options):
 
 
 def plain(workdir, steps, **options):
-    """The weights of a run that knows of no early stopping."""
+    """Returns the weights of a run without early stopping."""
     outcome = train(workdir, steps=steps, patience=0, eval_every=0, evaluate=None, **options)
     assert (outcome.step, outcome.finished, outcome.best_step) == (steps, True, None)
     return np.asarray(outcome.state["w"])
@@ -49,7 +49,7 @@ def checksums(workdir):
 
 
 @pytest.mark.parametrize("kind", ["jit", "pmap"])
-def test_it_ends_when_patience_does_with_the_state_of_the_lowest_loss(tmp_path, kind):
+def test_ends_out_of_patience_with_the_best_state(tmp_path, kind):
     outcome = train(tmp_path / "run", kind)
     assert (outcome.step, outcome.finished, int(outcome.best_step), outcome.evaluated) == (24, True, 12, None)
     np.testing.assert_array_equal(outcome.state["w"], plain(tmp_path / "plain", 12, kind=kind))
@@ -57,15 +57,15 @@ def test_it_ends_when_patience_does_with_the_state_of_the_lowest_loss(tmp_path, 
     assert [row["step"] for row in rows if "validation/loss" in row] == list(range(0, 25, EVERY))
 
 
-def test_with_patience_left_it_ends_at_its_last_step(tmp_path):
+def test_ends_at_the_last_step_with_patience_left(tmp_path):
     outcome = train(tmp_path / "run", steps=20)
     assert (outcome.step, outcome.finished, int(outcome.best_step)) == (20, True, 12)
     np.testing.assert_array_equal(outcome.state["w"], plain(tmp_path / "plain", 12))
 
 
 @pytest.mark.parametrize("end", [18, 22])
-def test_an_end_between_two_evaluations_is_no_waiting(tmp_path, end):
-    """The run that ended there goes on to where it would have ended anyway."""
+def test_an_irregular_evaluation_uses_up_no_patience(tmp_path, end):
+    """A run that ended between two evaluations, resumed, ends where it would have ended without interruption."""
 
     def evaluate(state):
         return {"validation/loss": np.float64(LOSSES.get(int(np.asarray(state["updates"])), 9.0))}
@@ -75,7 +75,7 @@ def test_an_end_between_two_evaluations_is_no_waiting(tmp_path, end):
     assert (outcome.step, int(outcome.best_step)) == (24, 12)
 
 
-def test_an_end_between_two_evaluations_may_be_the_best(tmp_path):
+def test_an_irregular_evaluation_may_be_the_best(tmp_path):
     losses = LOSSES | {18: 0.5}
     outcome = train(
         tmp_path, steps=18, evaluate=lambda state: {"validation/loss": np.float64(losses[int(state["updates"])])}
@@ -83,7 +83,7 @@ def test_an_end_between_two_evaluations_may_be_the_best(tmp_path):
     assert (outcome.step, int(outcome.best_step), int(outcome.state["updates"])) == (18, 18, 18)
 
 
-def test_where_no_loss_is_a_number_the_first_state_is_the_best(tmp_path):
+def test_keeps_the_initial_state_if_all_losses_are_nan(tmp_path):
     outcome = train(tmp_path / "run", evaluate=lambda state: {"validation/loss": np.float64("nan")})
     assert (outcome.step, outcome.finished, int(outcome.best_step)) == (8, True, 0)
     assert int(outcome.state["updates"]) == 0
@@ -94,7 +94,7 @@ def test_where_no_loss_is_a_number_the_first_state_is_the_best(tmp_path):
     ("killed_at", "checkpoint_every", "seeds"),
     [(0, EVERY, 1), (12, EVERY, 1), (20, EVERY, 1), (24, EVERY, 1), (20, 6, 1), (16, 6, 2)],
 )
-def test_killed_and_resumed_it_ends_bit_for_bit_the_same(tmp_path, killed_at, checkpoint_every, seeds):
+def test_resumes_bit_for_bit_after_a_kill(tmp_path, killed_at, checkpoint_every, seeds):
     options = {"checkpoint_every": checkpoint_every, "seeds": seeds}
 
     def killed(state, step):
@@ -104,7 +104,7 @@ def test_killed_and_resumed_it_ends_bit_for_bit_the_same(tmp_path, killed_at, ch
     whole = train(tmp_path / "whole", **options)
     with pytest.raises(RuntimeError):
         train(tmp_path / "cut", preview=killed, **options)
-    for _ in range(2):  # the second time it is finished, and does nothing
+    for _ in range(2):  # the second time it is complete, and does nothing
         cut = train(tmp_path / "cut", **options)
         assert (cut.step, cut.finished, cut.best_step.tolist()) == (24, True, 12 if seeds == 1 else [12, 0])
         np.testing.assert_array_equal(cut.state["w"], whole.state["w"])
@@ -114,18 +114,18 @@ def test_killed_and_resumed_it_ends_bit_for_bit_the_same(tmp_path, killed_at, ch
 
 
 @pytest.mark.slow
-def test_each_replica_has_its_own_best_and_the_run_ends_when_all_have_waited(tmp_path):
+def test_each_seed_has_its_own_best_state(tmp_path):
     outcome = train(tmp_path / "run", seeds=2, seed=5)
     assert (outcome.step, outcome.finished, outcome.best_step.tolist()) == (24, True, [12, 0])
-    for replica, steps in enumerate((12, 1)):
-        alone = plain(tmp_path / f"plain{replica}", steps, seed=5 + replica)
-        same = np.allclose(outcome.state["w"][replica], alone, rtol=1e-5, atol=1e-6)
-        assert same == (steps == 12)  # that of step 0 has seen no update
+    for index, steps in enumerate((12, 1)):
+        alone = plain(tmp_path / f"plain{index}", steps, seed=5 + index)
+        same = np.allclose(outcome.state["w"][index], alone, rtol=1e-5, atol=1e-6)
+        assert same == (steps == 12)  # the state of step 0 has seen no update
     updates = np.asarray(outcome.state["updates"])
     assert updates.tolist() == [12, 0]
 
 
-def test_asked_to_stop_it_is_not_finished_and_hands_out_the_best_so_far(tmp_path):
+def test_a_stopped_run_is_not_finished_and_returns_the_best_state(tmp_path):
     def preview(state, step):
         if step == 16:
             signal.raise_signal(signal.SIGTERM)
@@ -135,13 +135,13 @@ def test_asked_to_stop_it_is_not_finished_and_hands_out_the_best_so_far(tmp_path
     assert train(tmp_path).step == 24
 
 
-def test_checkpoints_hold_the_best_state_only_where_there_is_patience(tmp_path):
+def test_checkpoints_contain_the_best_state_only_with_patience(tmp_path):
     outcome = train(tmp_path / "run")
     plain(tmp_path / "plain", 12)
     state = jax.tree.map(np.zeros_like, jax.device_get(outcome.state))
     for name, like in (
         ("plain", state),
-        ("run", {"state": state, "best": early_stopping.none_yet(state, 1)}),
+        ("run", {"state": state, "best": early_stopping.initial_best(state, 1)}),
     ):
         checkpoints = Checkpoints(tmp_path / name / "checkpoints", warn=pytest.fail)
         restored = checkpoints.restore(like).state
@@ -152,13 +152,9 @@ def test_checkpoints_hold_the_best_state_only_where_there_is_patience(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"eval_every": 0}, "patience=3: needs eval_every"),
-        ({"evaluate": None}, "patience=3: needs a validation split"),
-        ({"evaluate": lambda state: {"test/loss": 1.0}}, "patience=3: needs a validation split"),
-    ],
+    "options",
+    [{"eval_every": 0}, {"evaluate": None}, {"evaluate": lambda state: {"test/loss": 1.0}}],
 )
-def test_where_nothing_can_decide_it_says_so(tmp_path, options, message):
-    with pytest.raises(UserError, match=message):
+def test_refuses_patience_without_a_validation_loss(tmp_path, options):
+    with pytest.raises(UserError, match="patience=3"):
         train(tmp_path, **options)

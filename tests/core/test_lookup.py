@@ -1,3 +1,5 @@
+"""Tests of the lookup of objects that a hyperparameter names."""
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -16,11 +18,11 @@ def unreduced(target, prediction):
     return jnp.abs(target - prediction)
 
 
-def of_one(target):
+def one_argument(target):
     return target
 
 
-def of_two_examples(target, prediction):
+def two_examples(target, prediction):
     return jnp.zeros(2) + per_example(target, prediction)
 
 
@@ -36,7 +38,7 @@ def loss(value):
     return resolve_function("loss", value, {"known": per_example}, (IMAGES, IMAGES), (2,))
 
 
-def test_a_known_name_and_a_path_give_the_function():
+def test_finds_a_function_by_known_name_and_by_path():
     assert loss("known") is loss(f"{HERE}:per_example")
 
 
@@ -48,28 +50,28 @@ def test_a_known_name_and_a_path_give_the_function():
         "no.such.module:x",
         f"{HERE}:absent",
         f"{HERE}:not_callable",
-        f"{HERE}:of_one",  # takes one argument
-        f"{HERE}:of_two_examples",  # fits the first batch size that is tried only
+        f"{HERE}:one_argument",  # takes one argument
+        f"{HERE}:two_examples",  # is right for the first batch size only
         f"{HERE}:whole_numbers",
         f"{HERE}:unreduced",
     ],
 )
-def test_what_cannot_be_used_is_one_line_with_the_field(value):
+def test_refuses_unusable_functions_by_field(value):
     with pytest.raises(ConfigError) as raised:
         loss(value)
     assert (raised.value.field, raised.value.value) == ("loss", value)
     assert "\n" not in str(raised.value)
 
 
-def test_of_an_unknown_name_the_known_ones_are_told():
+def test_lists_the_known_names_for_an_unknown_one():
     with pytest.raises(ConfigError) as raised:
         loss("unknown")
     assert "known" in raised.value.reason.replace("unknown", "")
 
 
-def test_a_part_of_a_thing_is_named():
+def test_names_the_part_of_an_object():
     with pytest.raises(ConfigError) as raised:
-        check_function("loss", "mine", of_one, (IMAGES, IMAGES), (2,), "generator")
+        check_function("loss", "mine", one_argument, (IMAGES, IMAGES), (2,), "generator")
     assert str(raised.value).startswith("loss=mine: generator")
 
 
@@ -82,7 +84,7 @@ def test_a_part_of_a_thing_is_named():
         ("import sys\nsys.exit(0)", "SystemExit"),
     ],
 )
-def test_a_module_that_cannot_be_imported_is_one_line_with_the_field(tmp_path, monkeypatch, source, error):
+def test_refuses_modules_that_cannot_be_imported(tmp_path, monkeypatch, source, error):
     name = f"mine_{abs(hash(source))}"
     (tmp_path / f"{name}.py").write_text(source)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -92,5 +94,5 @@ def test_a_module_that_cannot_be_imported_is_one_line_with_the_field(tmp_path, m
     assert error in raised.value.reason and "\n" not in raised.value.reason
 
 
-def test_resolving_gives_whatever_it_is():
+def test_resolves_any_object():
     assert resolve("thing", f"{HERE}:not_callable", {}) == 3

@@ -1,3 +1,5 @@
+"""Tests of the training loop: means, seeds, resuming, signals, non-finite metrics."""
+
 import signal
 from functools import partial
 
@@ -8,7 +10,7 @@ import pytest
 
 from gdl_jax.core import loop
 from gdl_jax.core.errors import UserError
-from gdl_jax.core.metrics_log import read_rows
+from gdl_jax.core.metrics_log import read_rows, seed_values
 from gdl_jax.core.parallel import PARALLEL, make_devices
 from gdl_jax.core.programs import make_evaluate
 from tests.core import toy
@@ -22,14 +24,14 @@ def train(workdir, learner=None, data=None, **options):
 
 
 @pytest.mark.slow
-def test_it_learns(tmp_path):
+def test_recovers_the_weights(tmp_path):
     outcome = train(tmp_path, steps=200)
     assert (outcome.began, outcome.step) == (0, 200)
     np.testing.assert_allclose(outcome.state["w"], toy.WEIGHTS, atol=0.05)
 
 
 @pytest.mark.slow
-def test_rows_of_the_log_are_exact_means(tmp_path):
+def test_logs_exact_means(tmp_path):
     train(tmp_path / "fine", steps=20, log_every=1)
     train(tmp_path / "coarse", steps=20, log_every=10)
     fine = [row["train/loss"] for row in read_rows(tmp_path / "fine" / "metrics.jsonl")]
@@ -39,7 +41,7 @@ def test_rows_of_the_log_are_exact_means(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_evaluation_is_the_exact_mean_over_the_split(tmp_path, seeds):
+def test_evaluates_the_exact_mean_over_a_split(tmp_path, seeds):
     data = toy.make_data(test=21)
     outcome = train(tmp_path, data=data, steps=3, seeds=seeds)
     evaluate = make_evaluate(toy.make_learner(), data, data.test, 8, make_devices("jit"), 0, seeds)
@@ -52,7 +54,7 @@ def test_evaluation_is_the_exact_mean_over_the_split(tmp_path, seeds):
 @pytest.mark.slow
 @pytest.mark.parametrize("parallel", PARALLEL)
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_update_and_evaluation_are_traced_once(tmp_path, seeds, parallel):
+def test_traces_update_and_evaluation_once(tmp_path, seeds, parallel):
     chex.clear_trace_counter()
     devices, data, once = make_devices(parallel), toy.make_data(), partial(chex.assert_max_traces, n=1)
     plain = toy.make_learner(devices.axis_name)
@@ -61,19 +63,19 @@ def test_update_and_evaluation_are_traced_once(tmp_path, seeds, parallel):
     make_evaluate(learner, data, data.test, 8, devices, 0, seeds)(result.state)
 
 
-def test_a_metric_that_is_not_one_value_per_example_is_refused_by_name(tmp_path):
+def test_refuses_metrics_that_are_not_one_value_per_example(tmp_path):
     learner = toy.make_learner()
     unreduced = learner._replace(evaluate=lambda state, batch, key: {"error": batch["x"] * state["w"]})
     data = toy.make_data()
     outcome = train(tmp_path, steps=1)
     evaluate = make_evaluate(unreduced, data, data.test, 8, make_devices("jit"))
-    with pytest.raises(UserError, match=r"error: has shape \(8, 5\), not one value per example: \(8,\)"):
+    with pytest.raises(UserError, match=r"^error: .*\(8,\).*\(8, 5\)"):
         evaluate(outcome.state)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cuts", [[7], [1, 2, 30], [13, 26, 39]])
-def test_resuming_changes_nothing(tmp_path, cuts):
+def test_resumes_bit_for_bit(tmp_path, cuts):
     whole = train(tmp_path / "whole", steps=40)
     for steps in [*cuts, 40]:
         parts = train(tmp_path / "parts", steps=steps)
@@ -82,20 +84,20 @@ def test_resuming_changes_nothing(tmp_path, cuts):
 
 
 @pytest.mark.slow
-def test_a_replica_is_the_run_with_its_seed(tmp_path):
+def test_each_of_several_seeds_equals_a_run_of_that_seed(tmp_path):
     many = train(tmp_path / "many", steps=30, seed=4, seeds=3)
-    for r in range(3):
-        one = train(tmp_path / f"one{r}", steps=30, seed=4 + r)
-        np.testing.assert_allclose(many.state["w"][r], one.state["w"], rtol=1e-5, atol=1e-6)
+    for index in range(3):
+        one = train(tmp_path / f"one{index}", steps=30, seed=4 + index)
+        np.testing.assert_allclose(many.state["w"][index], one.state["w"], rtol=1e-5, atol=1e-6)
     row = read_rows(tmp_path / "many" / "metrics.jsonl")[-1]
-    ones = [read_rows(tmp_path / f"one{r}" / "metrics.jsonl")[-1]["train/loss"] for r in range(3)]
+    ones = [read_rows(tmp_path / f"one{index}" / "metrics.jsonl")[-1]["train/loss"] for index in range(3)]
     np.testing.assert_allclose(row["train/loss"], np.mean(ones), rtol=1e-5)
     np.testing.assert_allclose(row["train/loss_std"], np.std(ones, ddof=1), rtol=1e-4)
-    np.testing.assert_allclose(row["replicas"]["train/loss"], ones, rtol=1e-5)
+    np.testing.assert_allclose(seed_values(row)["train/loss"], ones, rtol=1e-5)
 
 
 @pytest.mark.slow
-def test_a_nan_names_its_step_and_keeps_the_last_good_checkpoint(tmp_path):
+def test_a_nan_names_its_step_and_keeps_the_last_checkpoint(tmp_path):
     learner = toy.make_learner(poison_step=23)
     with pytest.raises(loop.NonFiniteError, match=r"loss became nan at step 23; .* step 20"):
         train(tmp_path, learner, steps=40, checkpoint_every=10, log_every=7)
@@ -104,7 +106,7 @@ def test_a_nan_names_its_step_and_keeps_the_last_good_checkpoint(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_signal_finishes_the_call_saves_and_goes_on(tmp_path):
+def test_a_signal_saves_a_checkpoint_to_resume_from(tmp_path):
     def preview(state, step):
         if step == 10:
             signal.raise_signal(signal.SIGTERM)
@@ -115,8 +117,8 @@ def test_a_signal_finishes_the_call_saves_and_goes_on(tmp_path):
     np.testing.assert_array_equal(outcome.state["w"], train(tmp_path / "b", steps=40).state["w"])
 
 
-def test_a_signal_in_the_last_call_is_not_forgotten(tmp_path):
-    """What comes after the training waits for the same command again, which then has no step to do."""
+def test_a_signal_during_the_last_evaluation_is_not_lost(tmp_path):
+    """The run is not finished until the command is rerun, which then makes no step."""
 
     evaluated = []
 
@@ -132,7 +134,7 @@ def test_a_signal_in_the_last_call_is_not_forgotten(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_log_of_an_interrupted_run_is_that_of_an_uninterrupted_one(tmp_path):
+def test_an_interrupted_run_has_the_log_of_an_uninterrupted_one(tmp_path):
     train(tmp_path / "whole", steps=40, log_every=10)
 
     def killed(state, step):
@@ -148,18 +150,18 @@ def test_the_log_of_an_interrupted_run_is_that_of_an_uninterrupted_one(tmp_path)
 
 
 def evaluated(workdir, **options):
-    """Trains with one number a pass, which counts the passes of this process; the steps of its rows."""
+    """Trains with a metric that counts evaluations; returns the result and the steps of the rows that have it."""
     passes = iter(range(100))
     outcome = train(workdir, steps=4, log_every=2, evaluate=lambda state: {"test/passes": next(passes)}, **options)
     return outcome, [row["step"] for row in read_rows(workdir / "metrics.jsonl") if "test/passes" in row]
 
 
-def test_a_run_is_evaluated_before_its_first_step_where_it_is_at_all_before_the_end(tmp_path):
+def test_evaluates_before_the_first_step_unless_only_at_the_end(tmp_path):
     assert evaluated(tmp_path / "often", eval_every=2)[1] == [0, 2, 4]
     assert evaluated(tmp_path / "once", eval_every=0)[1] == [4]
 
 
-def test_a_run_that_was_killed_before_its_first_checkpoint_starts_its_log_anew(tmp_path):
+def test_a_kill_before_the_first_checkpoint_restarts_the_log(tmp_path):
     def killed(state, step):
         if step == 2:
             raise RuntimeError("killed")
@@ -179,7 +181,7 @@ def test_a_signal_before_the_first_step_repeats_no_row(tmp_path):
     assert evaluated(tmp_path, eval_every=2)[1] == [0, 2, 4]
 
 
-def test_where_there_is_nothing_to_evaluate_on_there_are_no_empty_rows(tmp_path, capsys):
+def test_writes_no_empty_rows_without_evaluations(tmp_path, capsys):
     train(tmp_path, steps=2, log_every=2, eval_every=1, evaluate=lambda state: {})
     assert [row["step"] for row in read_rows(tmp_path / "metrics.jsonl")] == [2]
     assert sum(line.startswith("step ") for line in capsys.readouterr().err.splitlines()) == 1

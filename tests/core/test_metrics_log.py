@@ -1,10 +1,12 @@
+"""Tests of the metrics log: damaged lines, resuming, older rows, a full disk."""
+
 import json
 import resource
 
 import pytest
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.core.metrics_log import MetricsLog, read_rows
+from gdl_jax.core.metrics_log import MetricsLog, read_rows, seed_values
 
 
 def write_rows(path, count):
@@ -15,7 +17,7 @@ def steps(path):
     return [row["step"] for row in read_rows(path)]
 
 
-def test_damaged_lines_are_passed_over(tmp_path):
+def test_skips_damaged_lines(tmp_path):
     path = tmp_path / "metrics.jsonl"
     write_rows(path, 3)
     lines = path.read_bytes().splitlines()
@@ -23,7 +25,7 @@ def test_damaged_lines_are_passed_over(tmp_path):
     assert steps(path) == [1, 2, 3]
 
 
-def test_rows_after_the_step_that_a_run_resumes_from_are_dropped(tmp_path):
+def test_drops_rows_after_the_step_of_resumption(tmp_path):
     path = tmp_path / "metrics.jsonl"
     write_rows(path, 5)
     log = MetricsLog(tmp_path, 3)
@@ -32,14 +34,25 @@ def test_rows_after_the_step_that_a_run_resumes_from_are_dropped(tmp_path):
     assert [(row["step"], row["train/loss"]) for row in read_rows(path)] == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 0.5)]
 
 
-def test_a_run_that_starts_anew_keeps_no_row(tmp_path):
+def test_reads_the_values_of_all_seeds_in_new_and_old_rows(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1, "train/loss": 1.5, "replicas": {"train/loss": [1.0, 2.0]}}\n')
+    log = MetricsLog(tmp_path, 1)
+    log.write(2, {"train/loss": 2.5}, {"train/loss": [2.0, 3.0]})
+    log.write(3, {"train/loss": 3.5}, {})
+    log.close()
+    values = [seed_values(row) for row in read_rows(path)]
+    assert values == [{"train/loss": [1.0, 2.0]}, {"train/loss": [2.0, 3.0]}, {}]
+
+
+def test_a_new_run_drops_all_rows(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 0, "test/loss": 1.0}\n')
     MetricsLog(tmp_path, None).close()
     assert steps(path) == []
 
 
-def test_a_disk_that_is_full_when_a_run_resumes_costs_nothing(tmp_path):
+def test_a_full_disk_on_resume_loses_no_row(tmp_path):
     path = tmp_path / "metrics.jsonl"
     write_rows(path, 1000)
     before = path.read_bytes()

@@ -1,4 +1,4 @@
-"""What long work says where there is no terminal: a line now and then, and of short work nothing."""
+"""Tests of progress without a terminal: lines for long work, none for short work."""
 
 import time
 
@@ -8,7 +8,7 @@ from gdl_jax.core import progress
 
 
 @pytest.mark.slow
-def test_long_work_has_lines_where_there_is_no_terminal(monkeypatch, capsys):
+def test_long_work_prints_lines_without_a_terminal(monkeypatch, capsys):
     monkeypatch.setattr(progress, "SECONDS_PER_LINE", 0.2)
     began = time.monotonic()
     for _ in progress.progress_bar(range(4000), unit="scores", desc="reading"):
@@ -19,7 +19,7 @@ def test_long_work_has_lines_where_there_is_no_terminal(monkeypatch, capsys):
     assert lines[-1].startswith("reading: 4,000 of 4,000 scores, 100%, ")
 
 
-def test_short_work_has_none(capsys):
+def test_short_work_prints_nothing(capsys):
     with progress.progress_bar(total=2, unit="frames") as bar:
         bar.update(2)
     assert capsys.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""The smallest learner there is: linear regression, with noise in its gradient to make keys matter."""
+"""A minimal learner for tests: linear regression, with noise in its gradient so that keys matter."""
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ def make_data(train: int = 90, test: int = 21) -> DataSet:
 
 
 def make_learner(axis_name: str | None = None, learning_rate: float = 0.05, poison_step: int | None = None) -> Learner:
-    """`poison_step`: the update (from 1) whose loss is NaN."""
+    """Returns the learner; the loss of update `poison_step` (from 1) is NaN."""
 
     def init(key, batch):
         return {"w": jax.random.normal(key, batch["x"].shape[1:]), "updates": jnp.zeros((), jnp.int32)}

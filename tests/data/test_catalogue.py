@@ -1,4 +1,4 @@
-"""Names, splits, subsets, the bundled digits and the cache."""
+"""The catalogue: names, splits, subsets, the bundled digits; and the cache."""
 
 import sys
 import types
@@ -14,7 +14,7 @@ from gdl_jax.data.dataset import ArraySource, DataSet, Subset, joined
 
 @pytest.fixture
 def numbered(tmp_path):
-    """The name of a set of 40 training images, each known by its label and its pixels."""
+    """Returns the name of a set of 40 training images; each has its number as its label and as its pixels."""
     images = np.broadcast_to(np.arange(50, dtype=np.uint8)[:, None, None, None], (50, 4, 4, 1))
     np.savez(
         tmp_path / "n.npz", x_train=images[:40], y_train=np.arange(40), x_test=images[40:], y_test=np.arange(40, 50)
@@ -28,7 +28,7 @@ def labels(source):
     return rows["label"].tolist()
 
 
-def test_digits_are_balanced_in_splits_without_a_common_image():
+def test_digits_are_balanced_in_disjoint_splits():
     data = catalogue.load("digits")
     images = []
     for source, count in ((data.train, 400), (data.validation, 50), (data.test, 50)):
@@ -62,7 +62,7 @@ def test_train_examples_keeps_the_first(numbered):
     assert labels(data.test) == list(range(40, 50))
 
 
-def test_validation_examples_are_taken_out_of_the_training_split(numbered):
+def test_validation_examples_are_held_out_of_the_training_split(numbered):
     data = catalogue.load(numbered, validation_examples=10)
     kept, held_out = labels(data.train), labels(data.validation)
     assert len(held_out) == 10 and sorted(kept + held_out) == list(range(40)) and kept == sorted(kept)
@@ -73,12 +73,12 @@ def test_validation_examples_are_taken_out_of_the_training_split(numbered):
 
 
 @pytest.mark.parametrize("options", [{"train_examples": 41}, {"train_examples": -1}, {"validation_examples": 40}])
-def test_more_examples_than_there_are(numbered, options):
+def test_requests_for_too_many_examples_are_refused(numbered, options):
     with pytest.raises(ConfigError, match=f"^{next(iter(options))}="):
         catalogue.load(numbered, **options)
 
 
-def test_validation_examples_of_a_set_that_has_its_own():
+def test_a_set_with_a_validation_split_gets_no_other():
     with pytest.raises(ConfigError, match=r"^validation_examples=5: digits"):
         catalogue.load("digits", validation_examples=5)
 
@@ -90,7 +90,7 @@ def test_a_subset_of_a_subset():
     assert len(subset) == 3 and subset.nbytes == 24
 
 
-def test_joined_splits_are_read_when_they_are_asked_for(numbered):
+def test_joined_splits_are_read_lazily(numbered):
     everything = joined(catalogue.load(numbered, validation_examples=10))
     assert sorted(labels(everything.train)) == list(range(50)) and everything.train.nbytes == 50 * (16 + 4)
     assert everything.train.labels().tolist() == labels(everything.train)
@@ -111,7 +111,7 @@ def test_avatars_get_count_size_and_seed(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["mnits", "", "folder:", "folder", "digits:5", "PATH:x", "folder:PATH:", "npz"])
-def test_unknown_names_are_user_errors_that_list_the_known(name, tmp_path):
+def test_unknown_names_are_errors_that_list_the_known(name, tmp_path):
     with pytest.raises(UserError) as raised:
         catalogue.load(name)
     if isinstance(raised.value, ConfigError):
@@ -120,7 +120,7 @@ def test_unknown_names_are_user_errors_that_list_the_known(name, tmp_path):
         assert all(known in str(raised.value) for known in catalogue.DATASETS)
 
 
-def test_the_cache_makes_a_file_once_and_mends_it(tmp_path, monkeypatch):
+def test_cached_arrays_are_made_once_and_replaced_if_damaged(tmp_path, monkeypatch):
     monkeypatch.setenv("GDL_JAX_CACHE", str(tmp_path / "new" / "cache"))
     made = []
 
@@ -139,8 +139,57 @@ def test_the_cache_makes_a_file_once_and_mends_it(tmp_path, monkeypatch):
     assert [found.name for found in path.parent.iterdir()] == ["thing.npz"]
 
 
-def test_a_cache_that_cannot_be_is_a_user_error(tmp_path, monkeypatch):
+def full_disk(*arguments, **options):
+    raise OSError("16 requested and 0 written")
+
+
+def test_without_a_cache_arrays_are_computed_after_one_warning(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").touch()
     monkeypatch.setenv("GDL_JAX_CACHE", str(tmp_path / "file"))
-    with pytest.raises(UserError, match="GDL_JAX_CACHE"):
-        cached_arrays("thing.npz", dict)
+    for _ in range(2):
+        np.testing.assert_array_equal(cached_arrays("thing.npz", lambda: {"x": np.arange(3)})["x"], np.arange(3))
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and f"{tmp_path}/file" in error
+
+
+def test_a_full_disk_is_a_warning_and_leaves_no_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GDL_JAX_CACHE", str(tmp_path))
+    monkeypatch.setattr(np, "savez", full_disk)
+    np.testing.assert_array_equal(cached_arrays("thing.npz", lambda: {"x": np.arange(3)})["x"], np.arange(3))
+    assert list(tmp_path.iterdir()) == []
+    assert "16 requested" in capsys.readouterr().err
+
+
+@pytest.fixture
+def homeless(monkeypatch):
+    """Removes the home directory: HOME is not set, and the user is not in the password file."""
+
+    def unknown(*_):
+        raise KeyError("uid not found")
+
+    for name in ("HOME", "USERPROFILE", "GDL_JAX_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+
+
+def test_without_a_home_directory_nothing_is_cached(homeless, capsys):
+    assert cached_arrays("thing.npz", lambda: {"x": np.arange(3)})["x"].tolist() == [0, 1, 2]
+    assert "GDL_JAX_CACHE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["~/mine", "~no_such_user/mine"])
+def test_paths_without_a_home_directory_are_errors(homeless, path):
+    for name in ("npz", "folder", "rollouts", "latents"):
+        with pytest.raises(ConfigError, match=f"^dataset={name}:{path}: "):
+            catalogue.load(f"{name}:{path}")
+    for name in ("mnist", "quickdraw:camel"):
+        with pytest.raises(ConfigError, match=f"^data_dir={path}: "):
+            catalogue.load(name, data_dir=path)
+
+
+def test_a_tilde_is_the_home_directory(numbered, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(catalogue.load("npz:~/n.npz").train) == 40
+    images = np.zeros((5, 28, 28), np.uint8)
+    np.savez(tmp_path / "mnist.npz", x_train=images, y_train=np.arange(5), x_test=images, y_test=np.arange(5))
+    assert len(catalogue.load("mnist", data_dir="~").train) == 5

@@ -1,4 +1,4 @@
-"""MNIST, CIFAR-10 and CelebA in each layout that is accepted."""
+"""MNIST, CIFAR-10 and CelebA in each accepted layout."""
 
 import io
 
@@ -24,11 +24,18 @@ def test_mnist_layouts(tmp_path, place):
     np.savez(tmp_path / place, x_train=images, y_train=labels, x_test=images[:5], y_test=labels[:5])
     data = catalogue.load("mnist", data_dir=str(tmp_path))
     np.testing.assert_array_equal(everything(data.train)["image"][..., 0], images)
-    assert (data.name, len(data.classes), len(data.test)) == ("mnist", 10, 5)
+    assert (data.name, len(data.classes), len(data.test), data.digest) == ("mnist", 10, 5, "")
+
+
+def test_labels_that_are_no_digits_are_named(tmp_path):
+    images = RNG.integers(0, 256, (12, 28, 28), dtype=np.uint8)
+    np.savez(tmp_path / "mnist.npz", x_train=images, y_train=np.arange(12), x_test=images, y_test=np.arange(12) % 10)
+    with pytest.raises(UserError, match=r"mnist\.npz: .*11"):
+        catalogue.load("mnist", data_dir=str(tmp_path))
 
 
 def binary_records(labels, images):
-    """CIFAR-10's binary format, as its page describes it: label, 1,024 red, 1,024 green, 1,024 blue."""
+    """Returns CIFAR-10's binary format, as its page describes it: label, 1,024 red, 1,024 green, 1,024 blue."""
     return b"".join(
         bytes([label]) + b"".join(image[:, :, channel].tobytes() for channel in range(3))
         for label, image in zip(labels, images, strict=True)
@@ -48,9 +55,10 @@ def test_cifar10_binary_files(tmp_path, place):
         np.testing.assert_array_equal(everything(source)["label"], labels[rows])
     assert data.classes[7] == "horse" and data.note == ""
 
-    (tmp_path / place / "test_batch.bin").write_bytes(b"short")
-    with pytest.raises(UserError, match=r"test_batch\.bin"):
-        catalogue.load("cifar10", data_dir=str(tmp_path))
+    for contents in (b"short", b"", bytes([10]) + bytes(3072)):
+        (tmp_path / place / "test_batch.bin").write_bytes(contents)
+        with pytest.raises(UserError, match=r"test_batch\.bin"):
+            catalogue.load("cifar10", data_dir=str(tmp_path))
     (tmp_path / place / "data_batch_3.bin").unlink()
     with pytest.raises(UserError, match=r"data_batch_3\.bin"):
         catalogue.load("cifar10", data_dir=str(tmp_path))
@@ -65,7 +73,7 @@ def jpeg_arrays(images):
     return np.frombuffer(b"".join(contents), np.uint8), np.cumsum([0, *map(len, contents)])
 
 
-def test_cifar10_of_jpegs_is_decoded_once_and_again_when_it_changes(tmp_path, monkeypatch):
+def test_cifar10_jpegs_are_decoded_again_only_when_they_change(tmp_path, monkeypatch):
     monkeypatch.setenv("GDL_JAX_CACHE", str(tmp_path / "cache"))
     decode, decoded = cifar10.read_image, []
     monkeypatch.setattr(cifar10, "read_image", lambda *args, **options: decoded.append(1) or decode(*args, **options))
@@ -85,10 +93,28 @@ def test_cifar10_of_jpegs_is_decoded_once_and_again_when_it_changes(tmp_path, mo
     assert "JPEG" in data.note
     assert len(decoded) == 2 * 12  # both splits of the first and of the third file
 
-    contents, offsets = jpeg_arrays(flat)
-    arrays = {"jpeg": contents, "offsets": offsets - offsets // 2, "labels": labels}
-    np.savez(tmp_path / "cifar10.npz", **{f"{s}_{n}": a for s in ("train", "test") for n, a in arrays.items()})
-    with pytest.raises(UserError, match=r"cifar10\.npz: train image"):
+
+def test_damaged_cifar10_jpegs_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("GDL_JAX_CACHE", str(tmp_path / "cache"))
+    contents, offsets = jpeg_arrays(RNG.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8))
+    whole = {"jpeg": contents, "offsets": offsets, "labels": np.arange(6)}
+    damages = [
+        {"offsets": offsets - offsets // 2},
+        {"offsets": offsets[::-1]},
+        {"offsets": offsets[:-1]},
+        {"offsets": offsets + 0.5},
+        {"offsets": np.int64(3)},
+        {"jpeg": contents.astype(int)},
+        {"labels": np.arange(5)},
+        {"labels": np.arange(6) + 5},
+    ]
+    for damage in damages:
+        arrays = whole | damage
+        np.savez(tmp_path / "cifar10.npz", **{f"{s}_{n}": a for s in ("train", "test") for n, a in arrays.items()})
+        with pytest.raises(UserError, match=r"cifar10\.npz: "):
+            catalogue.load("cifar10", data_dir=str(tmp_path))
+    np.savez(tmp_path / "cifar10.npz", train_jpeg=contents)
+    with pytest.raises(UserError, match=r"cifar10\.npz: .*test_jpeg"):
         catalogue.load("cifar10", data_dir=str(tmp_path))
 
 
@@ -146,9 +172,11 @@ def test_celeba_user_errors(tmp_path):
         catalogue.load("celeba", data_dir=str(tmp_path / "a"))
     write_celeba(tmp_path / "b", "csv", "csv")
     table = tmp_path / "b" / "list_eval_partition.csv"
-    table.write_text(table.read_text().replace("000007.jpg,0", "000007.jpg,3"))
-    with pytest.raises(UserError, match=r"list_eval_partition\.csv"):
-        catalogue.load("celeba", data_dir=str(tmp_path / "b"))
+    official = table.read_text()
+    for split in ("3", "-1", "0.5", ""):
+        table.write_text(official.replace("000007.jpg,0", f"000007.jpg,{split}"))
+        with pytest.raises(UserError, match=r"list_eval_partition\.csv: 000007\.jpg"):
+            catalogue.load("celeba", data_dir=str(tmp_path / "b"))
     Image.new("RGB", (17, 21)).save(tmp_path / "b" / "img_align_celeba" / "extra.jpg")
     with pytest.raises(UserError, match=r"extra\.jpg"):
         catalogue.load("celeba", data_dir=str(tmp_path / "b"))
@@ -161,13 +189,19 @@ def test_celeba_user_errors(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10", "celeba"])
-def test_absent_sets_are_user_errors_that_say_what_is_looked_for(tmp_path, name):
+def test_absent_sets_are_errors_that_say_what_is_looked_for(tmp_path, name):
     with pytest.raises(ConfigError, match=f"^dataset={name}: .*data_dir"):
         catalogue.load(name)
     with pytest.raises(ConfigError, match=f"^data_dir={tmp_path}: .*TFDS.* dataset={name}"):
         catalogue.load(name, data_dir=str(tmp_path))
     with pytest.raises(ConfigError, match=r"^data_dir=.*/absent: "):
         catalogue.load(name, data_dir=str(tmp_path / "absent"))
+
+
+def test_a_data_directory_that_cannot_be_looked_into_is_named(tmp_path):
+    name = "x" * 300  # too long for a file's name, which is an OSError as missing permission is
+    with pytest.raises(ConfigError, match=f"^data_dir=.*{name}: "):
+        catalogue.load("mnist", data_dir=str(tmp_path / name))
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
-"""Shards on disk: whole or not at all, and damage is named."""
+"""Shards on disk: written atomically, and damage is named."""
 
+import io
 import json
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def root(tmp_path):
     return root
 
 
-def test_what_was_written_is_read(root):
+def test_shards_are_read_as_written(root):
     assert count_shards(root) == 3
     arrays = read_shard(root, 2)
     np.testing.assert_array_equal(arrays["a"], np.full((2, 3), 2))
@@ -29,7 +30,7 @@ def test_what_was_written_is_read(root):
     assert read_notes(root, 2) == {"policy": "none"}
 
 
-def test_a_shard_cut_short_by_a_kill_is_not_there(root, monkeypatch):
+def test_a_kill_leaves_no_half_shard(root, monkeypatch):
     def killed(*arguments):
         raise KeyboardInterrupt
 
@@ -59,11 +60,14 @@ def test_a_damaged_file_is_named(root, damage):
     read_shard(root, 0)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "longer", "header", "empty", "missing"])
-def test_a_file_of_another_size_is_named_without_being_read(root, damage):
+@pytest.mark.parametrize("damage", ["truncated", "longer", "header", "empty", "zip", "missing"])
+def test_a_file_of_another_size_is_named_when_opened(root, damage):
     path = root / "00001.a.npy"
     contents = path.read_bytes()
     made = {"truncated": contents[:-8], "longer": contents + b"x", "header": b"x" + contents[1:], "empty": b""}
+    zipped = io.BytesIO()
+    np.savez(zipped, a=np.zeros(2))
+    made["zip"] = zipped.getvalue()
     if damage in made:
         path.write_bytes(made[damage])
     else:
@@ -84,16 +88,16 @@ def test_arrays_on_disk_are_not_kept_open(root):
         arrays[2].open()
 
 
-def test_digests_tell_contents_apart(root, tmp_path):
+def test_digests_differ_with_the_contents(root, tmp_path):
     before = digest(root), digest(root, 1)
     assert digest(root) == before[0] != digest(root, 0) != digest(root, 1)
     write_shard(root, 1, {"a": np.full((2, 3), 1), "b": np.arange(2.0)}, {"policy": "other"})
-    assert (digest(root), digest(root, 1)) == before  # the notes are no contents
+    assert (digest(root), digest(root, 1)) == before  # notes are not part of the contents
     write_shard(root, 1, {"a": np.full((2, 3), 5), "b": np.arange(2.0)}, {"policy": "none"})
     assert digest(root) != before[0] and digest(root, 1) != before[1]
 
 
-def test_a_full_disk_is_told(root, monkeypatch):
+def test_a_full_disk_is_an_error_that_names_the_folder(root, monkeypatch):
     def full(*arguments, **options):
         raise OSError("16 requested and 0 written")
 
@@ -112,12 +116,17 @@ def test_a_damaged_description_is_named(root, contents):
 def test_gaps_and_empty_folders_are_refused(root, tmp_path):
     with pytest.raises(UserError, match="/nowhere: "):
         count_shards(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="/file: "):
+        (tmp_path / "file").touch()
+        count_shards(tmp_path / "file")
+    with pytest.raises(UserError, match="too long"):
+        count_shards(tmp_path / ("x" * 300))
     (root / "00001.json").unlink()
     with pytest.raises(UserError, match=r"/00001\.json: "):
         count_shards(root)
 
 
-def test_a_folder_that_is_to_have_more_shards_is_refused(tmp_path):
+def test_an_incomplete_folder_is_refused(tmp_path):
     write_shard(tmp_path, 0, {"a": np.zeros(2)}, {}, of=2)
     with pytest.raises(UserError, match=f"{tmp_path}: .*1 of 2"):
         count_shards(tmp_path)

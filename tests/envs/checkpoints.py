@@ -1,4 +1,4 @@
-"""The checkpoints that gymnasium's CarRacing-v3 draws."""
+"""Checkpoints with the random numbers of gymnasium's CarRacing-v3."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from gdl_jax.envs.car_racing.track import CHECKPOINTS, TRACK_RADIUS
 
 
 def drawn(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Polar angles and radii, both (CHECKPOINTS,), from the generator's next numbers, in gymnasium's order."""
+    """Draws polar angles and radii, both (CHECKPOINTS,), with the generator used in gymnasium's order."""
     sector = 2 * np.pi / CHECKPOINTS
     drawn = np.array(
         [(rng.uniform(0, sector), rng.uniform(TRACK_RADIUS / 3, TRACK_RADIUS)) for _ in range(CHECKPOINTS)]

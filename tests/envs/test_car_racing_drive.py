@@ -1,4 +1,4 @@
-"""The car and its contacts, step by step beside Box2D's, with the same actions on the same tracks."""
+"""The car and its contacts, compared with Box2D's step by step, for the same actions on the same tracks."""
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,7 @@ def game():
 
 @pytest.fixture(scope="module")
 def drives(game):
-    """{name of a sequence: (our drive, gymnasium's, seed 1)}."""
+    """Returns {name of a sequence: (our drive, gymnasium's)}, on the track of seed 1."""
     found = {}
     for name, actions in SEQUENCES.items():
         theirs = games.drive(game, 1, lambda _, number, actions=actions: actions[number], len(actions))
@@ -40,7 +40,7 @@ def drives(game):
 
 
 def _put_car(game, angle, x, y):
-    """As gymnasium's reset does."""
+    """Places the car as gymnasium's reset does."""
     from gymnasium.envs.box2d.car_dynamics import Car
 
     game.car.destroy()
@@ -48,7 +48,7 @@ def _put_car(game, angle, x, y):
     game.step(None)
 
 
-def test_masses_are_those_that_box2d_computes(game):
+def test_masses_match_box2d(game):
     game.reset(seed=1)
     hull, wheel = game.car.hull, game.car.wheels[0]
     np.testing.assert_allclose(hull.mass, cars.HULL_MASS, rtol=1e-4)
@@ -59,7 +59,7 @@ def test_masses_are_those_that_box2d_computes(game):
 
 
 @pytest.mark.parametrize("angle", [-2.5, -0.4, 0.0, 0.13, 1.5, 3.1])
-def test_a_placed_car_is_where_a_reset_leaves_it(game, angle):
+def test_placed_car_matches_gymnasiums_reset(game, angle):
     game.reset(seed=1)
     _put_car(game, angle, 100.0, 50.0)
     ours = cars.place_car(np.float32([100, 50]), np.float32(angle))
@@ -72,15 +72,15 @@ def test_a_placed_car_is_where_a_reset_leaves_it(game, angle):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(SEQUENCES))
-def test_the_same_actions_lead_to_the_same_place(drives, name):
+def test_positions_match_gymnasium(drives, name):
     ours, theirs = drives[name]
     apart = compare_drive(ours, theirs)["apart"]
-    assert apart[50] < 0.0005  # of the way
+    assert apart[50] < 0.0005  # relative to the distance driven
     assert apart[150] < 0.005
 
 
 @pytest.mark.parametrize("name", list(SEQUENCES))
-def test_the_same_wheels_are_on_the_road_and_earn_the_same(drives, name):
+def test_contacts_and_rewards_match_gymnasium(drives, name):
     ours, theirs = drives[name]
     assert int(ours.length) == len(theirs.rewards)
     np.testing.assert_array_equal(ours.records[1], theirs.on_road)
@@ -89,14 +89,14 @@ def test_the_same_wheels_are_on_the_road_and_earn_the_same(drives, name):
     assert theirs.visited.sum() > 3
 
 
-def test_the_sequences_leave_the_road_and_come_back(drives):
+def test_action_sequences_leave_the_road_and_return(drives):
     on_road = np.concatenate([theirs.on_road for _, theirs in drives.values()])
     assert 0.1 < on_road.mean() < 0.9
     assert (on_road.any(axis=1) & ~on_road.all(axis=1)).any()
 
 
 def test_leaving_the_playfield_ends_the_episode(game):
-    actions = np.tile(np.float32([0, 0.5, 0]), (300, 1))  # straight on
+    actions = np.tile(np.float32([0, 0.5, 0]), (300, 1))  # straight ahead
     theirs = games.drive(game, 1, lambda _, number: actions[number], 300)
     ours = drive_ours(load_track(theirs.points), actions)
     assert theirs.terminated and theirs.rewards[-1] == -100
@@ -109,8 +109,8 @@ def test_leaving_the_playfield_ends_the_episode(game):
     ("unvisited", "ends"),
     [([0], True), ([0, 100], True), ([0, *range(100, 120)], False), ([-2, 100], False), ([-2, 0], True)],
 )
-def test_a_lap_ends_as_gymnasiums(game, unvisited, ends):
-    """A car that comes upon the first tile, when all others but some have been visited."""
+def test_lap_ends_as_in_gymnasium(game, unvisited, ends):
+    """A car reaches the first tile when all but some of the others have been visited."""
     game.reset(seed=1)
     _put_car(game, *game.track[-5][1:])
     points = games.track_points(game)
@@ -134,7 +134,7 @@ def test_a_lap_ends_as_gymnasiums(game, unvisited, ends):
     assert ended == ends
 
 
-def test_gymnasiums_car_is_read_as_one_body(game):
+def test_load_car_reads_gymnasiums_car_as_one_body(game):
     game.reset(seed=2)
     track = load_track(games.track_points(game))
     ours, actions = reset(track, EnvParams()), SEQUENCES["full lock"]
@@ -153,15 +153,15 @@ def test_gymnasiums_car_is_read_as_one_body(game):
     ("name", "low", "high"),
     [("nothing", -95, -91), ("held uniform, 5 steps", -40, -15), ("pure pursuit", 750, 940)],
 )
-def test_scores_are_gymnasiums(name, low, high):
-    """The ranges are those of gymnasium's episodes; so are the scores of ours, to the thousandth."""
+def test_returns_match_gymnasium(name, low, high):
+    """Returns are in the range of gymnasium's episodes, and equal to them episode by episode."""
     seeds = range(1, 3)
     scores = compare_scores(games, [name], seeds)[name]
     assert low < np.mean(scores["gymnasium"]) < high
     np.testing.assert_allclose(scores["ours"], scores["gymnasium"], rtol=0.01, atol=0.5)
 
 
-def test_full_gas_scores_as_gymnasiums(game):
+def test_full_gas_has_gymnasiums_return(game):
     actions = np.asarray(OPEN_LOOP["full gas"](0))
     theirs = games.drive(game, 3, lambda _, number: actions[number], 400)
     ours = drive_ours(load_track(theirs.points), actions[:400])

@@ -21,20 +21,20 @@ def compiled(env):
 
 
 @pytest.fixture(scope="module")
-def begun():
-    """{observation: (environment, first observation, first state)}, all of one episode."""
+def episodes():
+    """Returns {observation: (environment, first observation, first state)}, for one episode."""
     envs = {name: CarRacing(name) for name in FRAMES}
     frame, drawn = jax.jit(envs["gymnasium"].reset_env)(jax.random.key(4), EnvParams())
     started = {"gymnasium": (envs["gymnasium"], frame, drawn)}
-    for name in ("gymnasium64", "book"):  # to begin anew would take a compilation each
+    for name in ("gymnasium64", "book"):  # a reset of each would have to be compiled
         started[name] = envs[name], jax.jit(envs[name].get_obs)(drawn), drawn
     return started | {"none": (envs["none"], envs["none"].get_obs(drawn), drawn.replace(scene=None))}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tile", [0, 7, 150])
-def test_a_car_stands_on_the_tile_it_is_put_on_and_looks_along_the_road(begun, tile):
-    track = begun["none"][2].track
+def test_reset_places_the_car_on_the_given_tile_along_the_road(episodes, tile):
+    track = episodes["none"][2].track
     dynamic = reset(track, EnvParams(), jnp.int32(tile))
     np.testing.assert_allclose(hull_position(dynamic.car), track.centre[tile], atol=0.01)
     np.testing.assert_allclose(dynamic.car.angle, track.angle[tile], atol=0.05)
@@ -46,8 +46,8 @@ def test_a_car_stands_on_the_tile_it_is_put_on_and_looks_along_the_road(begun, t
 
 @pytest.mark.slow
 @pytest.mark.parametrize("observation", list(FRAMES))
-def test_observations_are_what_their_space_says(begun, observation):
-    env, first, state = begun[observation]
+def test_observations_are_in_their_space(episodes, observation):
+    env, first, state = episodes[observation]
     space = env.observation_space()
     following, *_ = compiled(env)(jax.random.key(0), state, ACTION, env.default_params)
     for frame in (first, following):
@@ -58,15 +58,15 @@ def test_observations_are_what_their_space_says(begun, observation):
         assert (first != following).any()
 
 
-def test_an_unknown_observation_is_refused():
+def test_unknown_observation_is_refused():
     with pytest.raises(UserError, match="sideways"):
         CarRacing("sideways")
 
 
-def test_the_camera_comes_down_in_gymnasiums_picture_alone(begun):
+def test_only_gymnasiums_camera_zooms_in(episodes):
     changes = {}
     for name in ("gymnasium64", "book"):
-        env, first, state = begun[name]
+        env, first, state = episodes[name]
         still = state
         for _ in range(10):
             frame, still, *_ = compiled(env)(jax.random.key(0), still, jnp.zeros(3), env.default_params)
@@ -74,8 +74,8 @@ def test_the_camera_comes_down_in_gymnasiums_picture_alone(begun):
     assert changes["gymnasium64"] > 3 * changes["book"] + 1
 
 
-def test_a_step_is_the_simulations(begun):
-    env, _, state = begun["none"]
+def test_step_env_matches_simulation_step(episodes):
+    env, _, state = episodes["none"]
     params = env.default_params
     for number in range(3):
         dynamic, reward, terminated, _, info = STEP(state.track, state.dynamic, ACTION, params)
@@ -85,8 +85,8 @@ def test_a_step_is_the_simulations(begun):
         assert state.time == number + 1
 
 
-def test_what_the_first_tiles_earn_comes_with_the_first_step(begun):
-    env, _, state = begun["none"]
+def test_reward_of_the_first_tiles_is_paid_at_the_first_step(episodes):
+    env, _, state = episodes["none"]
     tiles = int(state.dynamic.visited.sum())
     rewards = []
     for _ in range(2):
@@ -96,7 +96,7 @@ def test_what_the_first_tiles_earn_comes_with_the_first_step(begun):
 
 
 @pytest.mark.slow
-def test_time_runs_out_and_gymnax_begins_a_new_episode():
+def test_gymnax_step_truncates_and_makes_a_new_track():
     env = CarRacing("none")
     params = EnvParams(max_steps_in_episode=2)
     _, first = env.reset(jax.random.key(0), params)
@@ -108,8 +108,8 @@ def test_time_runs_out_and_gymnax_begins_a_new_episode():
     np.testing.assert_allclose(reward, -0.1, rtol=1e-5)
 
 
-def test_an_episode_is_cut_off_with_its_last_step(begun):
-    _, _, state = begun["none"]
+def test_episodes_are_truncated_at_their_last_step(episodes):
+    _, _, state = episodes["none"]
     now, cut = state.dynamic, []
     for _ in range(4):
         now, _, _, truncated, _ = STEP(state.track, now, ACTION, EnvParams(max_steps_in_episode=3))
@@ -121,8 +121,8 @@ def test_an_episode_is_cut_off_with_its_last_step(begun):
     ("params", "distance", "outside"), [(EnvParams(), 340, True), (CarRacing("book").default_params, 340, False)]
 )
 @pytest.mark.parametrize("axis", [0, 1])
-def test_the_playfield_has_an_edge(begun, params, distance, outside, axis):
-    env, _, state = begun["none"]
+def test_leaving_the_playfield_terminates(episodes, params, distance, outside, axis):
+    env, _, state = episodes["none"]
     car = state.dynamic.car
     away = state.replace(dynamic=state.dynamic.replace(car=car.replace(position=car.position.at[axis].set(-distance))))
     _, after, reward, terminated, info = compiled(env)(jax.random.key(0), away, jnp.zeros(3), params)
@@ -131,11 +131,11 @@ def test_the_playfield_has_an_edge(begun, params, distance, outside, axis):
     assert not info["lap_finished"]
 
 
-def test_a_lap_is_finished_with_the_last_tile(begun):
-    env, _, state = begun["none"]
+def test_lap_ends_with_the_last_tile(episodes):
+    env, _, state = episodes["none"]
     count = state.track.count
     visited = jnp.arange(len(state.dynamic.visited)) < count
-    # The car stands on tile 0, whose contact is noticed in the next step.
+    # The car is on tile 0, whose contact is detected in the next step.
     for missing, finished in (([0], True), ([0, 100], True), ([100], False)):
         partly = state.replace(dynamic=state.dynamic.replace(visited=visited.at[jnp.array(missing)].set(False)))
         _, after, _, terminated, info = compiled(env)(jax.random.key(0), partly, jnp.zeros(3), EnvParams())
@@ -144,7 +144,7 @@ def test_a_lap_is_finished_with_the_last_tile(begun):
         assert bool(env.is_terminated(after, EnvParams())) == (missing == [0])
 
 
-def test_discrete_actions_stand_for_gymnasiums(begun):
+def test_discrete_actions_match_gymnasium(episodes):
     pytest.importorskip("Box2D", reason="needs gymnasium[box2d]")
     from gymnasium.envs.box2d import car_racing
 
@@ -152,7 +152,7 @@ def test_discrete_actions_stand_for_gymnasiums(begun):
     game._render = lambda mode: None
     game.reset(seed=1)
     env = CarRacing("none", continuous=False)
-    _, _, state = begun["none"]
+    _, _, state = episodes["none"]
     assert env.num_actions == env.action_space().n == game.action_space.n
     for action in range(game.action_space.n):
         for wheel in game.car.wheels:
@@ -160,13 +160,13 @@ def test_discrete_actions_stand_for_gymnasiums(begun):
         game.step(action)
         steer, gas, brake = DISCRETE_ACTIONS[action]
         np.testing.assert_allclose([game.car.wheels[0].steer, game.car.wheels[0].brake], [-steer, brake])
-        np.testing.assert_allclose(game.car.wheels[2].gas, min(gas, 0.1))  # it rises by a tenth at each step
+        np.testing.assert_allclose(game.car.wheels[2].gas, min(gas, 0.1))  # it increases by 0.1 per step
         _, by_number, *_ = compiled(env)(jax.random.key(0), state, jnp.int32(action), EnvParams())
         by_values, *_ = STEP(state.track, state.dynamic, jnp.array([steer, gas, brake]), EnvParams())
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), by_number.dynamic, by_values)
 
 
-def test_episodes_have_colours_of_their_own_if_asked():
+def test_domain_randomisation_gives_each_episode_colours():
     env = CarRacing("gymnasium")
     begin = jax.jit(env.reset_env)
     states = {
@@ -181,8 +181,8 @@ def test_episodes_have_colours_of_their_own_if_asked():
     assert (states[True, 0].road != states[True, 1].road).all()
 
 
-def test_cars_that_share_a_track_drive_as_cars_alone(begun):
-    _, _, state = begun["none"]
+def test_cars_on_a_shared_track_match_single_cars(episodes):
+    _, _, state = episodes["none"]
     actions = jax.random.uniform(jax.random.key(0), (5, 3), minval=jnp.array([-1.0, 0, 0]))
     begin = jax.jit(reset)(state.track, EnvParams())
     start = jax.tree.map(lambda leaf: jnp.stack([leaf] * 5), begin)

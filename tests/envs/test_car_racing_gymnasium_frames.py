@@ -1,4 +1,4 @@
-"""Frames against gymnasium's own in the same states: driving, passing borders, skidding, off the road."""
+"""Frames, compared with gymnasium's in the same states: driving, passing borders, skidding, off the road."""
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +17,13 @@ pytest.importorskip("pygame", reason="gymnasium's CarRacing needs pygame")
 from gymnasium.envs.box2d.car_racing import CarRacing
 
 TIMES = (0, 1, 5, 15, 30, 49, 75, 100, 125, 150, 175, 200, 230, 250, 270, 290, 310)
-OPENING = 49  # steps that the opening zoom takes
-CAR = np.s_[66:77, 45:51]  # the pixels of a 96x96 frame that the car can reach
+OPENING = 49  # steps of the initial zoom
+CAR = np.s_[66:77, 45:51]  # pixels of a 96x96 frame that the car can cover
 ROWS = 84  # above the panel
 
 
 class _Score(float):
-    """A score that can be printed as nothing."""
+    """A score that prints as an empty string unless `shown`."""
 
     shown = False
 
@@ -32,7 +32,7 @@ class _Score(float):
 
 
 class Game(CarRacing):
-    """gymnasium's game; its score is not written into frames unless `_Score.shown`."""
+    """gymnasium's game; frames contain the score only if `_Score.shown`."""
 
     reward = property(lambda self: self._score, lambda self, value: setattr(self, "_score", _Score(value)))
 
@@ -43,7 +43,7 @@ class Game(CarRacing):
         return frame
 
     def skip(self, action):
-        """A step that draws nothing."""
+        """Makes a step without drawing."""
         self._render = lambda mode: None
         self.step(np.asarray(action, np.float64))
         del self._render
@@ -59,7 +59,7 @@ def scene_of(game):
 
 
 def car_of(game):
-    """Our car in the state of gymnasium's."""
+    """Returns our car in the state of gymnasium's."""
     hull, wheels = game.car.hull, game.car.wheels
     cos, sin = np.cos(hull.angle), np.sin(hull.angle)
     lever = hull.angularVelocity * (HULL_CENTRE_Y - CENTRE_Y)
@@ -77,7 +77,7 @@ def car_of(game):
 
 
 def drive(game, step, noise):
-    """Follows the road for 250 steps, then pulls to the right under full gas, and brakes to the left at last."""
+    """Follows the road for 250 steps, then accelerates to the right, and finally brakes to the left."""
     if step >= 280:
         return -0.5, 0.0, 0.5
     if step >= 250:
@@ -90,7 +90,7 @@ def drive(game, step, noise):
 
 
 def record(seed, **options):
-    """A scene and rows (step, time, car, frame, frame with score)."""
+    """Returns a scene and rows (step, time, car, frame, frame with score)."""
     game = Game(**options)
     game._render = lambda mode: None
     game.reset(seed=seed)
@@ -105,7 +105,7 @@ def record(seed, **options):
 
 @pytest.fixture(scope="module")
 def recorded():
-    """(step, scene, time, car, gymnasium's frame, the same with its score, ours) of three tracks."""
+    """Returns rows (step, scene, time, car, gymnasium's frame, the same with its score, our frame) of three tracks."""
     draw = jax.jit(picture.draw_gymnasium)
     found = []
     for seed in (0, 1, 2):
@@ -121,11 +121,11 @@ def apart(one, other):
 
 
 def overlap(one, other):
-    """Intersection over union of two masks."""
+    """Returns the intersection over union of two masks."""
     return (one & other).sum() / (one | other).sum()
 
 
-def test_our_car_gets_the_state_of_gymnasiums():
+def test_car_of_copies_gymnasiums_state():
     game = Game()
     game.reset(seed=5)
     for _ in range(40):
@@ -136,13 +136,13 @@ def test_our_car_gets_the_state_of_gymnasiums():
 
 
 @pytest.mark.slow
-def test_frames_are_gymnasiums(recorded):
+def test_frames_match_gymnasium(recorded):
     errors = {(n, row[0]): apart(row[4], row[6]).mean() for n, row in enumerate(recorded)}
     assert max(errors.values()) < 0.6, errors
     assert np.mean(list(errors.values())) < 0.3
 
 
-def test_with_the_score_that_we_leave_out_they_are_still_close(recorded):
+def test_frames_are_close_even_with_gymnasiums_score(recorded):
     assert max(apart(row[5], row[6]).mean() for row in recorded) < 2.5
 
 
@@ -159,7 +159,7 @@ def test_roads_cover_the_same_pixels(recorded):
 
 
 def test_tiles_have_their_shades(recorded):
-    """Ahead of the car, where gymnasium has not yet taken the shade of the tiles that were touched."""
+    """Compares the road ahead of the car; gymnasium removes the shades of tiles that the car has touched."""
     for row in recorded:
         if 50 < row[0] < 250:
             grey = (np.ptp(row[4][:60].astype(int), axis=-1) < 2) & (np.ptp(row[6][:60].astype(int), axis=-1) < 2)
@@ -168,7 +168,7 @@ def test_tiles_have_their_shades(recorded):
             assert np.ptp(row[6][:60][grey]) >= 5
 
 
-def test_borders_are_there(recorded):
+def test_borders_match_gymnasium(recorded):
     def red(frame):
         frame = frame[:ROWS].astype(int)
         found = (frame[..., 0] > 200) & (frame[..., 1] < 110)
@@ -185,7 +185,7 @@ def test_borders_are_there(recorded):
         assert abs(theirs.sum() - ours.sum()) < 0.2 * theirs.sum()
 
 
-def test_the_car_is_the_same(recorded):
+def test_car_matches_gymnasium(recorded):
     def hull(frame):
         return frame[CAR][..., 0].astype(int) - frame[CAR][..., 1] > 60
 
@@ -205,20 +205,20 @@ def test_the_car_is_the_same(recorded):
         assert abs(redness(rows, 6) / redness(rows, 4) - 1) < most
 
 
-def test_indicators_are_the_same(recorded):
+def test_indicators_match_gymnasium(recorded):
     bars = {"speed": (12, 14), "wheels": (17, 27), "steering": (38, 60), "spin": (64, 96)}
     assert max(apart(row[4], row[6])[ROWS:].mean() for row in recorded) < 0.12
     for name, (first, last) in bars.items():
         theirs, ours = (np.array([row[k][ROWS:, first:last].sum(dtype=float) for row in recorded]) for k in (4, 6))
-        assert np.ptp(theirs) > 1000, name  # it moves
+        assert np.ptp(theirs) > 1000, name  # the bar moves
         np.testing.assert_allclose(ours, theirs, rtol=0.03, atol=60, err_msg=name)
 
 
-def test_small_frames_are_gymnasiums_shrunk(recorded):
+def test_small_frames_match_gymnasiums_after_shrinking(recorded):
     draw = jax.jit(picture.draw_gymnasium64)
     errors = []
     for step, scene, t, car, frame, raw, _ in recorded:
-        np.testing.assert_array_equal(picture.shrink(frame), picture.shrink(raw))  # the score is no part of them
+        np.testing.assert_array_equal(picture.shrink(frame), picture.shrink(raw))  # the score is blackened
         assert (frame != raw).any()
         errors.append((apart(picture.shrink(raw), np.asarray(draw(scene, car, t))).mean(), step))
     assert max(errors)[0] < 0.9, sorted(errors)[-5:]
@@ -226,7 +226,7 @@ def test_small_frames_are_gymnasiums_shrunk(recorded):
 
 
 @pytest.mark.slow
-def test_large_views_are_gymnasiums_window():
+def test_large_views_match_gymnasiums_window():
     import pygame
 
     game = Game()
@@ -242,7 +242,7 @@ def test_large_views_are_gymnasiums_window():
         game.skip(drive(game, step, 0.0))
 
 
-def test_other_colours_are_drawn_as_gymnasium_draws_them():
+def test_random_colours_are_drawn_as_in_gymnasium():
     scene, rows = record(4, domain_randomize=True)
     draw = jax.jit(picture.draw_gymnasium)
     assert not np.allclose(scene.colours.road, 102)

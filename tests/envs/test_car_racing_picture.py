@@ -1,4 +1,4 @@
-"""Frames against a world painted by hand: a straight road, sampled at many points of each pixel. Needs no gymnasium."""
+"""Frames, compared with a painted world: a straight road, sampled at many points per pixel. Needs no gymnasium."""
 
 import functools
 
@@ -14,13 +14,13 @@ from gdl_jax.envs.car_racing.scene import choose, rasterise
 from gdl_jax.envs.car_racing.track import MAX_TILES, lay_tiles
 
 TILES = 60
-BORDERED = range(28, 34)  # tiles with a border on their right
+BORDERED = range(28, 34)  # tiles with a border on the right
 PLAYFIELD = 2000 / 6
-SAMPLES = 8  # of each pixel, along each axis
+SAMPLES = 8  # per pixel along each axis
 
 
 def straight_track(angle, tiles=TILES):
-    """From the middle of the world for some tiles in the direction of `angle`."""
+    """Returns a road from the centre of the world in the direction of `angle`."""
     along = 3.5 * np.arange(MAX_TILES)[:, None] * [-np.sin(angle), np.cos(angle)]
     track, _ = jax.jit(lay_tiles)(
         jnp.int32(tiles), jnp.full(MAX_TILES, angle, jnp.float32), jnp.asarray(along, jnp.float32)
@@ -30,7 +30,7 @@ def straight_track(angle, tiles=TILES):
 
 
 def car_at(x, y, angle, **changes):
-    """A car at rest with its hull's origin at (x, y)."""
+    """Returns a car at rest with the hull's origin at (x, y)."""
     still = {name: jnp.zeros(4) for name in ("wheel_omega", "wheel_phase", "joint_angle")}
     car = Car(jnp.zeros(2), jnp.float32(angle), jnp.zeros(2), jnp.float32(0), **still, gas=jnp.float32(0))
     car = car.replace(position=jnp.array([x, y], jnp.float32) - hull_position(car))
@@ -38,7 +38,7 @@ def car_at(x, y, angle, **changes):
 
 
 def paint_world(x, y, angle):
-    """Colours (..., 3) of points of the world with the straight track."""
+    """Returns the colours (..., 3) of points of the world with the straight track."""
     across, along = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
     colours = np.empty((*x.shape, 3))
     square = PLAYFIELD / 20
@@ -54,7 +54,7 @@ def paint_world(x, y, angle):
 
 
 def paint_frame(position, heading, zoom, window, shape, angle):
-    """The rows above the panel, (7/8 rows, columns, 3) float64, without the car."""
+    """Returns the rows above the panel, (7/8 rows, columns, 3) float64, without the car."""
     (width, height), (rows, columns) = window, shape
     spots = (np.arange(SAMPLES) + 0.5) / SAMPLES
     row = (np.arange(rows * 7 // 8)[:, None] + spots).ravel()[:, None] * height / rows
@@ -72,7 +72,7 @@ def scene_of(angle):
 
 
 def difference(frame, expected, shape):
-    """Absolute difference above the panel, without the car's surroundings."""
+    """Returns the absolute difference above the panel, ignoring the car's surroundings."""
     rows, columns = shape
     apart = np.abs(np.asarray(frame, np.float64)[: len(expected)] - expected)
     apart[int(0.66 * rows) : int(0.84 * rows), int(0.44 * columns) : int(0.56 * columns)] = 0
@@ -82,7 +82,7 @@ def difference(frame, expected, shape):
 @pytest.mark.slow
 @pytest.mark.parametrize("angle", [0.0, 0.7, -2.4])
 @pytest.mark.parametrize("place", [(0.0, 84.0), (-5.0, 100.0), (9.0, 40.0)])
-def test_the_ground_is_where_it_should_be(angle, place):
+def test_ground_matches_a_painted_world(angle, place):
     across, along = place
     position = across * np.cos(angle) - along * np.sin(angle), across * np.sin(angle) + along * np.cos(angle)
     heading = angle + 0.2
@@ -93,23 +93,25 @@ def test_the_ground_is_where_it_should_be(angle, place):
     assert np.quantile(apart, 0.995) < 12
 
 
-def test_the_edges_of_a_straight_road_fall_into_the_right_columns():
-    """The road's edges are 40 / 6 = 6.667 from its middle, 108 of the window's 1,000 columns from column 500, and so
-    96 / 1000 * (392, 608) = 37.63 and 58.37 of the frame's 96: columns 37 and 58 are 37 % road.
+def test_edges_of_a_straight_road_are_in_the_right_columns():
+    """Checks the pixels of a row against the geometry of the road.
+
+    The road's edges are 40 / 6 = 6.667 from its middle, 108 of the window's 1,000 columns from column 500. They are at
+    96 / 1000 * (392, 608) = 37.63 and 58.37 of the frame's 96 columns, so columns 37 and 58 are 37 % road.
     """
     frame = jax.jit(picture.draw_gymnasium)(scene_of(0.0), car_at(0.0, 56.0, 0.0), 2.0)
-    # The middle of this row is at 56 + (600 - 6.5 * 800 / 96) / 16.2 = 89.7: tile 26, shade 2, no square of grass.
+    # The middle of this row is at 56 + (600 - 6.5 * 800 / 96) / 16.2 = 89.7: tile 26, shade 2, no grass square.
     row = np.asarray(frame[6], np.float64)
-    road = 107 - 2  # gymnasium's frames are 2 darker than they should be
+    road = 107 - 2  # gymnasium's frames are 2 darker than the nominal colours
     np.testing.assert_allclose(row[38:58], road, atol=1)
     np.testing.assert_allclose(row[[37, 58], 1], 0.37 * road + 0.63 * 202, atol=5)
     np.testing.assert_array_equal(row[[*range(37), *range(59, 96)]], [[100, 202, 100]] * 74)
-    np.testing.assert_allclose(frame[84:, :, 1][:, :48], 0, atol=0)  # nothing moves, so no bar is drawn
+    np.testing.assert_allclose(frame[84:, :, 1][:, :48], 0, atol=0)  # no bars, as nothing moves
 
 
 @pytest.mark.slow
-def test_tiles_and_borders_end_in_straight_lines():
-    """Seen from near, where a texel is 7 by 6 pixels."""
+def test_tiles_and_borders_have_straight_edges():
+    """Draws a close view, in which a texel is 7 by 6 pixels."""
     shape, position = (400, 600), (-84 * np.sin(0.7), 84 * np.cos(0.7))
     frame = jax.jit(picture.draw_view)(scene_of(0.7), car_at(*position, 0.8), 1.0)
     expected = paint_frame(position, 0.8, 16.2, (1000, 800), shape, 0.7)
@@ -122,7 +124,7 @@ def test_tiles_and_borders_end_in_straight_lines():
     assert (apart[painted].max(axis=-1) > 20).mean() < 0.06
 
 
-def test_the_first_frames_show_the_end_of_the_world():
+def test_first_frames_show_the_edge_of_the_playfield():
     zoom = 0.6 * (1 - 0.02) + 16.2 * 0.02
     frame = jax.jit(picture.draw_gymnasium)(scene_of(0.3), car_at(225.0, 30.0, 0.2), 0.02)
     expected = paint_frame((225.0, 30.0), 0.2, zoom, (1000, 800), (96, 96), 0.3)
@@ -130,8 +132,8 @@ def test_the_first_frames_show_the_end_of_the_world():
     assert difference(frame, np.maximum(expected - 2, 0), (96, 96)).mean() < 1.0
 
 
-def test_the_book_looks_where_the_car_goes():
-    """A car that points to 0.9 and slides to 0.2 is seen from behind its way once it is faster than 0.5."""
+def test_book_camera_follows_the_direction_of_motion():
+    """A car at angle 0.9 that slides towards 0.2 is seen from 0.2 if it is faster than 0.5."""
     way = np.array([-np.sin(0.2), np.cos(0.2)])
     scene, draw = scene_of(0.1), jax.jit(picture.draw_book)
     for speed, heading in ((20.0, 0.2), (0.6, 0.2), (0.4, 0.9)):
@@ -140,8 +142,8 @@ def test_the_book_looks_where_the_car_goes():
         assert difference(frame, expected, (64, 64)).mean() < 0.5, speed
 
 
-def test_the_books_car_is_turned_against_its_way():
-    """Its nose, 2.4 ahead of its origin, is seen 2.4 sin(0.9) = 1.9 to the left of straight up, and red."""
+def test_book_draws_a_sliding_car_turned():
+    """The red nose, 2.4 ahead of the origin, is 2.4 sin(0.9) = 1.9 to the left."""
     sliding = car_at(0.0, 40.0, 0.9, velocity=jnp.array([0.0, 20.0]))
     frame = np.asarray(jax.jit(picture.draw_book)(scene_of(0.0), sliding), np.int32)
     red = frame[:56, :, 0] - frame[:56, :, 1] > 50
@@ -154,8 +156,8 @@ def test_the_books_car_is_turned_against_its_way():
     assert columns.min() >= 29 and columns.max() <= 34 and rows.min() >= 44 and rows.max() <= 51
 
 
-def test_a_track_too_large_for_the_raster_ends_at_its_rim():
-    """The raster's 348 units are around the middle of a road from 0 to 119 * 3.5 = 416.5: it ends at 208 + 174."""
+def test_tracks_larger_than_the_raster_are_cut_off():
+    """The raster covers 348 units around the middle of a road from 0 to 119 * 3.5 = 416.5: it ends at 208 + 174."""
     scene = jax.jit(rasterise)(straight_track(0.0, 120), default_colours(), 1000.0)
     frame = np.asarray(jax.jit(picture.draw_gymnasium)(scene, car_at(0.0, 370.0, 0.0), 1.0)).astype(int)
     grey = np.ptp(frame[:84, 38:58], axis=-1) < 10
@@ -164,7 +166,7 @@ def test_a_track_too_large_for_the_raster_ends_at_its_rim():
     assert grey[rim + 2 : 60].all()
 
 
-def test_colours_are_those_asked_for():
+def test_frames_have_the_given_colours():
     chosen = Colours(*(jnp.array(rgb, jnp.float32) for rgb in ((10, 20, 30), (200, 40, 90), (200, 60, 90))))
     scene = scene_of(0.0).replace(colours=chosen)
     frame = np.asarray(jax.jit(picture.draw_book)(scene, car_at(0.0, 84.0, 0.0)))
@@ -172,11 +174,11 @@ def test_colours_are_those_asked_for():
     assert {(10, 20, 30), (13, 23, 33), (15, 25, 35), (200, 40, 90), (200, 60, 90)} <= seen
 
 
-def test_random_colours_are_gymnasiums():
+def test_random_colours_have_gymnasiums_distribution():
     many = jax.vmap(random_colours)(jax.random.split(jax.random.key(0), 4000))
     for rgb in (many.road, many.background):
         assert rgb.min() >= 0 and rgb.max() < 210
-        np.testing.assert_allclose(rgb.mean(axis=0), 105, atol=5)  # 60.6 / sqrt(4000) = 0.96 is its standard error
+        np.testing.assert_allclose(rgb.mean(axis=0), 105, atol=5)  # the standard error is 60.6 / sqrt(4000) = 0.96
         np.testing.assert_allclose(rgb.std(axis=0), 210 / np.sqrt(12), atol=3)
     lift = np.asarray(many.grass - many.background)
     assert ((np.abs(lift - 20) < 1e-3).sum(axis=1) == 1).all() and ((np.abs(lift) < 1e-3).sum(axis=1) == 2).all()
@@ -184,7 +186,7 @@ def test_random_colours_are_gymnasiums():
 
 
 @pytest.mark.slow
-def test_cars_on_a_pool_of_tracks_see_their_own_and_share_the_rasters():
+def test_pooled_scenes_draw_as_single_ones_without_copies():
     tracks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(straight_track(angle) for angle in (0.0, 0.5, 1.0)))
     scenes = jax.jit(lambda t: jax.lax.map(lambda t: rasterise(t, default_colours(), PLAYFIELD), t))(tracks)
     index = jnp.array([2, 0, 1, 2, 2, 1, 0, 0] * 8)
@@ -198,7 +200,7 @@ def test_cars_on_a_pool_of_tracks_see_their_own_and_share_the_rasters():
     assert compiled.memory_analysis().temp_size_in_bytes < 0.25 * len(index) * scenes.texels[0].nbytes
 
 
-def test_shrinking_is_the_mean_over_areas():
+def test_shrink_averages_over_areas():
     frames = np.random.default_rng(0).integers(0, 256, (2, 3, 96, 96, 3)).astype(np.uint8)
     fine = frames.repeat(2, axis=2).repeat(2, axis=3).reshape(2, 3, 64, 3, 64, 3, 3)
     expected = np.floor(fine.mean(axis=(3, 5)) + 0.5)

@@ -31,7 +31,7 @@ def single(tracks, number):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [*range(12), 36, 100, 105])
-def test_checkpoints_make_the_track_that_gymnasium_makes_of_them(seed):
+def test_equal_checkpoints_give_gymnasiums_track(seed):
     theirs = games.try_track(np.random.default_rng(seed))
     ours, made = jax.jit(track_through)(*drawn(np.random.default_rng(seed)))
     assert made == (theirs is not None)
@@ -48,13 +48,13 @@ def test_checkpoints_make_the_track_that_gymnasium_makes_of_them(seed):
 
 
 @pytest.mark.slow
-def test_tracks_are_distributed_as_gymnasiums():
+def test_tracks_have_gymnasiums_distribution():
     theirs, _ = games.make_tracks(seed=0, num=100)
     compared = compare_tracks(make_points(seed=0, num=NUM), theirs)
     assert {name: row for name, row in compared.items() if row["p_value"] < 0.01} == {}
 
 
-def test_checkpoints_are_distributed_as_gymnasiums():
+def test_checkpoints_have_gymnasiums_distribution():
     rng = np.random.default_rng(0)
     theirs = np.array([drawn(rng) for _ in range(1000)])  # (1000, 2, CHECKPOINTS)
     ours = np.stack(jax.jit(jax.vmap(draw_checkpoints))(jax.random.split(jax.random.key(0), 1000)), axis=1)
@@ -64,7 +64,7 @@ def test_checkpoints_are_distributed_as_gymnasiums():
 
 
 @pytest.mark.slow
-def test_tiles_join_and_are_as_wide_as_the_road(tracks):
+def test_tiles_are_joined_and_as_wide_as_the_road(tracks):
     track = single(tracks, 0)
     count = int(track.count)
     corners = np.asarray(tile_corners(track))
@@ -76,17 +76,17 @@ def test_tiles_join_and_are_as_wide_as_the_road(tracks):
     np.testing.assert_allclose(np.linalg.norm(across, axis=1), 2 * HALF_WIDTH, rtol=1e-5)
     ahead = np.stack([-np.sin(track.angle), np.cos(track.angle)], axis=1)
     steps = np.diff(np.asarray(track.centre)[:count], axis=0)
-    assert ((steps * ahead[1:count]).sum(axis=1) > 3).all()  # the way goes where the angle points
-    assert (across[:, 0] * ahead[:, 1] - across[:, 1] * ahead[:, 0] > 0).all()  # and left is left of it
+    assert ((steps * ahead[1:count]).sum(axis=1) > 3).all()  # the road follows the angle
+    assert (across[:, 0] * ahead[:, 1] - across[:, 1] * ahead[:, 0] > 0).all()  # and `left` is to the left of it
 
 
 def _within(point: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Which of the convex quadrilaterals (T, 4, 2), clockwise, hold a point (2,)."""
+    """Returns which of the convex quadrilaterals (T, 4, 2), clockwise, contain a point (2,)."""
     edges, to_point = np.roll(corners, -1, axis=1) - corners, point - corners
     return ((edges[..., 0] * to_point[..., 1] - edges[..., 1] * to_point[..., 0]) <= 0).all(axis=1)
 
 
-def test_the_index_lists_every_tile_within_reach(tracks):
+def test_index_lists_every_tile_within_reach(tracks):
     rng, look_up = np.random.default_rng(0), jax.jit(tiles_near)
     for number in range(4):
         track = single(tracks, number)
@@ -99,11 +99,11 @@ def test_the_index_lists_every_tile_within_reach(tracks):
             near = np.flatnonzero(np.any([_within(point, corners) for point in around], axis=0))
             listed, real = look_up(track.index, jnp.asarray(place, jnp.float32))
             assert set(near) <= set(np.asarray(listed)[np.asarray(real)])
-            assert np.asarray(real).sum() < len(real)  # it is no list of everything
+            assert np.asarray(real).sum() < len(real)  # it does not list all tiles
 
 
-def test_a_track_that_the_index_has_no_room_for_is_refused():
-    heap = np.tile([0.3, 10.0, 20.0], (60, 1))  # 60 tiles in one place
+def test_tracks_that_do_not_fit_the_index_are_refused():
+    heap = np.tile([0.3, 10.0, 20.0], (60, 1))  # 60 tiles at one position
     with pytest.raises(ValueError):
         load_track(heap)
     with pytest.raises(ValueError):
@@ -111,7 +111,7 @@ def test_a_track_that_the_index_has_no_room_for_is_refused():
 
 
 @pytest.mark.slow
-def test_a_failed_try_is_tried_again(tracks):
+def test_invalid_tracks_are_drawn_again(tracks):
     def first_try(key):
         return track_through(*draw_checkpoints(jax.random.split(key)[1]))[1]
 
@@ -119,4 +119,4 @@ def test_a_failed_try_is_tried_again(tracks):
     assert 0.85 < float(tries.mean()) < 0.99
     assert tracks.count.min() > 200 and tracks.count.max() <= MAX_TILES
     ends = tracks.centre[:, 0] - tracks.centre[jnp.arange(NUM), tracks.count - 1]
-    assert jnp.linalg.norm(ends, axis=1).max() < 15  # all of them are closed
+    assert jnp.linalg.norm(ends, axis=1).max() < 15  # all tracks are closed

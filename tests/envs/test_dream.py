@@ -1,4 +1,4 @@
-"""The dream against the network stepped by hand, and gymnax's contract."""
+"""Dreams, compared with the network stepped by hand, and gymnax's contract."""
 
 import jax
 import jax.numpy as jnp
@@ -30,14 +30,14 @@ def network_dream(draw_rewards=True, **options):
 
 @struct.dataclass
 class Script:
-    """What a scripted dream does at each step: a reward where a number is positive, and the logit of the end."""
+    """Outputs of a scripted dream by step: rewards (1 where positive) and logits of the end."""
 
     reward: jax.Array
     done: jax.Array
 
 
 def scripted(rewards, dones, can_end, **params):
-    """A dream whose z counts its steps and whose logits are given."""
+    """Returns a dream whose z counts the steps and whose rewards and end logits are given."""
 
     def step(script, key, z, action, reward, carry, temperature):
         t = z[0].astype(int)
@@ -51,7 +51,7 @@ def scripted(rewards, dones, can_end, **params):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("observe_cell", "draw_rewards"), [(False, True), (True, False)])
-def test_a_dream_is_the_network_stepped_by_hand(observe_cell, draw_rewards):
+def test_dream_matches_the_network_stepped_by_hand(observe_cell, draw_rewards):
     env, params = network_dream(draw_rewards, observe_cell=observe_cell)
     observation, state = jax.jit(env.reset_env)(jax.random.key(1), params)
     z, reward, h, c = state.z[None, None], jnp.zeros((1, 1)), jnp.zeros((1, 4)), jnp.zeros((1, 4))
@@ -71,10 +71,10 @@ def test_a_dream_is_the_network_stepped_by_hand(observe_cell, draw_rewards):
         assert float(earned) == float(state.reward) == float(reward[0, 0]) and not terminated and info == {}
         assert int(state.time) == t + 1
         rewards.append(float(earned))
-    assert 0 < sum(rewards) < 8  # both kinds were seen, and fed back
+    assert 0 < sum(rewards) < 8  # both rewards occur, and are fed back
 
 
-def test_dreams_begin_in_draws_from_the_initial_encodings():
+def test_first_z_is_sampled_from_the_initial_encodings():
     env, _ = network_dream()
     mean = np.float32([[-100, 0, 100], [100, 0, -100], [0, 50, 0]])
     log_var = np.log(np.float32([[1, 4, 9], [1, 1, 1], [0.25, 1, 1]]))
@@ -88,22 +88,22 @@ def test_dreams_begin_in_draws_from_the_initial_encodings():
     assert not any(np.any(leaf) for leaf in (*states.carry, states.reward, states.done, states.time))
 
 
-def test_temperature_is_a_parameter_that_many_dreams_can_have_each_its_own():
-    """0 at 1e-6: the draw is the heaviest component's mean; the spread grows with the temperature."""
+def test_dreams_can_be_mapped_over_temperatures():
+    """Near temperature 0 samples are the mean of the heaviest component; their variance grows with the temperature."""
     env, params = network_dream()
     _, state = env.reset_env(jax.random.key(1), params)
     temperatures = jnp.float32([1e-6, 0.5, 1.0, 2.0])
     axes = jax.tree.map(lambda leaf: None, params).replace(temperature=0)
 
     @jax.jit
-    def spread(temperatures):
-        def draws(params):
+    def samples(temperatures):
+        def samples_at(params):
             keys = jax.random.split(jax.random.key(2), 4000)
             return jax.vmap(lambda key: env.dream.advance(params, state, jnp.ones(2), key).z)(keys)
 
-        return jax.vmap(draws, (axes,))(params.replace(temperature=temperatures))
+        return jax.vmap(samples_at, (axes,))(params.replace(temperature=temperatures))
 
-    drawn = np.asarray(spread(temperatures))
+    drawn = np.asarray(samples(temperatures))
     predicted, _, _ = MODULE.apply(
         params.variables, state.z[None, None], jnp.ones((1, 1, 2)), jnp.zeros((1, 1)), MODULE.zero_carry(1)
     )
@@ -117,8 +117,8 @@ def test_temperature_is_a_parameter_that_many_dreams_can_have_each_its_own():
     ("can_end", "expected", "ended"),
     [(True, [1, 0, 1, 0, 0], [0, 0, 1, 1, 1]), (False, [1, 0, 1, 1, 0], [0, 0, 0, 0, 0])],
 )
-def test_an_ended_dream_earns_nothing_more(can_end, expected, ended):
-    """The end is where its logit is positive, and stays one; its own step still counts."""
+def test_ended_dreams_have_no_reward(can_end, expected, ended):
+    """A dream ends where the logit is positive, and stays ended; the reward of that step still counts."""
     env, params = scripted([1, -1, 2, 3, 0], [-1, 0, 1, -1, 1], can_end)
     state, rewards, dones = env.dream.begin(params, jax.random.key(0)), [], []
     for _ in range(5):
@@ -128,7 +128,7 @@ def test_an_ended_dream_earns_nothing_more(can_end, expected, ended):
     assert rewards == expected and dones == ended
 
 
-def test_gymnax_s_step_cuts_the_dream_off_and_begins_another():
+def test_gymnax_step_truncates_and_resets():
     env, params = scripted([1, -1, 1, 1], [-1] * 4, False, max_steps_in_episode=3)
     _, state = env.reset(jax.random.key(0), params)
     seen = []
@@ -141,7 +141,7 @@ def test_gymnax_s_step_cuts_the_dream_off_and_begins_another():
     assert info["final_observation"].shape == env.observation_space(params).shape == (3,)
 
 
-def test_the_network_ending_a_dream_is_gymnax_s_termination():
+def test_network_ending_a_dream_terminates_the_episode():
     env, params = scripted([1, 1], [-1, 1], True)
     _, state = env.reset(jax.random.key(0), params)
     _, state, *_ = env.step(jax.random.key(0), state, jnp.zeros(3), params)
@@ -150,7 +150,7 @@ def test_the_network_ending_a_dream_is_gymnax_s_termination():
 
 
 @pytest.mark.slow
-def test_a_population_s_dreams_at_once_are_the_dreams_alone():
+def test_batched_dreams_equal_single_dreams():
     env, params = network_dream()
     keys = jax.random.split(jax.random.key(0), (4, 3))
     states = jax.jit(jax.vmap(jax.vmap(env.dream.begin, (None, 0)), (None, 0)))(params, keys)
@@ -164,7 +164,7 @@ def test_a_population_s_dreams_at_once_are_the_dreams_alone():
             np.testing.assert_allclose(many[p, e], single, rtol=1e-4, atol=1e-5)
 
 
-def test_spaces_and_what_must_be_given():
+def test_spaces_and_missing_default_parameters():
     env, params = network_dream(observe_cell=True)
     observation, _ = env.reset_env(jax.random.key(0), params)
     assert env.observation_space(params).shape == observation.shape == (3 + 4 + 4,)

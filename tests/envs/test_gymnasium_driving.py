@@ -1,4 +1,4 @@
-"""Many of gymnasium's games at a time, beside one after the other."""
+"""Parallel games of gymnasium, compared with single ones."""
 
 import numpy as np
 import pytest
@@ -12,19 +12,19 @@ from gdl_jax.envs.gymnasium_driving import GAME, play
 EPISODES, STEPS, SEED = 3, 20, 7
 
 
-def decide(frames, rewards, remembered):
-    """Actions (N, 3) by what is seen, what was earned, and what came before."""
+def decide(frames, rewards, carry):
+    """Returns actions (N, 3) that depend on frames, rewards and the carry."""
     brightness = frames.reshape(len(frames), -1).mean(axis=1) / 255
-    steering = np.sin(40 * brightness + rewards + remembered)
-    return np.stack([steering, np.full(len(frames), 0.8), np.zeros(len(frames))], axis=1), remembered + 0.1
+    steering = np.sin(40 * brightness + rewards + carry)
+    return np.stack([steering, np.full(len(frames), 0.8), np.zeros(len(frames))], axis=1), carry + 0.1
 
 
 def alone(number):
     env = gymnasium.make(GAME, max_episode_steps=STEPS)
     frame, _ = env.reset(seed=SEED + number)
-    remembered, reward, rewards, over = np.array([float(number // 2)]), 0.0, [], False
+    carry, reward, rewards, over = np.array([float(number // 2)]), 0.0, [], False
     while not over:
-        action, remembered = decide(frame[None], np.array([reward]), remembered)
+        action, carry = decide(frame[None], np.array([reward]), carry)
         frame, reward, terminated, truncated, _ = env.step(action[0])
         rewards.append(reward)
         over = terminated or truncated
@@ -33,8 +33,8 @@ def alone(number):
 
 
 @pytest.mark.slow
-def test_episodes_of_many_games_are_those_of_each_alone():
-    """Three episodes in two processes: the second round has one that counts and one that doesn't."""
+def test_parallel_games_match_single_games():
+    """Plays three episodes in two processes: the second batch has a surplus episode, which is ignored."""
     counted = []
     rounds = play(
         lambda first, games: np.full(games, float(first // 2)),

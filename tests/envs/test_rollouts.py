@@ -9,7 +9,7 @@ from gdl_jax.envs.rollouts import open_loop, rollout
 
 
 def count_to(limit):
-    """An environment that adds an action to a number, pays it, and ends at `limit`."""
+    """Returns an environment that sums up actions, which are its rewards, and terminates at `limit`."""
 
     def step(state, action, key):
         return state + action, action, state + action >= limit, jnp.bool_(False), {}
@@ -17,7 +17,7 @@ def count_to(limit):
     return step
 
 
-def test_an_episode_counts_until_its_end():
+def test_steps_after_termination_do_not_count():
     actions = jnp.array([1.0, 2.0, 3.0, 4.0, 5.0])
     found = rollout(count_to(6), open_loop(actions), jnp.float32(0), jnp.int32(0), jax.random.key(0), 5)
     assert (found.returned, found.length, found.state, found.memory) == (6, 3, 6, 3)
@@ -25,14 +25,14 @@ def test_an_episode_counts_until_its_end():
     assert found.records is None
 
 
-def test_an_episode_that_does_not_end_lasts_all_steps():
+def test_unterminated_episodes_last_all_steps():
     actions = jnp.array([1.0, 2.0, 3.0])
     found = rollout(count_to(100), open_loop(actions), jnp.float32(0), jnp.int32(0), jax.random.key(0), 3)
     assert (found.returned, found.length, found.state) == (6, 3, 6)
     assert not found.terminated
 
 
-def test_an_episode_whose_time_is_up_is_over():
+def test_truncated_episodes_are_over_but_not_terminated():
     def step(state, action, key):
         return state + 1, jnp.float32(1), jnp.bool_(False), state + 1 == 4, {}
 
@@ -41,7 +41,7 @@ def test_an_episode_whose_time_is_up_is_over():
     assert not found.terminated
 
 
-def test_records_are_kept_step_by_step():
+def test_records_are_stacked_by_step():
     actions = jnp.array([1.0, 2.0, 3.0, 4.0])
     found = rollout(
         count_to(3),
@@ -59,7 +59,7 @@ def test_records_are_kept_step_by_step():
     np.testing.assert_array_equal(after, [1, 3, 6, 6])
 
 
-def test_policies_remember_and_get_keys_of_their_own():
+def test_policies_have_memory_and_separate_keys():
     def policy(memory, state, key):
         return memory + 1, jax.random.uniform(key)
 
@@ -82,7 +82,7 @@ def test_held_uniform_actions():
 
 
 @pytest.mark.slow
-def test_the_books_later_policy():
+def test_book_2020_actions():
     actions = np.asarray(policies.book_2020(jax.random.key(0), 20_000, 5))
     np.testing.assert_allclose(actions[:20], np.tile([-0.1, 1, 0], (20, 1)), rtol=1e-6)
     steer, gas, brake = actions[20::5].T
@@ -93,7 +93,7 @@ def test_the_books_later_policy():
         assert stats.kstest(amounts, "uniform").pvalue > 0.001
 
 
-def test_held_for_the_books_default_of_twenty_steps_the_start_is_one_action():
+def test_book_2020_starts_with_one_action_when_held_for_20_steps():
     actions = np.asarray(policies.book_2020(jax.random.key(1), 60, 20))
     np.testing.assert_allclose(actions[:20], np.tile([-0.1, 1, 0], (20, 1)), rtol=1e-6)
     assert (actions[20] != actions[19]).any()
@@ -104,7 +104,7 @@ def test_brownian_actions():
     actions = np.asarray(policies.brownian(jax.random.key(0), 20_000))
     assert (actions >= [-1, 0, 0]).all() and (actions <= [1, 1, 1]).all()
     steer = actions[:, 0]
-    free = np.abs(steer[:-1]) < 0.4  # so far from the bounds, a move is hardly ever cut
+    free = np.abs(steer[:-1]) < 0.4  # far from the bounds, moves are hardly ever clipped
     moves = np.diff(steer)[free]
     assert stats.kstest(moves, stats.norm(0, np.sqrt(1 / 50)).cdf).pvalue > 0.001
     assert (actions == [1, 1, 1]).any(axis=0).all()  # it is clipped, not reflected

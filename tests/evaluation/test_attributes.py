@@ -4,7 +4,7 @@ import pytest
 from gdl_jax.evaluation.attributes import attribute_vector, edit_success
 
 
-def test_vector_is_found_among_other_variation():
+def test_attribute_vector_is_recovered_from_noisy_codes():
     rng = np.random.default_rng(0)
     direction = np.array([2.0, 0.0, -1.0])
     has = rng.integers(2, size=5000)
@@ -14,12 +14,12 @@ def test_vector_is_found_among_other_variation():
 
 
 @pytest.mark.parametrize("has", [np.zeros(4), np.ones(4)])
-def test_vector_needs_both_kinds(has):
+def test_attribute_vector_needs_both_values(has):
     with pytest.raises(ValueError):
         attribute_vector(np.ones((4, 2)), has)
 
 
-def test_edit_success_counts_by_hand():
+def test_edit_success_matches_counts_by_hand():
     before = np.array([[0, 1, 0, 1], [0, 0, 1, 1], [0, 1, 1, 0], [0, 0, 0, 0]])
     after = np.array([[1, 1, 0, 1], [1, 1, 0, 1], [0, 1, 1, 0], [1, 0, 1, 1]])
     none_related = np.zeros(4, bool)

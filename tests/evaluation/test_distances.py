@@ -26,7 +26,7 @@ def correlated(seed, count, dim=40):
 
 
 @pytest.mark.parametrize("count", [30, 500])  # fewer samples than dimensions, and more
-def test_frechet_distance_is_that_of_scipys_matrix_square_root(count):
+def test_frechet_distance_matches_scipys_matrix_square_root(count):
     a, b = correlated(0, count), correlated(1, count)
     c, d = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     root = linalg.sqrtm(c @ d + (1e-10 * np.eye(40) if count < 40 else 0)).real
@@ -34,20 +34,20 @@ def test_frechet_distance_is_that_of_scipys_matrix_square_root(count):
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-4)
 
 
-def test_frechet_distance_of_gaussians_is_the_closed_form():
+def test_frechet_distance_of_gaussians_matches_the_closed_form():
     a, b = gaussian(0, 200_000, 0.0, 1.0), gaussian(1, 200_000, 0.5, 2.0)
     # |m1 - m2|^2 + sum (s1 - s2)^2 = 8 * 0.25 + 8 * 1
     assert frechet_distance(a, b) == pytest.approx(10.0, rel=0.01)
     assert frechet_distance(a, a) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_kernel_distance_is_unbiased_where_the_distributions_agree():
+def test_kernel_distance_is_unbiased_for_equal_distributions():
     values = [kernel_distance(gaussian(s, 50), gaussian(s + 1000, 50)) for s in range(200)]
     assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(len(values))
     assert min(values) < 0
 
 
-def test_kernel_distance_of_gaussians_is_the_closed_form():
+def test_kernel_distance_of_gaussians_matches_the_closed_form():
     # In one dimension, k(x, y) = (xy + 1)^3 = 1 + 3 xy + 3 x^2 y^2 + x^3 y^3, so that the squared MMD is
     # 3 (E x - E y)^2 + 3 (E x^2 - E y^2)^2 + (E x^3 - E y^3)^2; for N(0, 1) and N(1, 4): moments 0, 1, 0 and 1, 5, 13.
     expected = 3 * 1 + 3 * 16 + 169
@@ -61,7 +61,7 @@ def test_pairwise_distances():
     np.testing.assert_allclose(pairwise_distances(a, b), expected, rtol=1e-10)
 
 
-def test_precision_and_recall_tell_copies_outliers_and_missing_modes_apart():
+def test_precision_and_recall_of_missing_modes_and_outliers():
     real = np.concatenate([gaussian(0, 300, -10), gaussian(1, 300, 10)])
     one_mode = gaussian(2, 300, 10)
     precision, recall = precision_and_recall(real, one_mode)
@@ -78,7 +78,7 @@ def test_density_and_coverage():
     assert density == 0 and coverage == 0
 
 
-def test_a_few_rows_at_a_time_give_the_same_numbers_in_less_memory(monkeypatch):
+def test_blocks_give_the_same_values_in_less_memory(monkeypatch):
     real, fake = gaussian(0, 900), gaussian(1, 700, 0.3)
 
     def numbers():

@@ -4,9 +4,9 @@ import pytest
 from gdl_jax.evaluation.instability import (
     OSCILLATING,
     failure_modes,
-    failures_of_replicas,
-    of_replica,
+    failures_of_seeds,
     oscillation,
+    rows_of_seed,
 )
 
 ROWS = 100
@@ -40,23 +40,23 @@ STEADY, SWINGING = 1 + noise(0, 0.01), 2 + wave(8)
 ALIVE, DYING = np.full(ROWS, 1.0), np.geomspace(1, 1e-5, ROWS)
 
 
-def test_oscillation_is_the_share_that_a_wave_explains():
+def test_oscillation_is_the_share_of_variance_of_a_wave():
     assert oscillation(np.full(ROWS, 3.7)) == 0
     assert oscillation(wave(5)) == pytest.approx(1, abs=0.02)
     assert oscillation(np.tile([0.2, 2.0], ROWS // 2)) == pytest.approx(1, abs=0.02)
-    # A wave has variance 1/2: noise of as much makes its share a half.
+    # A wave has variance 1/2; with noise of the same variance its share is a half.
     shares = [oscillation(wave(7.3, seed) + noise(seed, np.sqrt(0.5))) for seed in range(50)]
     assert np.mean(shares) == pytest.approx(0.5, abs=0.08)
 
 
 @pytest.mark.parametrize("offset", [-1e3, 0.0, 5.0])
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3])
-def test_oscillation_has_neither_offset_nor_scale(offset, factor):
+def test_oscillation_is_invariant_to_offset_and_scale(offset, factor):
     losses = wave(6) + noise(3)
     assert oscillation(factor * (losses + offset)) == pytest.approx(oscillation(losses), rel=1e-6)
 
 
-def test_the_threshold_tells_waves_from_noise_and_from_steady_change():
+def test_threshold_separates_waves_from_noise_trends_and_drift():
     flagged = {
         "noise": [noise(seed) for seed in range(200)],
         "trend": [0.1 * TIME + noise(seed) for seed in range(200)],
@@ -70,11 +70,11 @@ def test_the_threshold_tells_waves_from_noise_and_from_steady_change():
     assert min(shares[name] for name in ("wave", "wave on a trend")) >= 0.99, shares
 
 
-def test_few_rows_say_nothing():
+def test_oscillation_of_short_logs_is_zero():
     assert oscillation([]) == oscillation([1.0]) == oscillation(wave(4)[:30]) == 0
 
 
-def test_a_healthy_log_shows_nothing():
+def test_healthy_logs_have_no_failure_modes():
     assert failure_modes(rows(STEADY, ALIVE)) == {}
     assert failure_modes([]) == {}
     assert failure_modes(rows(STEADY, ALIVE, modes=1.0, real_modes=1.0)) == {}  # trained on one class only
@@ -90,11 +90,11 @@ def test_a_healthy_log_shows_nothing():
         (rows(STEADY, ALIVE, modes=2.0), "mode collapse"),
     ],
 )
-def test_each_failure_is_named(log, failure):
+def test_each_failure_mode_is_detected(log, failure):
     assert set(failure_modes(log)) == {failure}
 
 
-def test_one_odd_row_is_no_failure():
+def test_single_outliers_are_no_failure():
     spiked = ALIVE.copy()
     spiked[50], spiked[-1] = 1e5, 1e-9
     log = rows(STEADY, spiked)
@@ -102,18 +102,19 @@ def test_one_odd_row_is_no_failure():
     assert failure_modes(log) == {}
 
 
-def test_replicas_are_told_apart():
+@pytest.mark.parametrize("key", ["seeds", "replicas"])  # the latter in logs of older versions
+def test_failures_are_found_per_seed(key):
     each = [rows(STEADY, ALIVE, modes=modes) for modes in (10.0, 1.0, 9.0, 2.0)]
     log = [
         {name: np.mean([row[name] for row in together]) for name in together[0]}
-        | {"replicas": {name: [row[name] for row in together] for name in together[0] if name != "step"}}
+        | {key: {name: [row[name] for row in together] for name in together[0] if name != "step"}}
         for together in zip(*each, strict=True)
     ]
-    assert failure_modes(log) == {}  # of means
-    assert of_replica(log, 2) == each[2]
-    text = failures_of_replicas(log, seed=5, seeds=4)
+    assert failure_modes(log) == {}  # the means of all seeds
+    assert rows_of_seed(log, 2) == each[2]
+    text = failures_of_seeds(log, seed=5, seeds=4)
     assert "mode collapse in 2 of 4 seeds" in text and "\n" not in text
     assert [f"seed {seed}" in text for seed in (5, 6, 7, 8)] == [False, True, False, True]
-    assert failures_of_replicas(each[0], seed=5, seeds=1) == ""
-    (seen,) = failure_modes(each[1]).values()
-    assert seen in failures_of_replicas(each[1], seed=5, seeds=1)
+    assert failures_of_seeds(each[0], seed=5, seeds=1) == ""
+    (evidence,) = failure_modes(each[1]).values()
+    assert evidence in failures_of_seeds(each[1], seed=5, seeds=1)

@@ -10,7 +10,7 @@ N = 4000
 
 
 def normal_quantiles() -> np.ndarray:
-    """N points that are N(0, 1) as nearly as N points can be, by bisection of erf."""
+    """Returns the quantiles (i + 1/2) / N of N(0, 1), by bisection of erf."""
     low, high = np.full(N, -8.0), np.full(N, 8.0)
     wanted = (np.arange(N) + 0.5) / N
     for _ in range(50):
@@ -20,7 +20,7 @@ def normal_quantiles() -> np.ndarray:
     return low
 
 
-def test_distances_from_the_prior_agree_with_closed_forms():
+def test_latent_statistics_match_closed_forms():
     z = normal_quantiles()
     shift, scale = 0.8, 3.0
     numbers = latent_statistics(np.zeros((N, 3)), np.zeros((N, 3)), np.stack([z, z + shift, z * scale], axis=1))
@@ -28,7 +28,7 @@ def test_distances_from_the_prior_agree_with_closed_forms():
     def cdf(x):
         return 0.5 * (1 + math.erf(x / math.sqrt(2)))
 
-    shifted = 2 * cdf(shift / 2) - 1  # the CDFs of N(0, 1) and N(m, 1) are furthest apart at m / 2
+    shifted = 2 * cdf(shift / 2) - 1  # the CDFs of N(0, 1) and N(m, 1) differ most at m / 2
     at = math.sqrt(2 * math.log(scale) / (1 - scale**-2))  # those of N(0, 1) and N(0, s^2) where the densities cross
     scaled = cdf(at) - cdf(at / scale)
     assert numbers["latent_ks_distance_max"] == pytest.approx(shifted, abs=1e-3)
@@ -38,7 +38,7 @@ def test_distances_from_the_prior_agree_with_closed_forms():
     assert numbers["latent_std_max"] == pytest.approx(scale, rel=2e-3)
 
 
-def test_distances_are_scipys():
+def test_distances_match_scipy():
     rng = np.random.default_rng(0)
     codes, others = rng.normal(size=(300, 4)) * [1, 2, 1, 0.5] + [0, 0, 1, 0], rng.normal(size=(170, 4)).round(1)
     expected = [stats.kstest(column, "norm").statistic for column in codes.T]
@@ -50,8 +50,8 @@ def test_distances_are_scipys():
     np.testing.assert_array_equal(np.isnan(distance_between(codes, others)), [False, True, False, False])
 
 
-def test_a_dimension_is_active_if_its_posterior_mean_tells_examples_apart():
+def test_active_dimensions_have_varying_posterior_means():
     signs = np.tile([1.0, -1.0], 50)
     mean = np.stack([signs * math.sqrt(variance) for variance in (0.0, 0.009, 0.011, 1.0)], axis=1)
-    codes = np.random.default_rng(0).normal(size=mean.shape)  # collapsed dimensions look like the prior too
+    codes = np.random.default_rng(0).normal(size=mean.shape)  # collapsed dimensions have N(0, 1) codes too
     assert latent_statistics(mean, np.zeros_like(mean), codes)["active_latent_dimensions"] == 2

@@ -1,4 +1,4 @@
-"""The importance-weighted bound against models whose evidence is known exactly."""
+"""The importance-weighted bound, against models with known evidence."""
 
 from functools import partial
 
@@ -15,12 +15,12 @@ from gdl_jax.evaluation.likelihood import (
 )
 
 PIXELS, WEIGHT = 6, 12.0
-NOISE_VARIANCE = PIXELS / (2 * WEIGHT)  # that of x given z
+NOISE_VARIANCE = PIXELS / (2 * WEIGHT)  # of x given z
 
 
 @pytest.fixture(scope="module")
 def linear():
-    """x = W z + noise with orthogonal columns in W: the exact posterior is a diagonal Gaussian."""
+    """A model x = W z + noise with orthogonal columns in W: its exact posterior is a diagonal Gaussian."""
     rng = np.random.default_rng(0)
     basis, _ = np.linalg.qr(rng.normal(size=(PIXELS, 2)))
     w = basis * [2.0, 0.7]
@@ -41,16 +41,16 @@ def linear():
 
 
 @pytest.mark.parametrize("num_samples", [1, 10])
-def test_the_exact_posterior_gives_the_evidence_whatever_is_drawn(linear, num_samples):
+def test_exact_posterior_gives_the_evidence_for_any_sample(linear, num_samples):
     bound, x, mean, log_var, evidence = linear
     for seed in (0, 1):
         estimate = bound(jax.random.key(seed), x, mean, log_var, num_samples=num_samples)
         np.testing.assert_allclose(estimate, evidence, rtol=1e-4, atol=1e-4)
 
 
-def test_a_wrong_posterior_gives_the_elbo_with_one_sample_and_the_evidence_with_many(linear):
+def test_wrong_posterior_gives_elbo_then_evidence(linear):
     bound, x, mean, log_var, evidence = linear
-    extra = 1.0  # log of how much too wide q is: E[bound with K = 1] = evidence - KL(q || posterior)
+    extra = 1.0  # log of q's excess variance; E[bound with K = 1] = evidence - KL(q || posterior)
     gap = 2 * 0.5 * (np.exp(extra) - 1 - extra)
     copies = [np.repeat(a, 4000, axis=0) for a in (x, mean, log_var + np.float32(extra))]
     single = np.asarray(bound(jax.random.key(0), *copies, num_samples=1)).reshape(5, 4000).mean(1)
@@ -59,7 +59,7 @@ def test_a_wrong_posterior_gives_the_elbo_with_one_sample_and_the_evidence_with_
     np.testing.assert_allclose(many, evidence, atol=0.05)
 
 
-def test_bernoulli_pixels_against_quadrature():
+def test_bernoulli_likelihood_matches_quadrature():
     rng = np.random.default_rng(1)
     w, x = rng.normal(size=PIXELS), rng.integers(2, size=(3, PIXELS)).astype(np.float64)
 

@@ -1,4 +1,4 @@
-"""Musical metrics against small examples by hand and against plain loops in NumPy."""
+"""Metrics of music, against small examples by hand and plain loops in NumPy."""
 
 import math
 
@@ -14,7 +14,7 @@ RNG = np.random.default_rng(0)
 
 
 def line(*pitches, size=84):
-    """A roll (steps, size) of -1 and 1 with one pitch a step, None a rest."""
+    """Returns a piano roll (steps, size) of -1 and 1 with one pitch per step; None is a rest."""
     roll = np.full((len(pitches), size), -1.0, np.float32)
     for step, pitch in enumerate(pitches):
         if pitch is not None:
@@ -29,12 +29,12 @@ def sparse(*shape, share=0.1):
 def test_pitch_classes_are_counted_over_octaves():
     counts = music.pitch_class_counts(line(60, 72, 61, None, 83))
     assert counts.tolist() == [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
-    roll = sparse(20, 100)  # no whole number of octaves
+    roll = sparse(20, 100)  # not a whole number of octaves
     expected = [(roll[:, pitch_class::12] > 0).sum() for pitch_class in range(12)]
     np.testing.assert_array_equal(music.pitch_class_counts(roll), expected)
 
 
-def test_an_event_counts_as_long_as_it_sounds():
+def test_events_are_weighted_by_their_duration():
     pitches = np.zeros((3, 128), np.float32)
     pitches[0, 60] = pitches[1, [62, 74, 64]] = 1  # the third token is a rest
     roll = music.event_roll(jnp.array([0, 1, 2, 0]), jnp.array([1, 0, 1, 2]), pitches, jnp.array([0.5, 1.0, 3.0]))
@@ -42,13 +42,13 @@ def test_an_event_counts_as_long_as_it_sounds():
     assert music.pitch_range(roll) == 14
 
 
-def test_the_scale_that_fits_best():
+def test_scale_consistency_finds_the_best_scale():
     for tonic in range(12):
         counts = np.zeros(12)
         counts[[(pitch + tonic) % 12 for pitch in C_MAJOR]] = [3, 1, 2, 1, 3, 1, 1]
         share, found = music.scale_consistency(jnp.asarray(counts))
         assert share == 1 and found == tonic
-        counts[(tonic + C_SHARP) % 12] = 1.5  # 12 of 13.5 stay
+        counts[(tonic + C_SHARP) % 12] = 1.5  # 12 of 13.5 are in the scale
         share, found = music.scale_consistency(jnp.asarray(counts))
         assert share == pytest.approx(12 / 13.5) and found == tonic
     a_minor = np.zeros(12)
@@ -71,7 +71,7 @@ def test_pitch_classes_of_each_bar():
 
 
 def runs(roll):
-    """Counts of notes by length, in plain loops."""
+    """Counts notes by length, in plain loops."""
     counts = [0] * len(roll)
     for column in (roll > 0).T:
         length = 0
@@ -93,15 +93,15 @@ def test_note_lengths():
         assert music.note_lengths(roll).tolist() == runs(roll)
 
 
-def test_polyphony_is_over_steps_that_sound():
+def test_polyphony_ignores_silent_steps():
     roll = line(60, 62, None, 64)
     roll[0, [64, 67]] = 1
     assert music.polyphony(roll) == pytest.approx(5 / 3)
     assert np.isnan(music.polyphony(jnp.asarray(line(None))))
 
 
-def test_tonal_distance_is_geometry_on_three_circles():
-    """Of two single pitches: chords of circles of radius 1, 1 and 1/2, at 7, 3 and 4 twelfths of a turn a semitone."""
+def test_tonal_distance_of_single_pitches_matches_geometry():
+    """Distances on circles of radius 1, 1 and 1/2, with 7, 3 and 4 twelfths of a turn per semitone."""
     for interval in range(12):
         turns = [interval * turn / 12 for turn in (7, 3, 4)]
         chords = [2 * r * math.sin(math.pi * turn) for r, turn in zip((1, 1, 0.5), turns, strict=True)]
@@ -112,7 +112,7 @@ def test_tonal_distance_is_geometry_on_three_circles():
 
 
 def centroid(roll):
-    """In plain loops; None where nothing sounds."""
+    """Returns the tonal centroid, in plain loops; None if nothing sounds."""
     heard = [pitch for row in roll for pitch in np.flatnonzero(row > 0)]
     place = np.zeros(6)
     for pitch in heard:
@@ -127,7 +127,7 @@ def distance(first, second):
     return np.mean([np.linalg.norm(a - b) for a, b in places if a is not None and b is not None])
 
 
-def test_tonal_distance_is_averaged_over_beats_in_which_both_sound():
+def test_tonal_distance_averages_over_beats_in_which_both_sound():
     a = line(*[48] * 4, *[None] * 4, *[48] * 4)
     b = line(*[55] * 4, *[61] * 4, *[48] * 4)
     assert music.tonal_distance(a, b) == pytest.approx(distance(a[:4], b[:4]) / 2, abs=1e-5)
@@ -145,7 +145,7 @@ def pieces(count=5):
     return rolls
 
 
-def test_a_description_says_of_many_pieces_what_loops_say_of_each():
+def test_mean_description_matches_plain_loops():
     rolls = pieces()
     expected = {}
     for roll in rolls:
@@ -173,7 +173,7 @@ def test_a_description_says_of_many_pieces_what_loops_say_of_each():
         assert found[name] == pytest.approx(np.mean(numbers), rel=1e-5), name
 
 
-def test_a_silent_piece_among_others_does_not_spoil_the_mean():
+def test_silent_pieces_are_ignored_in_means():
     rolls = pieces(2)
     alone = music.mean_description(rolls[:1])
     rolls[1] = -1
@@ -183,11 +183,11 @@ def test_a_silent_piece_among_others_does_not_spoil_the_mean():
         assert both[name] == pytest.approx(float(alone[name]), rel=1e-5), name
 
 
-def test_a_single_track_has_no_tonal_distance():
+def test_single_tracks_have_no_tonal_distance():
     assert "tonal_distance" not in music.mean_description(pieces(1)[..., :1])
 
 
-def test_shuffling_keeps_the_steps_of_a_track_and_loses_what_ties_them():
+def test_shuffling_permutes_the_steps_of_each_track_independently():
     roll = np.stack([line(*np.repeat(RNG.integers(40, 80, 8), 4)) for _ in range(4)], axis=-1).reshape(2, 16, 84, 4)
     mixed = np.asarray(music.shuffled(jax.random.key(0), roll))
     for track in range(4):
@@ -198,5 +198,5 @@ def test_shuffling_keeps_the_steps_of_a_track_and_loses_what_ties_them():
     before, after = (music.mean_description(x[None]) for x in (roll, mixed))
     assert before["share_in_one_scale"] == pytest.approx(float(after["share_in_one_scale"]))
     assert after["steps_a_note"] < before["steps_a_note"] / 2
-    same = np.repeat(roll[..., :1], 2, axis=-1)  # two tracks alike are shuffled apart
+    same = np.repeat(roll[..., :1], 2, axis=-1)  # two equal tracks are shuffled differently
     assert not np.array_equal(*np.moveaxis(np.asarray(music.shuffled(jax.random.key(1), same)), -1, 0))

@@ -4,8 +4,8 @@ from gdl_jax.data.dataset import ArraySource
 from gdl_jax.evaluation import neighbours
 
 
-def test_the_nearest_image_is_found_and_its_distance(monkeypatch):
-    monkeypatch.setattr(neighbours, "ROWS_AT_ONCE", 7)  # several parts, the last one not full
+def test_finds_nearest_images_and_distances(monkeypatch):
+    monkeypatch.setattr(neighbours, "ROWS_AT_ONCE", 7)  # several blocks, the last one not full
     rng = np.random.default_rng(0)
     references = rng.integers(0, 256, (30, 4, 4, 1)).astype(np.uint8)
     images = references[[3, 29, 10]] / 255.0

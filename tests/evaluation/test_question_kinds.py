@@ -1,4 +1,4 @@
-"""What questions ask for, what answers are, and how often the two agree."""
+"""Kinds of questions, kinds of answers, and their agreement."""
 
 import numpy as np
 import pytest
@@ -57,29 +57,29 @@ def test_kinds_of_answers(answer, kind):
 
 
 def test_agreement_and_chance():
-    """Chance is what dealing the answers to the questions anew gives on average."""
+    """Chance is the mean over random assignments of answers to questions."""
     rng = np.random.default_rng(0)
     asked = [["who"]] * 30 + [["when"]] * 20 + [["how", "many"]] * 10 + [["why"]] * 40
     answers = [["Nils"]] * 28 + [["1999"]] * 25 + [["12"]] * 7 + [["fish"]] * 40
     result = kind_agreement(asked, answers)
-    assert result["judged"] == pytest.approx(0.6)
-    assert result["fits"] == pytest.approx((28 + 20 + 10) / 60)  # two of "who" have years; three of "how many" too
-    dealt = [kind_agreement(asked, [answers[i] for i in rng.permutation(100)])["fits"] for _ in range(1000)]
-    assert result["chance"] == pytest.approx(np.mean(dealt), abs=5 * np.std(dealt) / np.sqrt(1000))
-    assert kind_agreement([["why"]], [["fish"]]) == {"judged": 0, "fits": 0, "chance": 0}
+    assert result["known"] == pytest.approx(0.6)
+    assert result["fits"] == pytest.approx((28 + 20 + 10) / 60)  # two "who" and three "how many" have years
+    shuffled = [kind_agreement(asked, [answers[i] for i in rng.permutation(100)])["fits"] for _ in range(1000)]
+    assert result["chance"] == pytest.approx(np.mean(shuffled), abs=5 * np.std(shuffled) / np.sqrt(1000))
+    assert kind_agreement([["why"]], [["fish"]]) == {"known": 0, "fits": 0, "chance": 0}
 
 
-def test_bulletins_ask_for_what_they_answer():
+def test_bulletin_questions_fit_their_answers():
     data = questions.load("bulletins")
     asked = [(question.words, passage.answer_words(question)) for passage, question in data.asked["test"]]
     result = kind_agreement(*zip(*asked, strict=True))
-    assert result["judged"] == result["fits"] == 1.0 and 0.3 < result["chance"] < 0.6
+    assert result["known"] == result["fits"] == 1.0 and 0.3 < result["chance"] < 0.6
     assert {question_kind(words) for words, _ in asked} == set(FITTING)
 
 
-def test_people_ask_for_what_they_are_answered(data_dir):
-    """On SQuAD the kinds are told by words alone, so not all questions fit; far more do than by chance."""
+def test_squad_questions_fit_their_answers_more_often_than_chance(data_dir):
+    """Kinds are recognised by words only, so not all questions fit, but far more than by chance."""
     data = questions.load("squad", data_dir=str(data_dir))
     asked = [(question.words, passage.answer_words(question)) for passage, question in data.asked["train"]]
     result = kind_agreement(*zip(*asked, strict=True))
-    assert result["judged"] > 0.35 and result["fits"] > 0.78 and result["chance"] < 0.3
+    assert result["known"] > 0.35 and result["fits"] > 0.78 and result["chance"] < 0.3

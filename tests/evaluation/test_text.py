@@ -1,4 +1,4 @@
-"""Scores of tagged answers and of questions against other implementations, and entropy in closed form."""
+"""Scores of answers and questions, against other implementations, and entropy, against closed forms."""
 
 from collections import Counter
 
@@ -27,26 +27,26 @@ def test_unigram_entropy():
     assert unigram_entropy([7, 7]) == 0
 
 
-def test_the_unigram_entropy_of_aesop(data_dir):
-    """What a model of the book's windows must fall below: (ln 4169 is 8.335)."""
+def test_unigram_entropy_of_aesop(data_dir):
+    """The baseline for models of the book's windows (uniform words have ln 4169 = 8.335)."""
     data = text.load("aesop", data_dir=str(data_dir), held_out=0)
     targets = data.train.take(np.arange(len(data.train)))["tokens"][:, -1]
     assert unigram_entropy(targets) == pytest.approx(stats.entropy(np.bincount(targets)), abs=1e-9)
     assert 5.4 < unigram_entropy(targets) < 5.8
 
 
-def test_unknown_share_counts_within_the_mask():
+def test_unknown_share_ignores_padding():
     numbers, mask = np.array([[1, 5, 1, 1], [2, 1, 0, 0]]), np.array([[1, 1, 1, 0], [1, 1, 0, 0]])
     assert unknown_share(numbers, mask, unknown=1) == pytest.approx(3 / 5)
     assert unknown_share(numbers, np.zeros((2, 4)), unknown=1) == 0
 
 
-def test_answer_scores_count_words():
+def test_answer_scores_match_counted_words():
     actual, predicted = (RNG.random((50, 30)) < share for share in (0.15, 0.3))
     predicted |= RNG.random((50, 30)) < 0.5 * actual
     predicted[:5] = actual[:5]
     mask = np.arange(30) < RNG.integers(5, 31, (50, 1))
-    predicted[:5] |= ~mask[:5]  # tags on padding count for nothing
+    predicted[:5] |= ~mask[:5]  # tags on padding are ignored
     scores = answer_scores(predicted, actual, mask)
     tagged = {(n, d) for n in range(50) for d in range(30) if mask[n, d] and predicted[n, d]}
     meant = {(n, d) for n in range(50) for d in range(30) if mask[n, d] and actual[n, d]}
@@ -68,8 +68,8 @@ def test_tagging_all_or_nothing():
     assert nothing == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "exact_match": 0.0}
 
 
-def test_no_threshold_has_a_higher_f1():
-    """Against all thresholds in turn, with ties among the probabilities, and noise on padding."""
+def test_best_threshold_has_the_highest_f1():
+    """Compares all thresholds, with ties among the probabilities and noise on padding."""
     actual, mask = RNG.random((20, 15)) < 0.2, np.arange(15) < RNG.integers(5, 16, (20, 1))
     probabilities = (0.4 * RNG.random((20, 15)) + 0.25 * actual).round(2)
     probabilities[~mask] = RNG.random((~mask).sum())
@@ -87,7 +87,7 @@ def n_grams(words, n):
 
 
 def bleu(predicted, references):
-    """Papineni et al. 2002, section 2.3, over the corpus."""
+    """Returns the BLEU-4 of a corpus (Papineni et al. 2002, section 2.3)."""
     matched, total, length, closest = np.zeros(4), np.zeros(4), 0, 0
     for words, known in zip(predicted, references, strict=True):
         length += len(words)
@@ -103,7 +103,7 @@ def bleu(predicted, references):
 
 
 def common(a, b):
-    """Length of the longest common subsequence, by the definition's recursion as a table."""
+    """Returns the length of the longest common subsequence, by dynamic programming."""
     table = np.zeros((len(a) + 1, len(b) + 1), int)
     for i, x in enumerate(a):
         for j, y in enumerate(b):
@@ -126,7 +126,7 @@ def test_question_scores():
     assert 10 < scores["bleu_4"] < 90 and 0.4 < scores["rouge_l"] < 0.95
 
 
-def test_question_scores_at_the_ends():
+def test_question_scores_of_extreme_cases():
     asked = [words_of("when did the ship sink?"), words_of("who was saved?")]
     assert question_scores(asked, [[words] for words in asked]) == pytest.approx({"bleu_4": 100.0, "rouge_l": 1.0})
     assert question_scores([["no"], []], [[words] for words in asked]) == {"bleu_4": 0.0, "rouge_l": 0.0}

@@ -1,4 +1,4 @@
-"""What several tests of experiments share."""
+"""Fixtures for several tests of experiments."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.experiments import small_worlds as worlds
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
-    """The folder of a world model whose parts are trained up to the memory; not to be changed."""
+    """Folder of a world model trained up to the memory; read-only."""
     root = tmp_path_factory.mktemp("world")
     worlds.agent(root)
     return root
@@ -17,7 +17,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def driver(world, tmp_path_factory):
-    """The workdir of a controller of that world after two generations; not to be changed."""
+    """Workdir of a controller of that world after two generations; read-only."""
     workdir = tmp_path_factory.mktemp("driver")
     flags = [*worlds.parts(world), "--steps=2"]
     main(world_controller.EXPERIMENT, "about", ["program", f"--workdir={workdir}", *flags])

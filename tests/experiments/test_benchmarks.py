@@ -1,4 +1,4 @@
-"""The table of step times: its arithmetic, and one real row of it."""
+"""Tests of the table of step times: its arithmetic, and a real measurement."""
 
 import dataclasses
 import json
@@ -33,7 +33,7 @@ def test_multiplications_are_those_of_the_traced_step(name):
 
 
 @pytest.mark.parametrize("case", benchmarks.CASES.values(), ids=list(benchmarks.CASES))
-def test_peers_get_as_many_examples_of_the_same_shape(case):
+def test_peers_get_equally_many_examples_of_the_same_shape(case):
     experiment = registry.find(case.experiment)
     config = experiment.presets[case.config]
     data = spec_or_data(experiment, config)
@@ -61,7 +61,7 @@ def test_without_peers_there_are_no_ratios():
 
 
 @pytest.mark.slow
-def test_a_step_of_ours_is_timed_in_the_real_loop():
+def test_our_step_is_timed_in_the_real_loop():
     flags = ["--experiment=classifier", "--config=mlp", "--batch_size=8", "--steps=5", "--windows=1"]
     done = subprocess.run([sys.executable, "-m", "experiments.bench.step_time", *flags], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -86,7 +86,7 @@ def test_gates_are_those_of_the_peers(monkeypatch):
     assert timed == [("sigmoid", 32)]
 
 
-def test_seeds_get_all_the_batches_of_a_step():
+def test_every_seed_gets_all_batches_of_a_step():
     seen = []
 
     def step(state, batch, key):

@@ -1,4 +1,4 @@
-"""What every experiment of the registry must do, whatever it trains: the preset `tiny`, through the command line."""
+"""Contract of every experiment in the registry, tested with the preset `tiny` from the command line."""
 
 import dataclasses
 import json
@@ -11,11 +11,11 @@ from gdl_jax.core import config_flags
 from tests.experiments import small_worlds
 from tests.runs.programs import MACHINERY, finished, train
 
-COUNTED_FROM_DATA = [("qa", "squad")]  # not bundled, and its vocabulary is part of the network
+COUNTED_FROM_DATA = [("qa", "squad")]  # not bundled; its vocabulary decides the network's size
 PRESETS = [(name, preset) for name in registry.NAMES for preset in registry.find(name).presets]
 
 
-QUICK = ("naive_bayes", "vae", "gan")  # the others are marked slow
+QUICK = ("naive_bayes", "vae", "gan")  # all others are marked slow
 
 
 @pytest.fixture(
@@ -23,7 +23,7 @@ QUICK = ("naive_bayes", "vae", "gan")  # the others are marked slow
     params=[pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in registry.NAMES],
 )
 def trained(request, tmp_path_factory):
-    """(experiment, workdir, flags) of a short run through the command line."""
+    """Experiment, workdir and flags of a short run from the command line."""
     experiment = registry.find(request.param)
     workdir = tmp_path_factory.mktemp(request.param) / "run"
     flags = [f"--workdir={workdir}", "--config=tiny", *MACHINERY]
@@ -34,7 +34,7 @@ def trained(request, tmp_path_factory):
     return experiment, workdir, flags
 
 
-def test_a_run_leaves_what_it_should(trained):
+def test_a_run_writes_its_files(trained):
     experiment, workdir, _ = trained
     written = json.loads((workdir / "flags.json").read_text())
     assert written["experiment"] == experiment.name
@@ -54,7 +54,7 @@ def test_a_run_leaves_what_it_should(trained):
     assert not re.search(r'(src|href)="http', page)
 
 
-def test_results_have_names_that_a_program_can_read(trained):
+def test_results_have_snake_case_names(trained):
     _, workdir, _ = trained
     results = json.loads((workdir / "results.json").read_text())
     assert any(name.startswith("test/") for name in results)
@@ -63,7 +63,7 @@ def test_results_have_names_that_a_program_can_read(trained):
         assert re.fullmatch(r"[a-z][a-z0-9_]*(/[a-z0-9_]+)?", name), name
 
 
-def test_it_can_be_evaluated_from_its_workdir_alone(trained):
+def test_evaluates_from_its_workdir_alone(trained):
     _, workdir, _ = trained
     before = json.loads((workdir / "results.json").read_text())
     printed = dict(line.rsplit(": ", 1) for line in finished(evaluate.main, f"--workdir={workdir}").stdout.splitlines())
@@ -73,7 +73,7 @@ def test_it_can_be_evaluated_from_its_workdir_alone(trained):
         assert float(printed[name]) == pytest.approx(before[name], rel=1e-3, abs=1e-6), name
 
 
-def test_it_can_be_sampled_from_its_workdir_alone(trained):
+def test_samples_from_its_workdir_alone(trained):
     experiment, workdir, _ = trained
     done = finished(sample.main, f"--workdir={workdir}", "--num=4")
     if experiment.sampler is None:
@@ -90,7 +90,7 @@ def test_a_finished_run_is_neither_trained_nor_measured_again(trained):
     experiment, workdir, flags = trained
     rows, results = ((workdir / name).read_text() for name in ("metrics.jsonl", "results.json"))
     done = train(experiment, *flags)
-    assert "resuming from step 4" in done.stderr and "it has ended" in done.stderr
+    assert "resuming from step 4" in done.stderr and "already complete" in done.stderr
     assert "test/" in done.stdout
     assert (workdir / "metrics.jsonl").read_text() == rows
     assert (workdir / "results.json").read_text() == results
@@ -100,13 +100,13 @@ def test_a_dry_run_writes_nothing(tmp_path, monkeypatch, trained):
     experiment, _, _ = trained
     monkeypatch.chdir(tmp_path)
     printed = train(experiment, "--dry_run", "--config=tiny").stdout
-    assert "FLOPs a step" in printed
+    assert "FLOPs per step" in printed
     assert "total parameters: " in printed
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("name", "preset"), PRESETS)
-def test_the_summary_ends_with_the_total(name, preset, request):
+def test_summary_ends_with_the_total(name, preset, request):
     more = [f"--data_dir={request.getfixturevalue('data_dir')}"] if (name, preset) in COUNTED_FROM_DATA else []
     done = finished(summary.main, f"--experiment={name}", f"--config={preset}", *more)
     assert re.fullmatch(r"total parameters: \d+", done.stdout.splitlines()[-1]), done.stderr

@@ -1,4 +1,4 @@
-"""Runs evaluated again: without a held-out split, from another directory, by another classifier's features."""
+"""Tests of `evaluate`: without a test split, from another directory, with another feature extractor."""
 
 import json
 import shutil
@@ -8,16 +8,10 @@ import pytest
 from experiments import classifier, evaluate, gan
 from gdl_jax.core.metrics_log import read_rows
 from gdl_jax.runs.main import main
+from tests.runs.programs import finished, refused
 
 QUICK = ["--config=tiny", "--steps=2", "--log_every=2", "--eval_every=1", "--checkpoint_every=2"]
 MEASURED = ["--features=classifier", "--judged_samples=40"]
-
-
-def refused(capsys, run, *flags):
-    with pytest.raises(SystemExit, match="2"):
-        run(["program", *flags])
-    (line,) = (text for text in capsys.readouterr().err.splitlines() if text.startswith("error: "))
-    return line
 
 
 def train(*flags):
@@ -26,7 +20,7 @@ def train(*flags):
 
 @pytest.fixture
 def measured(tmp_path, monkeypatch):
-    """Where `classifier` is one, and `run` a GAN on all splits whose samples it measures, by a relative path."""
+    """Folder with a classifier, and with a GAN on all splits evaluated by it, given as a relative path."""
     monkeypatch.chdir(tmp_path)
     main(classifier.EXPERIMENT, "about", ["program", "--workdir=classifier", *QUICK])
     train("--workdir=run", "--join_splits", *MEASURED)
@@ -34,7 +28,7 @@ def measured(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_run_without_a_test_split_is_evaluated_without_one(tmp_path, capsys):
+def test_evaluates_without_a_test_split(tmp_path, capsys):
     train(f"--workdir={tmp_path}", "--join_splits")
     assert [row["step"] for row in read_rows(tmp_path / "metrics.jsonl")] == [2]
     (tmp_path / "figures" / "samples.png").unlink()
@@ -47,7 +41,7 @@ def test_a_run_without_a_test_split_is_evaluated_without_one(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_features_are_found_from_any_directory_and_may_change(measured, monkeypatch, capsys):
+def test_features_may_change_and_are_found_from_anywhere(measured, monkeypatch, capsys):
     workdir = f"--workdir={measured}/run"
 
     def protocol():
@@ -60,7 +54,7 @@ def test_features_are_found_from_any_directory_and_may_change(measured, monkeypa
     of_40 = protocol()
     evaluate.main(["program", workdir])
     assert "samples/fid" in capsys.readouterr().out
-    assert "--split=test" in refused(capsys, evaluate.main, workdir, "--split=test")
+    refused(finished(evaluate.main, workdir, "--split=test"), "--split=test")
     features = f"--features={measured}/run/../classifier"
     evaluate.main(["program", workdir, "--judged_samples=30", features])
     of_30 = protocol()
@@ -70,14 +64,16 @@ def test_features_are_found_from_any_directory_and_may_change(measured, monkeypa
     of_20 = protocol()
     assert of_20 not in (of_30, of_40)
     train(*again)
-    assert "it has ended" in capsys.readouterr().err
+    assert "already complete" in capsys.readouterr().err
     path = measured / "run" / "results.json"
     path.write_text(path.read_text().replace(of_20, "by another protocol"))
     train(*again)
     assert protocol() == of_20
     shutil.rmtree(measured / "classifier" / "checkpoints")
-    line = refused(capsys, evaluate.main, workdir)
-    assert "--features=" in line and "--workdir" not in line
+    done = finished(evaluate.main, workdir)
+    refused(done, "--features=")
+    assert "--workdir" not in done.stderr
     (measured / "classifier" / "flags.json").unlink()
-    line = refused(capsys, evaluate.main, workdir)
-    assert "--features=" in line and "flags.json" in line and "--workdir" not in line
+    done = finished(evaluate.main, workdir)
+    refused(done, "--features=", "flags.json")
+    assert "--workdir" not in done.stderr

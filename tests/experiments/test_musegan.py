@@ -1,4 +1,4 @@
-"""MuseGAN through the command line, tiny: what it writes, what conditions it, and what it refuses."""
+"""Tests of a tiny MuseGAN from the command line: its files, conditions, and bad flags."""
 
 import dataclasses
 import json
@@ -28,26 +28,26 @@ TINY = musegan.PRESETS["tiny"]
 
 
 def train(workdir, experiment=musegan.EXPERIMENT):
-    """A short run whose players see a bar before; test_contract.py has one without."""
+    """Trains a short run conditioned on one bar; test_contract.py has an unconditional one."""
     main(experiment, "about", ["program", f"--workdir={workdir}", *SHORT, "--condition_bars=1"])
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The workdir of such a run."""
+    """Workdir of such a run."""
     workdir = tmp_path_factory.mktemp("musegan") / "run"
     train(workdir)
     return workdir
 
 
 def pitches_in(path):
-    """{track: set of pitches} of a MIDI file."""
+    """Returns {track: set of pitches} of a MIDI file."""
     file = mido.MidiFile(path)
     names = {i: track.name for i, track in enumerate(file.tracks)}
     return {names[i]: {m.note for m in track if m.type == "note_on"} for i, track in enumerate(file.tracks) if i}
 
 
-def test_a_run_shows_what_each_noise_changes_and_lets_one_hear_it(finished):
+def test_a_run_writes_its_metrics_figures_and_music(finished):
     results = json.loads((finished / "results.json").read_text())
     for name in ("melody", "groove"):
         assert results[f"{name}/cells_changed_in_own_voice"] > 0
@@ -56,7 +56,7 @@ def test_a_run_shows_what_each_noise_changes_and_lets_one_hear_it(finished):
     numbers = {name.partition("/")[2] for name in results if name.startswith("shuffled_pieces/")}
     for kind in ("samples", "real_pieces"):
         assert {f"{kind}/{name}" for name in numbers} <= set(results)
-    # shuffling keeps what is played, and tears notes apart
+    # shuffling keeps the pitches and breaks up the notes
     assert results["real_pieces/pitch_range"] == pytest.approx(results["shuffled_pieces/pitch_range"])
     assert results["real_pieces/steps_a_note"] > 2 * results["shuffled_pieces/steps_a_note"]
     figures = finished / "figures"
@@ -68,7 +68,7 @@ def test_a_run_shows_what_each_noise_changes_and_lets_one_hear_it(finished):
     assert set(voices) == set(VOICES) and all(voices.values())
 
 
-def test_killed_it_goes_on_to_the_same_end(finished, tmp_path, capsys):
+def test_a_killed_run_resumes_bit_for_bit(finished, tmp_path, capsys):
     def killed(run):
         if run.step == 2:
             raise RuntimeError("killed")
@@ -97,12 +97,12 @@ def test_samples_of_a_conditioned_run_are_long_pieces(finished, capsys):
 
 
 def built(config) -> tuple[Learner, dict]:
-    """The learner, and 4 training pieces as it gets them."""
+    """Returns the learner and a batch of 4 training pieces."""
     data = musegan.load(config)
     return musegan.build(config, data, None), {"roll": musegan.rolls(data, data.train, np.arange(4))}
 
 
-def test_samples_go_on_from_the_held_out_pieces_that_they_are_compared_with(monkeypatch):
+def test_samples_continue_the_held_out_pieces_they_are_compared_with(monkeypatch):
     config = dataclasses.replace(TINY, condition_bars=1)
     data, asked = musegan.load(config), []
 
@@ -115,18 +115,18 @@ def test_samples_go_on_from_the_held_out_pieces_that_they_are_compared_with(monk
     of_test, of_validation = (np.asarray(rolls) for rolls in asked)
     assert len(data.test) > musegan.COMPARED
     np.testing.assert_array_equal(of_test[: musegan.COMPARED], musegan.test_pieces(data))
-    np.testing.assert_array_equal(of_test[musegan.COMPARED :], of_test[:2])  # what goes beyond is of the first again
+    np.testing.assert_array_equal(of_test[musegan.COMPARED :], of_test[:2])  # indices beyond the end start over
     held_out = data.validation.take(np.arange(len(data.validation)))["pitches"]
     known = {row.tobytes() for row in np.asarray(pitches_of(of_validation), np.int8)}
     assert known <= {row.tobytes() for row in held_out.reshape(len(held_out), -1, 16, 4)}
 
 
-def test_numbers_without_a_meaning_are_left_out():
+def test_undefined_metrics_are_omitted():
     numbers = musegan.describe(np.full((3, 2, 16, 84, 4), -1.0, np.float32))
     assert numbers == {"pitch_classes_a_bar": 0.0, "silent_share": 1.0}
 
 
-def test_the_players_see_the_bars_before_and_the_generator_never_the_answer():
+def test_both_networks_see_the_previous_bars():
     learner, batch = built(dataclasses.replace(TINY, condition_bars=1, n_critic=1))
     assert batch["roll"].shape == (4, 3, 16, 84, 4)
     state = jax.jit(learner.init, compiler_options=UNOPTIMISED)(jax.random.key(0), batch)
@@ -151,7 +151,7 @@ def test_the_players_see_the_bars_before_and_the_generator_never_the_answer():
         assert np.allclose(plain[name], other_answer[name], rtol=1e-5) != changed
 
 
-def test_continuations_are_all_bars_of_a_chorale_and_silence_before_it():
+def test_continuations_cover_a_chorale_and_the_silence_before_it():
     def bar(number):
         return np.full((16, 4), number, np.int8)
 
@@ -178,10 +178,10 @@ def test_variations_change_one_vector_each():
             np.testing.assert_array_equal(array, expected)
 
 
-def test_memorised_pieces_are_counted(tmp_path):
+def test_copies_of_training_pieces_are_counted(tmp_path):
     train = np.random.default_rng(0).integers(40, 60, (6, 16, len(VOICES))).astype(np.int8)
     drawn, real = train[:4].copy(), np.random.default_rng(1).integers(40, 60, (2, 16, len(VOICES)))
-    drawn[0, :6, 0] = 60  # 6 of 64 cells: still nearly the same; and 7 are not
+    drawn[0, :6, 0] = 60  # 6 of 64 changed cells: a copy; 7: not a copy
     drawn[1, :7, 0] = 60
     as_rolls = (2 * jax.nn.one_hot(pitches[:, None], 84, axis=-2) - 1 for pitches in (drawn, real))
     numbers = four_voices.nearest(*as_rolls, ArraySource({"pitches": train}), tmp_path)
@@ -189,10 +189,10 @@ def test_memorised_pieces_are_counted(tmp_path):
     assert numbers["real_pieces/share_of_copies"] == 0
 
 
-def test_pieces_follow_one_another_after_a_bar_and_begin_with_one():
+def test_concatenated_pieces_start_at_bars_after_a_rest():
     first = np.array([[0, 24, 60, 0], [24, 24, 62, 0]], np.int32)
     joined = render.concatenate_pieces([first, first[:0], first])
-    # of bars 0, 1, ...: the first piece is in 0, the one without notes where 2 begins, the third where 3 does
+    # the first piece is in bar 0, the empty one would start in bar 2, the third starts in bar 3
     np.testing.assert_array_equal(joined[2:, 0] - joined[:2, 0], 3 * 4 * 24)
     np.testing.assert_array_equal(joined[2:, 1:], first[:, 1:])
 
@@ -212,7 +212,7 @@ def test_adam_has_the_book_s_decays():
     np.testing.assert_allclose(change, -0.001 * (1.75 / 0.75) / np.sqrt(0.99 / 0.19), rtol=1e-5)
 
 
-def test_the_book_s_parameters_are_counted_without_its_pieces():
+def test_the_book_s_parameter_counts_need_no_data():
     config = musegan.PRESETS["chorales"]
     count = count_parameters(musegan.networks(config, musegan.spec(config)))
     assert (count.total, count.trainable) == (6_605_604 + 1_446_401, 6_576_612 + 1_446_401)
@@ -250,7 +250,7 @@ def test_the_book_s_run_has_its_pieces(data_dir):
         (["--critic_learning_rate=0"], ["--critic_learning_rate=0"]),
     ],
 )
-def test_bad_input_is_one_line(tmp_path, capsys, flags, texts):
+def test_bad_flags_are_one_line(tmp_path, capsys, flags, texts):
     with pytest.raises(SystemExit, match="2"):
         main(musegan.EXPERIMENT, "about", ["program", f"--workdir={tmp_path}/run", *SHORT, *flags])
     (line,) = (text for text in capsys.readouterr().err.splitlines() if text.startswith("error: "))

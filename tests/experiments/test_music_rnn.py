@@ -1,4 +1,4 @@
-"""The networks that write music through the command line, tiny: what they write, and what is measured of it."""
+"""Tests of tiny music models from the command line: their files, metrics and samples."""
 
 import contextlib
 import dataclasses
@@ -30,7 +30,7 @@ MAJOR = (0, 2, 4, 5, 7, 9, 11)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Twelve MIDI files, each of 60 notes of another major scale in an order of its own, and one that is broken."""
+    """Twelve MIDI files, each of 60 random notes of another major scale, and a broken one."""
     root, rng = tmp_path_factory.mktemp("midi"), np.random.default_rng(0)
     for tonic in range(12):
         pitches = 48 + tonic + rng.choice(MAJOR, 60)
@@ -49,7 +49,7 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=[("music_rnn", True), ("phrase_rnn", False)], ids=str)
 def finished(request, folder, own_cache, tmp_path_factory):
-    """(name, attention, workdir, standard error) of a short run."""
+    """Name, attention, workdir and standard error of a short run."""
     name, attention = request.param
     workdir, said = tmp_path_factory.mktemp(name) / "run", io.StringIO()
     flags = [*TINY, f"--dataset=midi:{folder}", f"--attention={attention}"]
@@ -58,7 +58,7 @@ def finished(request, folder, own_cache, tmp_path_factory):
     return name, attention, workdir, said.getvalue()
 
 
-def test_a_run_is_heard_and_read_and_measured(finished):
+def test_a_run_writes_sound_scores_and_metrics(finished):
     name, attention, workdir, _ = finished
     made = {path.name for path in (workdir / "figures").iterdir()}
     assert {f"passages{end}" for end in ("_1.mid", "_3.mid", ".mp3", "_roll.png", "_score.png")} <= made
@@ -72,7 +72,7 @@ def test_a_run_is_heard_and_read_and_measured(finished):
     assert {"share_in_key", "copied_share"} <= set(results["protocol"])
     if name == "phrase_rnn":
         shares = [results[f"{kind}_continuations/share_in_phrase_key"] for kind in ("real", "written")]
-        assert shares[1] < shares[0] and shares[0] > 0.85  # a short phrase may leave its key open
+        assert shares[1] < shares[0] and shares[0] > 0.85  # the key of a short phrase may be ambiguous
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").open()]
     held_out = [row for row in rows if "validation/loss" in row]
     assert len(held_out) >= 3
@@ -89,7 +89,7 @@ def test_a_broken_file_among_good_ones_is_one_line(finished):
     assert len(lines) == 1 and "Traceback" not in said
 
 
-def test_samples_are_midi_files_that_can_be_heard_and_read(finished, capsys):
+def test_samples_are_midi_sound_and_scores(finished, capsys):
     _, _, workdir, _ = finished
     sample.main(["program", f"--workdir={workdir}", "--num=5"])
     written = [path.rpartition("/")[2] for path in capsys.readouterr().out.split()]
@@ -105,7 +105,7 @@ def test_samples_are_midi_files_that_can_be_heard_and_read(finished, capsys):
 
 
 def toy(notes=("C4", "D4", "F#4", "START", "rest"), train=(), validation=()):
-    """A data set of given tokens; START is 3, a quarter note 1, two are 2."""
+    """Returns a data set of the given tokens: note 3 is START; duration 1 is a quarter note, 2 is two."""
 
     def windows(tokens):
         note, duration = np.array(tokens, np.int32).reshape(-1, 2).T
@@ -134,14 +134,14 @@ def test_a_passage_ends_with_start():
     assert [len(notes) for notes in events.notes_of(toy(), passages)] == [1, 0, 3]
 
 
-def test_keys_are_of_what_sounds_as_long_as_it_does():
+def test_shares_in_key_are_weighted_by_duration():
     data = toy()
     passages = rows([[0, 1, 1, 4], [0, 2, 3, 3], [3, 3, 3, 3]], [[1, 1, 2, 2], [2, 2, 0, 0], [0, 0, 0, 0]])
     counts = passage_metrics.pitch_classes(data, passages)
     expected = np.zeros((3, 12))
     expected[0, [0, 2]], expected[1, [0, 6]] = (1, 3), (2, 2)
     np.testing.assert_array_equal(counts, expected)
-    # C and D are in one scale; no major scale has both C and F sharp but G major, which has both
+    # C and D are in one scale; so are C and F sharp, in G major
     assert passage_metrics.share_in_key(counts) == pytest.approx(1.0)
     f_major = np.zeros((3, 12))
     f_major[:, [5, 7, 9, 10, 0, 2, 4]] = 1
@@ -159,13 +159,13 @@ def test_training_passages_are_within_a_piece():
     assert len(passage_metrics.training_passages(data, 5).note) == 0
 
 
-def test_stretches_are_cut_to_the_length_of_what_was_written():
+def test_passages_are_truncated_to_the_generated_length():
     stretches, written = rows([[0, 1, 2]], [[1, 2, 1]]), rows([[1, 3, 3], [3, 3, 3]], [[2, 0, 0], [0, 0, 0]])
     cut = passage_metrics.truncate_like(toy(), stretches, written)
     assert (cut.note.tolist(), cut.duration.tolist()) == ([[0, 3, 3]], [[1, 0, 0]])
 
 
-def test_attention_is_laid_out_over_the_passage():
+def test_attention_is_arranged_by_position_in_the_passage():
     weights = np.array([[0.5, 0.2, 0.3], [0.1, 0.3, 0.6], [0.7, 0.1, 0.2], [0.2, 0.3, 0.5]])
     nan = np.nan
     expected = [[1.0, nan, nan, nan], [0.4, 0.6, nan, nan], [0.7, 0.1, 0.2, nan], [nan, 0.2, 0.3, 0.5]]
@@ -187,12 +187,12 @@ def test_held_out_phrases_come_from_within_pieces():
     whole = np.concatenate([phrases.note, continuations.note], axis=1)
     assert sorted(whole.tolist()) == [[0, 1, 2, 0], [1, 2, 0, 1]]
     assert phrases.note.shape == (2, 3) and continuations.note.shape == (2, 1)
-    run.data = dataclasses.replace(toy(), validation=source, test=None)  # where windows are held out, none for a test
+    run.data = dataclasses.replace(toy(), validation=source, test=None)  # held-out windows: no test split
     phrases, _ = phrase_rnn.held_out(run, 2)
     assert sorted(phrases.note.tolist()) == [[0, 1, 2], [1, 2, 0]]
 
 
-def test_a_continuation_is_a_track_of_its_own():
+def test_a_continuation_is_a_separate_track():
     phrases, continuations = rows([[0, 4], [1, 0]], [[2, 1], [1, 1]]), rows([[1, 2], [3, 3]], [[1, 2], [0, 0]])
     first, second = phrase_rnn.joined(toy(), phrases, continuations)
     # C for two quarter notes, a rest of one, then D and F sharp; D and C, and the end
@@ -201,11 +201,11 @@ def test_a_continuation_is_a_track_of_its_own():
     np.testing.assert_array_equal(second, [[0, q, 62, 0], [q, q, 60, 0]])
 
 
-def test_the_book_s_sizes_are_known_without_the_data():
+def test_the_book_s_parameter_counts_need_no_data():
     for config, count in ((music_rnn.PRESETS["cello"], 1_138_122), (music_rnn.PRESETS["cello_regularised"], 1_670_052)):
         parts = music_rnn.networks(config, music_rnn.spec(config))
         assert count_parameters(parts).total == count
-    assert music_rnn.PRESETS["cello"].recurrent_activation == "hard_sigmoid"  # Keras's, in the book's day
+    assert music_rnn.PRESETS["cello"].recurrent_activation == "hard_sigmoid"  # the default of the book's Keras
     plain = dataclasses.replace(music_rnn.PRESETS["cello"], attention=False)
     assert count_parameters(music_rnn.networks(plain, music_rnn.spec(plain))).total == 1_137_865
 
@@ -239,7 +239,7 @@ def test_the_book_s_run_has_its_data(preset, data_dir):
         ("phrase_rnn", ["--attention=false", "--attention_units=9"]),
     ],
 )
-def test_bad_input_is_one_line(name, flags, folder, own_cache, tmp_path, capsys):
+def test_bad_flags_are_one_line(name, flags, folder, own_cache, tmp_path, capsys):
     workdir = tmp_path / "run"
     with pytest.raises(SystemExit, match="2"):
         main(
@@ -261,7 +261,7 @@ def test_a_folder_of_broken_files_is_one_line(own_cache, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("experiment", [music_rnn, phrase_rnn])
-def test_what_the_cello_presets_need_is_known_without_the_cello(experiment):
+def test_the_cello_presets_are_built_without_their_data(experiment):
     config = experiment.PRESETS["cello"]
     data = experiment.spec(config)
     experiment.build(config, data, None)

@@ -1,4 +1,4 @@
-"""A network that writes text through the command line, tiny: what it leaves, and what is measured of it."""
+"""Tests of a tiny text model from the command line: its files, metrics and samples."""
 
 import contextlib
 import dataclasses
@@ -50,7 +50,7 @@ def checksums(workdir, step):
 
 
 def restored(workdir):
-    return restore(workdir, warn=pytest.fail).run
+    return restore(workdir, warn=pytest.fail, read_data=True).run
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def finished(dataset, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_tiny_preset_learns_more_than_how_frequent_each_character_is(tmp_path):
+def test_the_tiny_preset_beats_the_unigram_baseline(tmp_path):
     with contextlib.redirect_stderr(io.StringIO()):
         main(text_rnn.EXPERIMENT, "about", ["program", f"--workdir={tmp_path}/run", "--config=tiny"])
     results = json.loads((tmp_path / "run" / "results.json").read_text())
@@ -71,7 +71,7 @@ def test_the_tiny_preset_learns_more_than_how_frequent_each_character_is(tmp_pat
 
 
 @pytest.mark.slow
-def test_it_shows_what_it_writes_and_how_well_it_predicts(finished):
+def test_a_run_writes_samples_and_perplexities(finished):
     made = {path.name for path in (finished / "figures").iterdir()}
     assert {*(f"samples_at_{step:07d}.png" for step in (0, 2, 4, 6)), "next_tokens.png"} <= made
     written = (finished / "figures" / "samples.txt").read_text()
@@ -103,7 +103,7 @@ def test_it_shows_what_it_writes_and_how_well_it_predicts(finished):
 
 
 @pytest.mark.slow
-def test_killed_it_resumes_to_the_same_end(finished, dataset, tmp_path):
+def test_a_killed_run_resumes_bit_for_bit(finished, dataset, tmp_path):
     def killed(run):
         if run.step == 4:
             raise RuntimeError("killed")
@@ -115,21 +115,21 @@ def test_killed_it_resumes_to_the_same_end(finished, dataset, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_that_gets_worse_stops_early_and_is_restored_at_its_best(dataset, tmp_path, capsys):
+def test_early_stopping_restores_the_best_checkpoint(dataset, tmp_path, capsys):
     flags = (dataset, "--steps=40", "--patience=2", "--optimizer=sgd", "--learning_rate=1000")
     train(tmp_path, *flags)
     losses = {
         row["step"]: row["validation/loss"] for row in read_rows(tmp_path / "metrics.jsonl") if "validation/loss" in row
     }
     best = min(losses, key=losses.get)
-    assert max(losses) == best + 4 < 40  # two more evaluations
+    assert max(losses) == best + 4 < 40  # after two more evaluations
     run, results = restored(tmp_path), json.loads((tmp_path / "results.json").read_text())
     assert run.step == results["best_step"] == best and results["steps_trained"] == best + 4
     for value in (results["validation/perplexity"], perplexities(run)["validation/perplexity"]):
         assert value == pytest.approx(np.exp(losses[best]), rel=1e-4)
     assert losses[max(losses)] > losses[best] + 0.1
     with pytest.raises(SystemExit, match="2"):
-        train(tmp_path, *flags, "--eval_every=1")  # it is what patience counts in
+        train(tmp_path, *flags, "--eval_every=1")  # the unit of patience
     assert "eval_every" in capsys.readouterr().err
     train(tmp_path, *flags)
     assert max(row["step"] for row in read_rows(tmp_path / "metrics.jsonl")) == best + 4
@@ -156,7 +156,7 @@ def test_samples_continue_a_prompt_at_a_temperature(finished, capsys):
 
 
 @pytest.mark.slow
-def test_of_a_long_prompt_it_says_how_much_is_read(finished, capsys):
+def test_a_long_prompt_is_truncated_with_a_message(finished, capsys):
     prompt, end = "the fox and the crow met . the lion and the ox", "the lion and the ox"
     length = restored(finished).config.sequence_length
     (text,), said = stories(capsys, finished, "--num=1", f"--prompt={prompt}", "--temperature=0")
@@ -182,8 +182,8 @@ def test_bad_requests_are_one_line(finished, capsys, flag):
     assert line.startswith("error: ") and flag.partition("=")[0].strip("-") in line
 
 
-def test_copied_runs_are_those_before_a_story_s_end():
-    """Of the first temperature, two of three runs are copied; of the others none: what follows an end doesn't count."""
+def test_copied_shares_ignore_tokens_after_a_story_s_end():
+    """At the first temperature two of three n-grams are copied, at the others none."""
     training = np.arange(2, 40)
     data = dataclasses.replace(
         text_rnn.spec(text_rnn.PRESETS["aesop"]), train=Windows({"tokens": training}, np.arange(9), 21)
@@ -222,7 +222,7 @@ def test_bad_data_are_named(changes, texts):
     assert all(text in str(refused.value) for text in texts)
 
 
-def test_where_lstms_reset_is_no_question(dataset, tmp_path, capsys):
+def test_reset_after_is_refused_for_lstms(dataset, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         train(tmp_path / "run", dataset, "--reset_after=false")
     error = capsys.readouterr().err
@@ -230,7 +230,7 @@ def test_where_lstms_reset_is_no_question(dataset, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("flag", ["image_size", "avatars", "validation_examples"])
-def test_a_text_has_no_images(flag):
+def test_text_configs_have_no_image_fields(flag):
     with pytest.raises(TypeError, match=flag):
         text_rnn.Config(**{flag: 5})
 
@@ -245,13 +245,13 @@ def test_patience_needs_evaluations():
     assert refused.value.field == "patience" and "eval_every" in refused.value.reason
 
 
-def test_patience_needs_something_held_out(dataset, tmp_path, capsys):
+def test_patience_needs_held_out_data(dataset, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         train(tmp_path / "run", dataset, "--held_out=0")
-    assert "--patience=5" in capsys.readouterr().err and not (tmp_path / "run").exists()
+    assert "--patience=5" in capsys.readouterr().err and not (tmp_path / "run" / "flags.json").exists()
 
 
-def test_the_digest_tells_texts_apart(tmp_path):
+def test_different_texts_have_different_digests(tmp_path):
     digests = set()
     for name, text in (("a", "one two three four five " * 100), ("b", "one two three five four " * 100)):
         (tmp_path / f"{name}.txt").write_text(text)

@@ -1,4 +1,4 @@
-"""What only the VAE can do: encode, edit and morph a user's own photos."""
+"""Tests of the VAE: encoding, edits and morphs of a user's own photos."""
 
 import json
 
@@ -44,8 +44,8 @@ def results_of(workdir):
 
 
 @pytest.mark.slow
-def test_a_tiny_one_learns_more_than_the_mean_digit(tmp_path):
-    """The held-out loss falls below that of the mean training image, which costs no divergence."""
+def test_the_tiny_preset_beats_the_mean_digit(tmp_path):
+    """The held-out loss falls below that of the mean training image with a KL divergence of 0."""
     main(EXPERIMENT, "about", ["program", f"--workdir={tmp_path}", "--config=tiny"])
     data = EXPERIMENT.load(EXPERIMENT.presets["tiny"])
     train, test = (split.take(np.arange(len(split)))["image"] / 255.0 for split in (data.train, data.test))
@@ -63,7 +63,7 @@ def test_analysis_draws_arithmetic_and_morphs(workdir):
 
 
 @pytest.mark.slow
-def test_edits_are_measured_by_a_classifier_trained_apart(workdir, attribute_classifier, capsys):
+def test_edits_are_evaluated_by_an_independent_classifier(workdir, attribute_classifier, capsys):
     before = results_of(workdir)
     assert not any(name.startswith("edit/") for name in before)
     evaluate.main(["program", f"--workdir={workdir}", f"--attribute_classifier={attribute_classifier}"])

@@ -1,8 +1,9 @@
-"""A writer at the terminal, or behind a pipe, with a network that knows an alphabet."""
+"""Tests of `write`, at a terminal and in a pipe, with a network whose vocabulary is the alphabet."""
 
 import dataclasses
 import io
 import sys
+from string import ascii_lowercase
 
 import jax
 import numpy as np
@@ -15,12 +16,13 @@ from gdl_jax.models.text_rnn import SamplingConfig
 from gdl_jax.runs.experiment import Run
 from gdl_jax.runs.restore import RestoredRun
 
-TEXT = "\n\n\n\n\n\n".join("a b c d e f g h i j k l m n o p q r s t u v w x y z " * 2 for _ in range(12))
+STORIES = (ascii_lowercase[first:] + ascii_lowercase[:first] for first in range(12))  # no two of them are the same
+TEXT = "\n\n\n\n\n\n".join(" ".join(2 * story) for story in STORIES)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Untrained, which is as good as any other for what is tested here."""
+    """An untrained run."""
     path = tmp_path_factory.mktemp("text") / "alphabet.txt"
     path.write_text(TEXT)
     config = dataclasses.replace(text_rnn.PRESETS["tiny"], dataset=f"text:{path}", sequence_length=5, token_type="word")
@@ -31,7 +33,7 @@ def run(tmp_path_factory):
 
 
 def likeliest(run, story):
-    """By sorting a plain list: the ten likeliest words after a story, the unknown one left out."""
+    """Returns the ten likeliest words after a story, without the unknown token, by sorting a plain list."""
     words = [SEPARATOR] * 5 + list(story)
     module = text_rnn.networks(run.config, run.data)["network"].module
     context = run.data.vocabulary.encode(words)[-5:]
@@ -42,7 +44,7 @@ def likeliest(run, story):
 
 
 @pytest.mark.slow
-def test_a_number_picks_a_word_adds_and_undo_takes_back(run, capsys):
+def test_numbers_pick_words_are_added_and_undo_reverts(run, capsys):
     third = likeliest(run, ["a"])[2][0]
     story = write.session(run, ["a"], SamplingConfig(), ["3", "X y", "unicorn", ":undo", "z", ":quit", "b"])
     assert story == [word for word in ("a", third, "z") if word != SEPARATOR]
@@ -51,7 +53,7 @@ def test_a_number_picks_a_word_adds_and_undo_takes_back(run, capsys):
     assert write.session(run, ["a"], SamplingConfig(), [":undo", "b"]) == ["a", "b"]  # the prompt stays
 
 
-def test_the_ten_likeliest_are_offered_with_their_probabilities(run, capsys):
+def test_the_ten_likeliest_words_are_offered(run, capsys):
     write.session(run, ["a", "b"], SamplingConfig(), [])
     lines = capsys.readouterr().err.splitlines()
     assert lines[1] == "a b" and lines[-1] == "> "
@@ -63,14 +65,14 @@ def test_the_ten_likeliest_are_offered_with_their_probabilities(run, capsys):
         assert float(share.rstrip("%")) == pytest.approx(100 * exact, abs=0.06)
 
 
-def test_an_empty_line_draws_and_another_try_draws_anew(run):
+def test_an_empty_line_samples_anew_each_time(run):
     greedy = likeliest(run, ["a"])[0][0]
     assert write.session(run, ["a"], SamplingConfig(0.0), [""]) == [word for word in ("a", greedy) if word != SEPARATOR]
     tries = {tuple(write.session(run, ["a"], SamplingConfig(3.0), [*["", ":undo"] * n, ""])) for n in range(8)}
     assert len(tries) > 2
 
 
-def test_the_end_ends_it(run, capsys):
+def test_the_end_of_the_story_ends_the_session(run, capsys):
     params = run.state.params["network"]
     bias = params["words"]["bias"].at[run.data.vocabulary.index[SEPARATOR]].set(20.0)
     params = {"network": params | {"words": params["words"] | {"bias": bias}}}
@@ -82,7 +84,7 @@ def test_the_end_ends_it(run, capsys):
 
 @pytest.fixture
 def piped(run, monkeypatch, capsys):
-    """Runs the script on bytes from a pipe; returns what it wrote to standard output and error."""
+    """Function that runs the script on bytes from a pipe and returns its standard output and error."""
 
     def pipe(text, *flags):
         monkeypatch.setattr(write, "restore", lambda *_, **__: RestoredRun(text_rnn.EXPERIMENT, run, run.state))
@@ -94,12 +96,12 @@ def piped(run, monkeypatch, capsys):
     return pipe
 
 
-def test_behind_a_pipe_the_story_alone_is_on_standard_output(piped):
+def test_in_a_pipe_only_the_story_is_on_standard_output(piped):
     out, _ = piped(b"b\nc\xff\nd , e\n\nq".replace(b"\n\n", b"\n"), "--prompt=A")
     assert out == "a b q\n"  # c\xff and the comma are unknown
 
 
-def test_a_prompt_of_unknown_words_only_is_one_line(piped, capsys):
+def test_a_prompt_of_unknown_words_is_one_line(piped, capsys):
     with pytest.raises(SystemExit, match="2"):
         piped(b"", "--prompt=unicorns, dragons")
     (line,) = capsys.readouterr().err.splitlines()
@@ -115,7 +117,7 @@ def test_bad_options_are_one_line(piped, capsys, flag):
 
 
 @pytest.mark.parametrize(("tool", "expected"), [(write, "text_rnn"), (ask, "qa"), (world_evaluate, "world_controller")])
-def test_a_run_of_something_else_is_refused(tool, expected, tmp_path, monkeypatch, capsys):
+def test_a_run_of_another_experiment_is_refused(tool, expected, tmp_path, monkeypatch, capsys):
     (tmp_path / "flags.json").write_text('{"experiment": "vae", "flags": {}}')
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a story")))
     if tool is world_evaluate:

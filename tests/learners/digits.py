@@ -1,4 +1,4 @@
-"""A few hundred of the bundled digits, and a loop short enough to test learners with."""
+"""Helpers of the learners' tests: a few of the bundled digits, and a short training loop."""
 
 import functools
 
@@ -21,7 +21,7 @@ CONFIG = autoencoder.Config(
 
 @functools.cache
 def digits():
-    """(training batch of 1,024, test batch of 256), with three attributes made of the labels."""
+    """Returns a training batch of 1,024 and a test batch of 256, with three attributes derived from the labels."""
     data = load()
 
     def batch(source, count):
@@ -34,12 +34,12 @@ def digits():
 
 
 def first_state(learner, batch):
-    """The initial state; the key's kind makes its program quick to compile."""
+    """Returns the initial state; this type of key compiles fast."""
     return jax.jit(learner.init)(jax.random.key(0, impl="unsafe_rbg"), batch)
 
 
 def fit(learner, batch, steps):
-    """(state, metrics of the last step)."""
+    """Returns the trained state and the metrics of the last step."""
     rng = np.random.default_rng(0)
     state = first_state(learner, jax.tree.map(lambda array: array[:BATCH], batch))
     step = jax.jit(learner.step, donate_argnums=0)
@@ -51,7 +51,7 @@ def fit(learner, batch, steps):
 
 
 def mean_of(learner, state, batch):
-    """Means of what `evaluate` returns, which must be one float32 value per example."""
+    """Returns the means of `evaluate`'s metrics, which must have one value per example."""
     metrics = jax.jit(learner.evaluate)(state, batch, jax.random.key(0))
     assert {value.shape for value in metrics.values()} == {(len(batch["image"]),)}
     return {name: float(value.mean()) for name, value in metrics.items()}

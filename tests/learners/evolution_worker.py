@@ -1,4 +1,4 @@
-"""Evolves for 12 generations on the devices of this process, in two goes; saves what came out.
+"""Evolves for 12 generations on the devices of this process, resuming once, and saves the results.
 
 python -m tests.learners.evolution_worker OUT.npz --parallel=jit|pmap [--population=N]
 """
@@ -23,7 +23,7 @@ TARGET = {"bias": jnp.array([0.3, -0.2, 0.1]), "kernel": jnp.linspace(-1, 1, 6).
 
 
 def fitness(population, keys):
-    """Minus the squared distance from TARGET, with noise from each individual's own key."""
+    """Returns minus the squared distance from TARGET, with noise from each individual's own key."""
     squares = jax.tree.map(lambda x, t: jnp.square(x - t).reshape(len(x), -1).sum(1), population, TARGET)
     return 0.05 * jax.vmap(jax.random.normal)(keys) - sum(jax.tree.leaves(squares))
 
@@ -42,7 +42,7 @@ def main():
     learner = evolution(strategy.algorithm, strategy.params, fitness, mean, axis_name=devices.axis_name)
     workdir = Path(options.out).parent / f"workdir_{Path(options.out).stem}"
     try:
-        for steps in (7, 12):  # a checkpoint is written and read on the way
+        for steps in (7, 12):  # the second run resumes from a checkpoint
             outcome = loop.train(learner, data, devices, workdir, steps=steps, batch_size=8, log_every=4)
     except UserError as error:
         sys.exit(f"error: {error}")

@@ -1,4 +1,4 @@
-"""The adversarial learner, on players whose every update can be written down."""
+"""Adversarial learner, on players with closed-form updates."""
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ class Shift(nn.Module):
 
 
 class NormalisedShift(nn.Module):
-    """The same after batch normalisation, whose averages remember half of the past."""
+    """z -> z + shift after batch normalisation with momentum 0.5."""
 
     @nn.compact
     def __call__(self, z, *, train=False):
@@ -69,19 +69,19 @@ def weight(state):
     return np.asarray(state.critic.params["weight"])[:, 0]
 
 
-def test_the_critic_goes_down_its_loss_and_then_the_generator_down_its_own():
+def test_critic_then_generator_descend_their_gradients():
     state, metrics = step(make())
-    # d/dw (E[w.G(z)] - E[w.x]) = E[G(z)] - E[x]; what was drawn is what the critic moved along
+    # d/dw (E[w.G(z)] - E[w.x]) = E[G(z)] - E[x], so the critic's step reveals the generated mean
     fakes = IMAGES.mean(0) - (weight(state) - WEIGHT) / 0.1
-    assert abs(fakes).max() < 2  # a mean of 8 draws from N(0, 1)
+    assert abs(fakes).max() < 2  # a mean of 8 samples of N(0, 1)
     np.testing.assert_allclose(metrics["critic_loss"], WEIGHT @ (fakes - IMAGES.mean(0)), rtol=1e-4)
     np.testing.assert_allclose(metrics["critic_gradient_norm"], np.linalg.norm(fakes - IMAGES.mean(0)), rtol=1e-4)
-    # d/dshift -E[w.(z + shift)] = -w, with the critic as it is after its update
+    # d/dshift -E[w.(z + shift)] = -w, with the updated critic
     np.testing.assert_allclose(state.generator.params["shift"], 0.1 * weight(state), rtol=1e-5)
     np.testing.assert_allclose(metrics["generator_gradient_norm"], np.linalg.norm(weight(state)), rtol=1e-5)
 
 
-def test_the_penalty_s_norm_and_its_gradient_are_those_of_a_linear_critic():
+def test_penalty_of_a_linear_critic_is_the_closed_form():
     plain, _ = step(make())
     penalised, metrics = step(make(penalty=Penalty(10.0)))
     norm = np.linalg.norm(WEIGHT)
@@ -92,9 +92,9 @@ def test_the_penalty_s_norm_and_its_gradient_are_those_of_a_linear_critic():
     np.testing.assert_allclose(weight(penalised), expected, rtol=1e-4)
 
 
-def test_interpolates_are_between_real_and_generated_ones():
+def test_penalty_is_at_interpolates_or_at_real_images():
     class Quadratic(nn.Module):
-        """|x|^2 / 2: its gradient is x itself."""
+        """|x|^2 / 2, with the gradient x."""
 
         @nn.compact
         def __call__(self, x, *, train=False):
@@ -122,7 +122,7 @@ def test_interpolates_are_between_real_and_generated_ones():
 
 
 @pytest.mark.parametrize("biases", [True, False])
-def test_clipping_holds_the_weights(biases):
+def test_clipping_limits_the_weights(biases):
     params = {"kernel": jnp.array([[-3.0, 0.2]]), "bias": jnp.array([5.0])}
     clipped = clip_weights(0.5, biases)(params)
     np.testing.assert_allclose(clipped["kernel"], [[-0.5, 0.2]])
@@ -131,19 +131,21 @@ def test_clipping_holds_the_weights(biases):
     assert np.abs(weight(state)).max() == np.float32(0.01)
 
 
-def test_n_critic_updates_use_a_batch_each():
+def test_critic_updates_use_a_batch_each():
     learner = make(n_critic=4)
     assert learner.batches_per_step == 4
-    images = np.arange(4, dtype=np.float32)[None, :, None] * np.ones((BATCH, 1, DIM), np.float32)  # update u sees u
+    images = np.arange(4, dtype=np.float32)[None, :, None] * np.ones(
+        (BATCH, 1, DIM), np.float32
+    )  # update u gets images of u
     batch = {"image": images.reshape(-1, DIM)}
     state, metrics = jax.jit(learner.step)(first_state(learner, batch), batch, KEY)
-    shared, _ = step(learner, np.full((BATCH, DIM), 1.5, np.float32))  # all see the mean of the four
+    shared, _ = step(learner, np.full((BATCH, DIM), 1.5, np.float32))  # all get the mean of the four
     np.testing.assert_allclose(weight(state), weight(shared), rtol=1e-4)
     assert np.isfinite(metrics["critic_loss"])
 
 
-def test_separate_updates_are_a_step_on_real_images_and_then_one_on_generated_ones():
-    """Written out for a linear critic, whose penalty goes with the second step; clipping comes after both."""
+def test_separate_updates_step_on_real_then_on_generated_images():
+    """Closed form for a linear critic; the second step includes the penalty, and clipping follows both."""
     fakes = np.random.default_rng(1).normal(size=(BATCH, DIM)).astype(np.float32)
 
     def sigmoid(x):
@@ -171,14 +173,14 @@ def test_separate_updates_are_a_step_on_real_images_and_then_one_on_generated_on
     after_both = after_real - 0.1 * (gradient + 2 * 2 * after_real)
     np.testing.assert_allclose(weight(state), after_both, rtol=1e-4)
     np.testing.assert_allclose(metrics["critic_input_gradient_norm"], norm, rtol=1e-5)
-    limit = float(np.abs(after_real).max()) - 0.01  # reached on the way, but not at the end
+    limit = float(np.abs(after_real).max()) - 0.01  # exceeded after the first step only
     assert np.abs(after_both).max() < limit
     np.testing.assert_allclose(weight(step(make_with(clip_weights(limit)))[0]), after_both, rtol=1e-4)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("batch_statistics", [True, False])
-def test_the_generator_s_averages_move_once_a_step_however_often_the_critic_learns(batch_statistics):
+def test_generator_averages_are_updated_once_per_step(batch_statistics):
     few, many = (
         step(make(generator=NormalisedShift(), n_critic=n, batch_statistics=batch_statistics))[0] for n in (1, 4)
     )
@@ -189,7 +191,7 @@ def test_the_generator_s_averages_move_once_a_step_however_often_the_critic_lear
     assert not np.allclose(few.generator.batch_stats["BatchNorm_0"]["mean"], 0)
 
 
-def test_generated_images_for_the_critic_are_normalised_as_asked():
+def test_batch_statistics_option_normalises_the_critics_images():
     def mean_fake(batch_statistics):
         learner = make(generator=NormalisedShift(), batch_statistics=batch_statistics)
         state, _ = step(learner)
@@ -199,7 +201,7 @@ def test_generated_images_for_the_critic_are_normalised_as_asked():
     assert np.abs(mean_fake(False)).max() > 0.05
 
 
-def test_the_average_follows_the_generator_and_makes_the_samples():
+def test_samples_come_from_the_moving_average():
     learner = make(generator=NormalisedShift(), ema_decay=0.2)
     batch = {"image": IMAGES}
     first = first_state(learner, batch)
@@ -225,8 +227,8 @@ def test_the_average_follows_the_generator_and_makes_the_samples():
     assert np.all(np.abs(samples.mean(0) - expected) < 4 * scale / np.sqrt(len(samples)))
 
 
-def test_images_and_scores_may_be_trees_with_terms_of_the_generator_s_own():
-    """Two directions of a translation: patch scores, a paired term, and a term that comes in with the steps."""
+def test_trees_of_images_and_scores_with_generator_terms():
+    """Two directions of a translation: patch scores, a paired term, and a term that grows with the steps."""
 
     class Both(nn.Module):
         @nn.compact
@@ -237,7 +239,7 @@ def test_images_and_scores_may_be_trees_with_terms_of_the_generator_s_own():
         @nn.compact
         def __call__(self, images, *, train=False):
             scale = self.param("scale", nn.initializers.ones, ())
-            return {name: scale * image for name, image in images.items()}  # (B, DIM): a score for each element
+            return {name: scale * image for name, image in images.items()}  # (B, DIM): a score per element
 
     rng = np.random.default_rng(0)
     batch = {name: rng.normal(size=(BATCH, DIM)).astype(np.float32) for name in "ab"}
@@ -262,7 +264,7 @@ def test_images_and_scores_may_be_trees_with_terms_of_the_generator_s_own():
     np.testing.assert_allclose(metrics["critic_loss_real"], -means["a"].mean() - means["b"].mean(), rtol=1e-4)
     np.testing.assert_allclose(metrics["critic_input_gradient_norm"], np.sqrt(2 * DIM) / DIM, rtol=1e-4)
     np.testing.assert_allclose(metrics["paired"], 3 * np.square(batch["a"] - batch["b"]).sum(1).mean(), rtol=1e-4)
-    # d/dshift: -1 / DIM from the critic, 6 (a + shift - b) from the pairs; nothing yet from the late term
+    # d/dshift: -1 / DIM from the critic, 6 (a + shift - b) from the paired term, 0 from the late term at step 0
     shifts = one.generator.params
     np.testing.assert_allclose(shifts["a_to_b"]["shift"], -0.1 * (-1 / DIM + 6 * (means["a"] - means["b"])), rtol=1e-4)
     np.testing.assert_allclose(shifts["b_to_a"]["shift"], 0.1 / DIM * np.ones(DIM), rtol=1e-4)
@@ -284,7 +286,7 @@ def test_held_out_losses_are_one_value_per_example():
 
 
 @pytest.mark.slow
-def test_wgan_gp_learns_where_the_data_is():
+def test_wgan_gp_learns_mean_and_deviation_of_the_data():
     rng = np.random.default_rng(0)
     data = {"image": (rng.normal(size=(1024, DIM)) * 0.5 + [1.0, -1.0, 2.0]).astype(np.float32)}
 
@@ -317,7 +319,7 @@ def test_wgan_gp_learns_where_the_data_is():
 
 
 @pytest.mark.slow
-def test_a_shrunk_gan_learns_what_digits_are_made_of():
+def test_a_small_gan_learns_digits():
     config = dcgan.Config(
         z_dim=8,
         first_filters=16,
@@ -349,7 +351,7 @@ def test_a_shrunk_gan_learns_what_digits_are_made_of():
 
     untrained = (np.asarray(learner.sample(first_state(learner, train), KEY, 200)) + 1) / 2
     assert distance_of_means(samples) < 0.3 * distance_of_means(untrained)
-    assert samples.std(0).mean() > 0.3 * train["image"].std(0).mean()  # and they differ from one another
+    assert samples.std(0).mean() > 0.3 * train["image"].std(0).mean()  # samples differ from one another
 
 
 @pytest.mark.parametrize(
@@ -361,7 +363,7 @@ def test_a_shrunk_gan_learns_what_digits_are_made_of():
         ("math:sin", "must be an AdversarialLoss"),
     ],
 )
-def test_a_loss_that_cannot_be_used_is_one_line(loss, message):
+def test_unusable_losses_are_refused_in_one_line(loss, message):
     with pytest.raises(UserError, match=rf"^adversarial_loss={loss}: .*{message}"):
         make_adversarial_loss(loss)
 

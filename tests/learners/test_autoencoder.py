@@ -12,7 +12,7 @@ from tests.learners.digits import CONFIG, digits, first_state, fit, mean_of
 
 
 class Scaled(nn.Module):
-    """x -> scale * x, with scale = 1 to begin with."""
+    """x -> scale * x, with an initial scale of 1."""
 
     @nn.compact
     def __call__(self, x, *, train=False):
@@ -20,7 +20,7 @@ class Scaled(nn.Module):
 
 
 @pytest.mark.slow
-def test_two_dimensions_reconstruct_digits_better_than_any_one_image_could():
+def test_two_dimensions_beat_the_best_constant_image():
     train, test = digits()
     learner = autoencoder(Encoder(CONFIG), Decoder(CONFIG, (28, 28, 1)), OPTIMIZERS["adam"](3e-3), mse)
     state, _ = fit(learner, train, steps=400)
@@ -29,12 +29,12 @@ def test_two_dimensions_reconstruct_digits_better_than_any_one_image_could():
 
 
 @pytest.mark.slow
-def test_noise_is_on_the_input_and_not_on_the_target():
+def test_noise_is_on_the_input_only():
     images = np.full((64, 8, 8, 1), 0.5, np.float32)
     for noise in (0.0, 0.3):
         learner = autoencoder(Scaled(), Scaled(), OPTIMIZERS["sgd"](1.0), mse, noise=noise)
         state = first_state(learner, {"image": images})
-        # An identity passes the noise on, and its variance is what is left: were the target noisy too, it would be 0.
+        # An identity's error is the noise; with a noisy target it would be 0.
         _, metrics = learner.step(state, {"image": images}, jax.random.key(0))
         assert float(metrics["loss"]) == pytest.approx(noise**2, rel=0.1)
         assert mean_of(learner, state, {"image": images})["loss"] == pytest.approx(noise**2, rel=0.1)
@@ -49,7 +49,7 @@ def test_encode_and_decode_use_their_own_parameters():
     assert float(decode(Scaled(), state, images)[0, 0, 0, 0]) == 5
 
 
-def test_samples_come_from_the_box():
+def test_samples_are_uniform_in_the_box():
     learner = autoencoder(Scaled(), Scaled(), OPTIMIZERS["sgd"](1.0), mse)
     state = first_state(learner, {"image": jnp.ones((2, 2))})
     low, high = np.array([-3.0, 10.0]), np.array([-1.0, 30.0])

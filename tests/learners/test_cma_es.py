@@ -32,7 +32,7 @@ def rosenbrock(x):
 
 
 def generation(algorithm, function, params):
-    """A body for lax.scan, in evosax's style."""
+    """Returns a body for lax.scan, in evosax's style."""
 
     def body(state, key):
         ask_key, tell_key = jax.random.split(key)
@@ -45,7 +45,7 @@ def generation(algorithm, function, params):
 
 
 def search(algorithm, function, params, mean, generations, seed=0):
-    """(state, best value of each generation), compiled."""
+    """Returns (state, best value of each generation) of a compiled search."""
 
     def run(key):
         state = algorithm.init(key, mean, params)
@@ -55,16 +55,16 @@ def search(algorithm, function, params, mean, generations, seed=0):
 
 
 @functools.cache
-def advanced(two_point):
-    """An algorithm, its parameters, and a state in which nothing is trivial any more."""
+def mid_search(two_point):
+    """Returns an algorithm, its parameters, and its state after five generations."""
     algorithm = CMA_ES(POPULATION, SOLUTION, two_point=two_point)
     params = algorithm.default_params.replace(std_init=0.5)
     state, _ = search(algorithm, ellipsoid, params, jax.tree.map(jnp.ones_like, SOLUTION), 5)
     return algorithm, params, state
 
 
-def told(algorithm, params, state, fitness, key=0):
-    """(population (lambda, n), state after it has been told `fitness` of it)."""
+def updated(algorithm, params, state, fitness, key=0):
+    """Returns the next population (lambda, n), and the state after an update with the given fitness."""
     population, asked = algorithm.ask(jax.random.key(key), state, params)
     flat = jax.vmap(lambda x: jax.flatten_util.ravel_pytree(x)[0])(population)
     new, _ = algorithm.tell(jax.random.key(1), population, jnp.asarray(fitness, jnp.float32), asked, params)
@@ -72,10 +72,7 @@ def told(algorithm, params, state, fitness, key=0):
 
 
 def tutorial_update(state, population, fitness, two_point):
-    """One generation in float64, from the tutorial's figure 6 and table 1, with sorted individuals and sums over them.
-
-    Returns {name of the state's attribute: value}.
-    """
+    """Returns the state's attributes after one generation, in float64, by the tutorial's figure 6 and table 1."""
     old = {
         name: np.asarray(getattr(state, name), np.float64) for name in ("mean", "std", "p_std", "p_c", "C", "B", "D")
     }
@@ -115,23 +112,23 @@ def tutorial_update(state, population, fitness, two_point):
 @pytest.mark.slow
 @pytest.mark.parametrize("stalled", [False, True], ids=["moving", "stalled"])
 @pytest.mark.parametrize("two_point", [False, True], ids=["csa", "tpa"])
-def test_one_generation_is_the_tutorial_s(two_point, stalled):
-    algorithm, params, state = advanced(two_point)
-    if stalled:  # so long a path holds the covariance path back
+def test_one_generation_matches_the_tutorial(two_point, stalled):
+    algorithm, params, state = mid_search(two_point)
+    if stalled:  # a long path stalls the covariance path
         state = state.replace(p_std=state.p_std * 20 / jnp.linalg.norm(state.p_std))
     fitness = np.random.default_rng(0).permutation(POPULATION).astype(float)
-    population, new = told(algorithm, params, state, fitness)
+    population, new = updated(algorithm, params, state, fitness)
     expected = tutorial_update(state, population, fitness, two_point)
     for name, value in expected.items():
-        got = np.asarray(getattr(new, name))
-        np.testing.assert_allclose(got, value, rtol=2e-4, atol=2e-5 * np.abs(value).max(), err_msg=name)
+        actual = np.asarray(getattr(new, name))
+        np.testing.assert_allclose(actual, value, rtol=2e-4, atol=2e-5 * np.abs(value).max(), err_msg=name)
     moved = np.linalg.norm(np.asarray(new.p_c) - (1 - params.c_c) * np.asarray(state.p_c)) > 1e-3
     assert moved != stalled
     np.testing.assert_allclose(new.B * new.D**2 @ new.B.T, new.C, atol=1e-5 * np.abs(new.C).max())
 
 
 @pytest.mark.parametrize(("dimensions", "population"), [(2, 4), (5, 7), (10, 10), (10, 200), (867, 64), (40, 5)])
-def test_weights_rates_and_gap_are_pycma_s(dimensions, population):
+def test_weights_rates_and_gap_match_pycma(dimensions, population):
     cma = pytest.importorskip("cma")
     pycma = cma.CMAEvolutionStrategy(np.zeros(dimensions), 1.0, {"popsize": population, "verbose": -9})
     weights, mu_eff, c_1, c_mu = recombination(population, dimensions)
@@ -143,7 +140,7 @@ def test_weights_rates_and_gap_are_pycma_s(dimensions, population):
     assert algorithm.decomposition_gap == max(1, math.ceil(pycma.sm.lazy_update_gap))
 
 
-def test_step_sizes_are_adapted_as_pycma_decides():
+def test_step_size_adaptation_is_chosen_as_in_pycma():
     cma = pytest.importorskip("cma")
     assert cma.evolution_strategy.TPA_dimension == TWO_POINT_DIMENSIONS
     for dimensions in (TWO_POINT_DIMENSIONS - 1, TWO_POINT_DIMENSIONS):
@@ -166,7 +163,7 @@ def test_step_sizes_are_adapted_as_pycma_decides():
         pytest.param(rosenbrock, 5, 0.0, False, 1e-6, id="rosenbrock-csa"),
     ],
 )
-def test_it_needs_no_more_generations_than_pycma(function, dimensions, start, two_point, target):
+def test_needs_no_more_generations_than_pycma(function, dimensions, start, two_point, target):
     cma = pytest.importorskip("cma")
     kinds = cma.sigma_adaptation
     kind = kinds.CMAAdaptSigmaTPA if two_point else kinds.CMAAdaptSigmaCSA
@@ -192,10 +189,10 @@ def test_it_needs_no_more_generations_than_pycma(function, dimensions, start, tw
     assert np.median(ours) <= 1.2 * np.median([pycma(seed) for seed in range(1, 8)])
 
 
-def test_two_points_go_along_the_last_step_and_are_as_long_as_a_draw():
-    algorithm, params, state = advanced(two_point=True)
+def test_two_points_lie_along_the_last_step():
+    algorithm, params, state = mid_search(two_point=True)
     old = np.asarray(state.mean, np.float64)
-    _, state = told(algorithm, params, state, np.arange(POPULATION))
+    _, state = updated(algorithm, params, state, np.arange(POPULATION))
     step = np.asarray(state.mean, np.float64) - old
     draws = jax.vmap(lambda key: algorithm.ask(key, state, params)[0])(jax.random.split(jax.random.key(0), 500))
     flat = jax.vmap(jax.vmap(lambda x: jax.flatten_util.ravel_pytree(x)[0]))(draws)
@@ -204,31 +201,31 @@ def test_two_points_go_along_the_last_step_and_are_as_long_as_a_draw():
     cosine = y[:, 0] @ step / np.linalg.norm(y[:, 0], axis=1) / np.linalg.norm(step)
     np.testing.assert_allclose(cosine, 1, atol=1e-4)
     whitened = np.linalg.solve(np.asarray(state.B * state.D, np.float64), y[:, 0].T)
-    np.testing.assert_allclose((whitened**2).sum(0).mean(), N, rtol=0.1)  # a chi-squared variable with n degrees
+    np.testing.assert_allclose((whitened**2).sum(0).mean(), N, rtol=0.1)  # chi-squared with n degrees of freedom
     independent = np.linalg.solve(np.asarray(state.B * state.D, np.float64), y[:, 2].T)
     np.testing.assert_allclose(np.cov(independent), np.eye(N), atol=0.25)
 
 
 @pytest.mark.parametrize(("ahead", "behind", "sign"), [(0, 9, 1), (9, 0, -1), (3, 5, 1)])
-def test_the_step_size_follows_the_better_point(ahead, behind, sign):
-    algorithm, params, state = advanced(two_point=True)
+def test_step_size_follows_the_better_point(ahead, behind, sign):
+    algorithm, params, state = mid_search(two_point=True)
     state = state.replace(rank_difference=jnp.zeros(()))
     rest = [rank for rank in range(POPULATION) if rank not in (ahead, behind)]
-    _, new = told(algorithm, params, state, [ahead, behind, *rest])
+    _, new = updated(algorithm, params, state, [ahead, behind, *rest])
     assert np.sign(np.log(new.std / state.std)) == sign
 
 
-def test_the_first_generation_has_no_step_to_go_along():
+def test_first_generation_has_no_two_points():
     algorithm = CMA_ES(POPULATION, SOLUTION, two_point=True)
     params = algorithm.default_params
     state = algorithm.init(jax.random.key(0), SOLUTION, params)
-    population, new = told(algorithm, params, state, np.arange(POPULATION))
+    population, new = updated(algorithm, params, state, np.arange(POPULATION))
     assert np.abs(population[0] + population[1]).max() > 0.1
     assert new.std == state.std and new.rank_difference == 0
 
 
 @pytest.mark.slow
-def test_decompositions_are_rare_and_right():
+def test_decompositions_are_rare_and_exact():
     algorithm = CMA_ES(12, jnp.zeros(300))
     params = algorithm.default_params
     assert algorithm.decomposition_gap == 5
@@ -242,7 +239,7 @@ def test_decompositions_are_rare_and_right():
             np.testing.assert_allclose(state.B * state.D**2 @ state.B.T, state.C, atol=1e-5)
 
 
-def test_decompositions_mend_the_matrix():
+def test_decompose_corrects_the_matrix():
     rng = np.random.default_rng(0)
     basis, _ = np.linalg.qr(rng.normal(size=(5, 5)))
     matrix = basis * np.array([4.0, 1.0, 0.25, -1e-3, -2.0]) @ basis.T
@@ -253,40 +250,40 @@ def test_decompositions_mend_the_matrix():
     np.testing.assert_allclose(B * D**2 @ B.T, C, atol=1e-5)
 
 
-def test_a_sound_matrix_is_left_alone():
+def test_decompose_keeps_a_valid_matrix():
     matrix = np.diag(np.array([1e-4, 1.0, 10.0], np.float32))
     C, _, D = decompose(jnp.asarray(matrix))
     np.testing.assert_array_equal(C, matrix)
     np.testing.assert_allclose(D**2, np.diag(matrix), rtol=1e-5)
 
 
-def test_equals_are_ranked_at_random():
+def test_ties_are_broken_at_random():
     weights = np.arange(5.0)
-    fitness = jnp.array([2.0, 1.0, 2.0, jnp.inf, 2.0])  # the equal ones hold ranks 2, 3 and 4
+    fitness = jnp.array([2.0, 1.0, 2.0, jnp.inf, 2.0])  # the equal ones have ranks 2, 3 and 4
     keys = jax.random.split(jax.random.key(0), 3000)
-    given = np.asarray(jax.vmap(lambda key: rank_weights(key, fitness, jnp.asarray(weights)))(keys))
-    assert (given[:, 1] == 0).all() and (given[:, 3] == 4).all()
-    orders, counts = np.unique(given[:, [0, 2, 4]], axis=0, return_counts=True)
+    assigned = np.asarray(jax.vmap(lambda key: rank_weights(key, fitness, jnp.asarray(weights)))(keys))
+    assert (assigned[:, 1] == 0).all() and (assigned[:, 3] == 4).all()
+    orders, counts = np.unique(assigned[:, [0, 2, 4]], axis=0, return_counts=True)
     np.testing.assert_array_equal(orders, list(itertools.permutations([1.0, 2.0, 3.0])))
     np.testing.assert_allclose(counts / 500, 1, atol=0.2)
 
 
 @pytest.mark.slow
-def test_the_mean_only_wanders_on_a_plateau():
-    """After k steps of independent directions it is sqrt(k) steps away; going along the last one it would be k."""
+def test_no_drift_on_a_plateau():
+    """After k independent steps the mean is sqrt(k) steps away; with drift along the last step it would be k."""
     algorithm = CMA_ES(20, jnp.zeros(40), two_point=True)
-    params = algorithm.default_params.replace(c_1=0.0, c_mu=0.0)  # C stays what it is
+    params = algorithm.default_params.replace(c_1=0.0, c_mu=0.0)  # constant C
     ends = jax.vmap(lambda seed: search(algorithm, lambda x: x[..., 0] * 0, params, jnp.zeros(40), 100, seed)[0].mean)
     squares = np.square(ends(jnp.arange(20))).sum(axis=1)
     assert np.mean(squares) == pytest.approx(100 * 40 / params.mu_eff, rel=0.35)
 
 
 @pytest.mark.parametrize("failure", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_worst(failure):
-    algorithm, params, state = advanced(two_point=False)
+def test_non_finite_fitness_ranks_last(failure):
+    algorithm, params, state = mid_search(two_point=False)
     fitness = np.arange(POPULATION, dtype=float)
-    _, expected = told(algorithm, params, state, np.where(fitness == 4, 1e9, fitness))
-    _, new = told(algorithm, params, state, np.where(fitness == 4, failure, fitness))
+    _, expected = updated(algorithm, params, state, np.where(fitness == 4, 1e9, fitness))
+    _, new = updated(algorithm, params, state, np.where(fitness == 4, failure, fitness))
     for name in ("mean", "std", "C", "p_c"):
         np.testing.assert_array_equal(getattr(new, name), getattr(expected, name))
 
@@ -297,10 +294,10 @@ def test_what_is_not_finite_is_worst(failure):
     "function",
     [
         pytest.param(lambda x: x[..., 0] * 0, id="flat"),
-        pytest.param(lambda x: x[..., 0] * jnp.nan, id="nothing works"),
-        pytest.param(lambda x: x[..., 0], id="no bottom"),
-        pytest.param(sphere, id="down to underflow"),
-        pytest.param(lambda x: sphere(x - 2), id="down to rounding"),
+        pytest.param(lambda x: x[..., 0] * jnp.nan, id="all fail"),
+        pytest.param(lambda x: x[..., 0], id="unbounded"),
+        pytest.param(sphere, id="underflow"),
+        pytest.param(lambda x: sphere(x - 2), id="rounding"),
     ],
 )
 def test_thousands_of_generations_stay_finite(function, two_point):
@@ -314,8 +311,8 @@ def test_thousands_of_generations_stay_finite(function, two_point):
 
 
 @pytest.mark.slow
-def test_it_can_be_used_as_evosax_s():
-    """The same calls, states and metrics, in a Python loop, compiled, scanned and mapped."""
+def test_is_a_drop_in_for_evosax():
+    """Has the same calls, states and metrics, and works in a Python loop, scanned and vmapped."""
     ours, theirs = CMA_ES(POPULATION, SOLUTION), EvosaxCMA_ES(POPULATION, SOLUTION)
     key, shapes = jax.random.key(0), []
     for algorithm in (ours, theirs):
@@ -323,8 +320,8 @@ def test_it_can_be_used_as_evosax_s():
         state = algorithm.init(key, SOLUTION, params)
         population, state = algorithm.ask(key, state, params)
         state, metrics = algorithm.tell(key, population, jnp.arange(float(POPULATION)), state, params)
-        told_of = {"population": population, "metrics": metrics, "mean": algorithm.get_mean(state)}
-        shapes.append(jax.tree.map(jnp.shape, told_of | {"best": (state.best_solution, state.best_fitness)}))
+        results = {"population": population, "metrics": metrics, "mean": algorithm.get_mean(state)}
+        shapes.append(jax.tree.map(jnp.shape, results | {"best": (state.best_solution, state.best_fitness)}))
         assert state.best_fitness == 0 and state.generation_counter == 1
     assert shapes[0] == shapes[1]
 
@@ -341,8 +338,8 @@ def test_it_can_be_used_as_evosax_s():
     assert not np.allclose(mapped.mean[0], mapped.mean[1])
 
 
-def test_penalties_are_ranked_too():
-    """evosax's way of weight decay: a shaped fitness, still lower for the better."""
+def test_shaped_fitness_is_ranked():
+    """Weight decay by fitness shaping, as in evosax; lower is better."""
     algorithm = CMA_ES(12, jnp.zeros(4), fitness_shaping_fn=lambda x, fitness, *_: fitness + jnp.square(x).sum(-1))
     state, _ = search(algorithm, lambda x: x[..., 0] * 0, algorithm.default_params, jnp.full(4, 3.0), 100)
     assert np.linalg.norm(state.mean) < 1e-3

@@ -21,7 +21,7 @@ HERE = "tests.learners.test_evolution"
 
 
 def distance(population, keys):
-    """Minus the squared distance from TARGET."""
+    """Returns minus the squared distance from TARGET."""
     del keys
     squares = jax.tree.map(lambda x, t: jnp.square(x - t).reshape(len(x), -1).sum(1), population, TARGET)
     return -sum(jax.tree.leaves(squares))
@@ -33,14 +33,14 @@ def noise(population, keys):
 
 
 def make(fitness, name="cma_es", population_size=16, sigma=0.3, mean=ORIGIN, **options):
-    """(algorithm, learner, first state)."""
+    """Returns (algorithm, learner, first state)."""
     strategy = make_strategy(name, population_size, mean, sigma)
     learner = evolution(strategy.algorithm, strategy.params, fitness, mean, **options)
     return strategy.algorithm, learner, learner.init(jax.random.key(0), BLANK)
 
 
 def evolve(learner, state, generations):
-    """(state, metrics of each generation)."""
+    """Returns (state, metrics of each generation)."""
     keys = jax.random.split(jax.random.key(1), generations)
     return jax.jit(lambda s: jax.lax.scan(lambda s, key: learner.step(s, BLANK, key), s, keys))(state)
 
@@ -50,18 +50,18 @@ def flat(population):
 
 
 def recording(calls, fitness=distance):
-    """`fitness`, which also notes what it was called with (only where nothing is compiled)."""
+    """Returns `fitness` that appends its arguments to `calls`; for use outside of jit."""
 
-    def noting(population, keys):
+    def record(population, keys):
         calls.append((jax.tree.map(np.asarray, population), keys))
         return fitness(population, keys)
 
-    return noting
+    return record
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(STRATEGIES))
-def test_every_strategy_gets_nearer(name):
+def test_every_strategy_improves(name):
     algorithm, learner, state = make(distance, name, population_size=32, sigma=0.3)
     before = learner.evaluate(state, BLANK, jax.random.key(0))["return"][0]
     state, metrics = evolve(learner, state, 150)
@@ -73,7 +73,7 @@ def test_every_strategy_gets_nearer(name):
 
 
 @pytest.mark.slow
-def test_metrics_are_those_of_the_population():
+def test_metrics_match_the_population():
     def lucky(population, keys):
         return distance(population, keys) + 10 * noise(population, keys)
 
@@ -84,31 +84,31 @@ def test_metrics_are_those_of_the_population():
         state, metrics = learner.step(state, BLANK, key)
         population, keys = calls[-1]
         returns = np.asarray(lucky(population, keys), np.float64)
-        everyone = np.concatenate([np.asarray(lucky(p, k)) for p, k in calls])
+        all_returns = np.concatenate([np.asarray(lucky(p, k)) for p, k in calls])
         expected = {
             "mean_return": returns.mean(),
             "min_return": returns.min(),
             "max_return": returns.max(),
             "std_return": returns.std(),
-            "best_return": everyone.max(),
+            "best_return": all_returns.max(),
             "sigma": np.sqrt(np.square(flat(population) - np.asarray(centre)).mean()),
             "failed": 0,
         }
         assert metrics.keys() == expected.keys()
         for name, value in expected.items():
             assert metrics[name].shape == () and float(metrics[name]) == pytest.approx(value, rel=1e-5), name
-    assert everyone.argmax() < 32  # the last generation was not the luckiest
-    best = np.concatenate([flat(p) for p, _ in calls])[everyone.argmax()]
+    assert all_returns.argmax() < 32  # the last generation was not the luckiest
+    best = np.concatenate([flat(p) for p, _ in calls])[all_returns.argmax()]
     np.testing.assert_array_equal(ravel_pytree(state.best_parameters)[0], best)
-    assert float(state.best_return) == everyone.max()
+    assert float(state.best_return) == all_returns.max()
 
 
-def test_weight_decay_makes_weights_small():
+def test_weight_decay_shrinks_weights():
     def norm_after(weight_decay):
         mean = jax.tree.map(lambda x: jnp.full_like(x, 2.0), ORIGIN)
         algorithm, learner, state = make(lambda p, keys: jnp.zeros(len(keys)), mean=mean, weight_decay=weight_decay)
         state, metrics = evolve(learner, state, 100)
-        assert not np.any(metrics["mean_return"])  # of returns alone
+        assert not np.any(metrics["mean_return"])  # metrics exclude weight decay
         return np.linalg.norm(ravel_pytree(mean_parameters(algorithm, state))[0])
 
     start = 2.0 * np.sqrt(8)
@@ -116,13 +116,13 @@ def test_weight_decay_makes_weights_small():
     assert norm_after(0.0) > 0.3 * start
 
 
-def test_weight_decay_is_weighed_against_returns():
-    """The optimum of -(x - t)^2 summed minus c mean(x^2) is t / (1 + c / n)."""
+def test_weight_decay_trades_off_with_returns():
+    """The optimum of -sum (x - t)^2 - c mean(x^2) is t / (1 + c / n)."""
     algorithm, learner, state = make(distance, weight_decay=8.0)
     state, _ = evolve(learner, state, 150)
     half = jax.tree.map(lambda t: t / 2, TARGET)
-    got, expected = (ravel_pytree(x)[0] for x in (mean_parameters(algorithm, state), half))
-    np.testing.assert_allclose(got, expected, atol=1e-2)
+    actual, expected = (ravel_pytree(x)[0] for x in (mean_parameters(algorithm, state), half))
+    np.testing.assert_allclose(actual, expected, atol=1e-2)
 
 
 @pytest.mark.slow
@@ -136,12 +136,12 @@ def test_failures_are_ranked_last_and_counted(failure, name):
     state, metrics = evolve(learner, state, 150)
     assert all(np.isfinite(values).all() for values in metrics.values())
     assert 0 < metrics["failed"][0] < 16
-    assert mean_parameters(algorithm, state)["bias"][0] < 1e-3  # as near to 0.5 as may be
+    assert mean_parameters(algorithm, state)["bias"][0] < 1e-3  # as close to 0.5 as allowed
     assert state.best_parameters["bias"][0] <= 0
     np.testing.assert_allclose(mean_parameters(algorithm, state)["kernel"], TARGET["kernel"], atol=0.05)
 
 
-def test_a_generation_of_failures_is_no_number():
+def test_a_generation_of_failures_has_nan_metrics():
     _, learner, state = make(lambda population, keys: jnp.full(len(keys), jnp.nan))
     state, metrics = learner.step(state, BLANK, jax.random.key(0))
     assert metrics["failed"] == 16 and np.isnan(metrics["mean_return"])
@@ -150,21 +150,21 @@ def test_a_generation_of_failures_is_no_number():
 
 
 @pytest.mark.parametrize(
-    ("fitness", "got"),
+    ("fitness", "shape"),
     [
         (lambda population, keys: distance(population, keys)[:, None], r"\(16, 1\)"),
         (lambda population, keys: distance(population, keys).mean(), r"\(\)"),
         (lambda population, keys: {"return": distance(population, keys)}, "dict"),
     ],
 )
-def test_returns_of_the_wrong_shape_are_an_error(fitness, got):
+def test_returns_of_the_wrong_shape_are_refused(fitness, shape):
     _, learner, state = make(fitness)
-    with pytest.raises(UserError, match=rf"^fitness: of 16 individuals it must return shape \(16,\), not {got}"):
+    with pytest.raises(UserError, match=rf"^fitness: .*\(16,\).*, not {shape}"):
         jax.jit(learner.step)(state, BLANK, jax.random.key(0))
 
 
 @pytest.mark.parametrize("common", [False, True])
-def test_individuals_have_their_own_random_numbers_or_the_same(common):
+def test_common_random_numbers(common):
     calls = []
     _, learner, state = make(recording(calls, noise), common_random_numbers=common)
     for key in jax.random.split(jax.random.key(0), 2):
@@ -176,7 +176,7 @@ def test_individuals_have_their_own_random_numbers_or_the_same(common):
 
 
 @pytest.mark.parametrize("common", [False, True])
-def test_evaluation_is_by_example_and_for_the_mean_and_the_best(common):
+def test_evaluates_mean_and_best_with_equal_random_numbers(common):
     algorithm, learner, state = make(distance, common_random_numbers=common)
     state, _ = evolve(learner, state, 3)
     noisy = evolution(algorithm, None, lambda p, keys: distance(p, keys) + noise(p, keys), ORIGIN)
@@ -200,7 +200,7 @@ def test_samples_are_individuals(name):
         assert np.mean(leaf) == pytest.approx(0, abs=0.03) and np.std(leaf) == pytest.approx(0.3, rel=0.05)
 
 
-def test_genetic_algorithms_have_their_last_best_for_a_mean():
+def test_mean_of_genetic_algorithms_is_their_last_best():
     calls = []
     algorithm, learner, state = make(recording(calls), "simple_ga")
     state, _ = learner.step(state, BLANK, jax.random.key(0))
@@ -210,7 +210,7 @@ def test_genetic_algorithms_have_their_last_best_for_a_mean():
 
 
 @pytest.mark.slow
-def test_replicas_evolve_on_their_own():
+def test_seeds_evolve_independently():
     _, learner, _ = make(distance)
     keys = jax.random.split(jax.random.key(0), 2)
     states = jax.vmap(lambda key: learner.init(key, BLANK))(keys)
@@ -228,7 +228,7 @@ def test_a_step_compiles_once():
     assert step._cache_size() == 1
 
 
-def test_schedules_and_rates_are_the_book_s():
+def test_schedules_and_rates_are_the_books():
     open_es = make_strategy("open_es", 4, ORIGIN, 0.1).algorithm
     sigmas = [float(open_es.std_schedule(jnp.asarray(g))) for g in (0, 1, 100, 5000)]
     np.testing.assert_allclose(sigmas, [0.1, 0.0999, 0.1 * 0.999**100, 0.02], rtol=1e-5)
@@ -241,16 +241,16 @@ def test_schedules_and_rates_are_the_book_s():
     assert make_strategy("cma_es", 20, ORIGIN).weight_decay == 0.01
 
 
-def from_a_user(population_size, solution, sigma_init):
+def custom_strategy(population_size, solution, sigma_init):
     return make_strategy("open_es", population_size, solution, 2 * sigma_init)
 
 
-def no_strategy(population_size, solution, sigma_init):
+def not_a_strategy(population_size, solution, sigma_init):
     return population_size
 
 
-def test_a_user_s_own_strategy_is_taken():
-    strategy = make_strategy(f"{HERE}:from_a_user", 4, ORIGIN, 0.1)
+def test_custom_strategies_are_accepted():
+    strategy = make_strategy(f"{HERE}:custom_strategy", 4, ORIGIN, 0.1)
     assert isinstance(strategy, Strategy) and float(strategy.algorithm.std_schedule(0)) == pytest.approx(0.2)
 
 
@@ -258,7 +258,7 @@ def test_a_user_s_own_strategy_is_taken():
     ("name", "population_size", "sigma", "message"),
     [
         ("cma", 8, 0.1, "strategy=cma: unknown; choose one of cma_es, .*simple_ga"),
-        (f"{HERE}:no_strategy", 8, 0.1, "strategy=.*must return a Strategy, not int"),
+        (f"{HERE}:not_a_strategy", 8, 0.1, "strategy=.*must return a Strategy, not int"),
         (f"{HERE}:noise", 8, 0.1, "strategy=.*: fails: "),
         ("cma_es", 1, 0.1, r"batch_size=1: "),
         ("pgpe", 7, 0.1, r"batch_size=7: .*even for pgpe"),
@@ -266,7 +266,7 @@ def test_a_user_s_own_strategy_is_taken():
         ("cma_es", 8, float("nan"), "sigma_init=nan: "),
     ],
 )
-def test_what_cannot_be_is_one_line_with_the_flag(name, population_size, sigma, message):
+def test_bad_values_are_refused_by_flag(name, population_size, sigma, message):
     with pytest.raises(UserError, match=f"^{message}"):
         make_strategy(name, population_size, ORIGIN, sigma)
 
@@ -285,14 +285,14 @@ def one_device(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
-def test_eight_devices_equal_one(one_device, tmp_path, parallel):
+def test_eight_devices_match_one(one_device, tmp_path, parallel):
     out = tmp_path / "out.npz"
     run_worker(out, 8, f"--parallel={parallel}").check_returncode()
     eight, one = dict(np.load(out)), dict(one_device)
     assert one.keys() == eight.keys()
     rows = [json.loads(line) for line in str(one.pop("rows")).splitlines()]
     rows_of_eight = [json.loads(line) for line in str(eight.pop("rows")).splitlines()]
-    assert rows[-1]["train/mean_return"] > 0.5 * rows[0]["train/mean_return"]  # it got nearer to the target
+    assert rows[-1]["train/mean_return"] > 0.5 * rows[0]["train/mean_return"]  # the mean approached the target
     for row, row_of_eight in zip(rows, rows_of_eight, strict=True):
         for name in row.keys() - {"steps_per_second", "time"}:
             assert row[name] == pytest.approx(row_of_eight[name], rel=1e-3, abs=1e-4), name
@@ -302,7 +302,7 @@ def test_eight_devices_equal_one(one_device, tmp_path, parallel):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
-def test_a_population_that_cannot_be_shared_is_an_error(tmp_path, parallel):
+def test_populations_that_devices_cannot_share_are_refused(tmp_path, parallel):
     finished = run_worker(tmp_path / "out.npz", 8, f"--parallel={parallel}", "--population=12")
     assert finished.returncode == 1
     assert "error: batch_size=12: " in finished.stderr

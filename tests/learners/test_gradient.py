@@ -1,4 +1,4 @@
-"""Accumulated gradients are those of one large batch; averages are averages."""
+"""Gradient accumulation against whole batches, and moving averages against plain loops."""
 
 import chex
 import jax
@@ -20,7 +20,7 @@ OPTIMIZER = optax.adam(0.1)
 
 
 def mean_over_tokens(params, batch_stats, batch, key):
-    """A loss that is a mean over tokens, of which examples have more and fewer."""
+    """Returns a mean over tokens, of which examples have different numbers."""
     count = batch["mask"].sum()
     error = jnp.square(batch["tokens"] @ params["w"] - batch["step"]) * batch["mask"]
     return Loss(error.sum() / count, batch_stats, {"error": error.sum() / count}, weight=count)
@@ -43,13 +43,13 @@ def step(loss, accumulate, batch=BATCH, axis_name=None):
 
 @pytest.mark.parametrize("loss", [mean_over_tokens, mean_over_examples])
 @pytest.mark.parametrize("parts", [2, 3, 12])
-def test_an_accumulated_update_is_that_of_the_whole_batch(loss, parts):
+def test_accumulated_update_matches_the_whole_batch(loss, parts):
     whole, accumulated = (jax.jit(step, static_argnums=(0, 1))(loss, count) for count in (1, parts))
     chex.assert_trees_all_close(accumulated, whole, rtol=1e-5)
 
 
 @pytest.mark.slow
-def test_examples_with_more_tokens_weigh_more_over_devices_too():
+def test_examples_are_weighted_by_tokens_over_devices():
     whole, metrics = step(mean_over_tokens, 1)
     shared = {name: BATCH[name].reshape(3, 4, *BATCH[name].shape[1:]) for name in ("tokens", "mask")}
 
@@ -57,8 +57,8 @@ def test_examples_with_more_tokens_weigh_more_over_devices_too():
         batch = {"tokens": tokens, "mask": mask, "step": BATCH["step"]}
         return step(mean_over_tokens, 2, batch, axis_name="data")
 
-    found = jax.vmap(on_device, axis_name="data")(shared["tokens"], shared["mask"])
-    chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[0], found), (whole, metrics), rtol=1e-5)
+    results = jax.vmap(on_device, axis_name="data")(shared["tokens"], shared["mask"])
+    chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[0], results), (whole, metrics), rtol=1e-5)
 
 
 def test_parts_that_do_not_divide_a_batch_are_refused():
@@ -66,7 +66,7 @@ def test_parts_that_do_not_divide_a_batch_are_refused():
         step(mean_over_examples, 5)
 
 
-def test_each_part_has_random_numbers_of_its_own():
+def test_each_part_has_its_own_random_numbers():
     def noise(params, batch_stats, batch, key):
         drawn = jax.random.normal(key, (len(batch["tokens"]),))
         return Loss(params["w"].sum() * 0.0, batch_stats, {"drawn": drawn[0]})
@@ -78,7 +78,7 @@ def test_each_part_has_random_numbers_of_its_own():
 
 
 def counting_learner():
-    """Its only parameter is the number of updates."""
+    """Returns a learner whose only parameter is the number of updates."""
 
     def init(key, batch):
         return TrainState({"n": jnp.float32(0)}, {"stats": {"n": jnp.float32(0)}}, ())
@@ -96,7 +96,7 @@ def counting_learner():
     return Learner(init, step, evaluate, sample)
 
 
-def test_a_moving_average_evaluates_and_samples_by_its_average():
+def test_moving_average_evaluates_and_samples_with_averages():
     learner = moving_average(counting_learner(), 0.5)
     state, key = learner.init(jax.random.key(0), None), jax.random.key(0)
     expected = 0.0
@@ -110,7 +110,7 @@ def test_a_moving_average_evaluates_and_samples_by_its_average():
     assert float(state.trained.params["n"]) == 20
 
 
-def test_no_decay_is_no_average():
+def test_no_decay_returns_the_learner():
     learner = counting_learner()
     assert moving_average(learner, 0.0) is learner
     assert float(average_decay(0.999, jnp.int32(0))) == pytest.approx(0.1)

@@ -1,4 +1,4 @@
-"""The memory's learner: what it compares with what, and that it learns what only (z_t, a_t) and the past can tell."""
+"""Learner of the memory: alignment of inputs and targets, masks, and a system that needs both a_t and a memory."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from gdl_jax.learners.mdn_rnn import world_memory
+from gdl_jax.learners.mdn_rnn import mdn_rnn
 from gdl_jax.learners.optimizers import OPTIMIZERS
 from gdl_jax.models.mdn_rnn import MDNRNN, Config, Prediction
 from tests.learners.digits import first_state
@@ -17,7 +17,7 @@ B, T, Z, A = 6, 5, 2, 2
 
 
 class Echo(nn.Module):
-    """A network whose predictions are known: the next z is N(z_t + a_t, 1), the logits are of what it is given."""
+    """Network with known predictions: the next z is N(z_t + a_t, 1), and the logits are functions of its inputs."""
 
     config: Any
 
@@ -33,7 +33,7 @@ class Echo(nn.Module):
 
 
 def echo(**weights):
-    return world_memory(Echo(Config(z_dim=Z, action_dim=A, done_head=True)), OPTIMIZERS["sgd"](1.0), **weights)
+    return mdn_rnn(Echo(Config(z_dim=Z, action_dim=A, done_head=True)), OPTIMIZERS["sgd"](1.0), **weights)
 
 
 def rows(seed, log_var=-60.0):
@@ -52,24 +52,24 @@ def rows(seed, log_var=-60.0):
 
 
 def by_hand(batch):
-    """{name: (B, T)} of `Echo`, whose z is the mean, transition by transition."""
-    found = {name: np.zeros((B, T)) for name in ("mixture_loss", "reward_loss", "reward_accuracy", "done_loss")}
+    """Returns the losses {name: (B, T)} of `Echo` with z = mean, transition by transition."""
+    losses = {name: np.zeros((B, T)) for name in ("mixture_loss", "reward_loss", "reward_accuracy", "done_loss")}
     for b in range(B):
         for t in range(T):
             error = batch["mean"][b, t + 1] - batch["mean"][b, t] - batch["action"][b, t]
-            found["mixture_loss"][b, t] = np.mean(0.5 * np.log(2 * np.pi) + 0.5 * error**2)
-            seen = t > 0 and batch["reward"][b, t - 1] > 0
+            losses["mixture_loss"][b, t] = np.mean(0.5 * np.log(2 * np.pi) + 0.5 * error**2)
+            rewarded = t > 0 and batch["reward"][b, t - 1] > 0
             target = batch["reward"][b, t] > 0 and not batch["done"][b, t]
-            probability = 1 / (1 + np.exp(-(4.0 * seen - 1)))
-            found["reward_loss"][b, t] = -np.log(probability if target else 1 - probability)
-            found["reward_accuracy"][b, t] = (probability > 0.5) == target
+            probability = 1 / (1 + np.exp(-(4.0 * rewarded - 1)))
+            losses["reward_loss"][b, t] = -np.log(probability if target else 1 - probability)
+            losses["reward_accuracy"][b, t] = (probability > 0.5) == target
             ending = 1 / (1 + np.exp(-batch["action"][b, t, 0]))
-            found["done_loss"][b, t] = -np.log(ending if batch["done"][b, t] else 1 - ending)
-    found["loss"] = found["mixture_loss"] + 0.5 * found["reward_loss"] + 2.0 * found["done_loss"]
-    return found
+            losses["done_loss"][b, t] = -np.log(ending if batch["done"][b, t] else 1 - ending)
+    losses["loss"] = losses["mixture_loss"] + 0.5 * losses["reward_loss"] + 2.0 * losses["done_loss"]
+    return losses
 
 
-def test_each_transition_is_compared_with_what_came_of_it():
+def test_losses_match_hand_computed_transitions():
     learner, batch = echo(reward_weight=0.5, done_weight=2.0), rows(0)
     state, expected = first_state(learner, batch), by_hand(rows(0))
     assert 0 < expected["reward_accuracy"].mean() < 1
@@ -83,7 +83,7 @@ def test_each_transition_is_compared_with_what_came_of_it():
         assert float(metrics[name]) == pytest.approx((values * batch["mask"]).sum() / batch["mask"].sum(), rel=1e-4)
 
 
-def test_what_is_no_part_of_an_episode_changes_nothing():
+def test_masked_transitions_are_ignored():
     learner, batch = echo(), rows(1)
     other = rows(2)
     outside = batch["mask"] == 0
@@ -102,8 +102,8 @@ def test_what_is_no_part_of_an_episode_changes_nothing():
     assert float(one.params["memory"]["scale"]) == float(two.params["memory"]["scale"]) != 1.0
 
 
-def test_z_is_drawn_anew_for_every_step_example_and_moment():
-    """With z ~ N(0, 1) at every moment and no action, z_{t+1} - z_t has variance 2."""
+def test_z_is_sampled_for_every_step_and_example():
+    """With z ~ N(0, 1) at every step and actions of 0, z_{t+1} - z_t has variance 2."""
     learner = echo(reward_weight=0.0, done_weight=0.0)
     zeros = {name: np.zeros((400, *array.shape[1:]), np.float32) for name, array in rows(0).items()}
     zeros["mask"] += 1
@@ -118,7 +118,7 @@ def test_z_is_drawn_anew_for_every_step_example_and_moment():
     assert np.isclose(*losses).mean() < 0.02
 
 
-def test_replicas_with_masks_of_their_own_make_the_same_step_as_one():
+def test_devices_with_different_masks_match_one():
     whole, split = rows(3), {name: array.reshape(2, B // 2, *array.shape[1:]) for name, array in rows(3).items()}
     assert len(set(split["mask"].sum((1, 2)))) == 2
     state = first_state(echo(), whole)
@@ -130,7 +130,7 @@ def test_replicas_with_masks_of_their_own_make_the_same_step_as_one():
         np.testing.assert_allclose(split_metrics[name], value, rtol=1e-4, err_msg=name)
 
 
-def test_dreams_walk_as_the_network_says():
+def test_dreams_follow_the_predictions():
     """Without actions, `Echo` adds N(0, 1) to z at every step."""
     learner = echo()
     state = first_state(learner, rows(0))
@@ -141,15 +141,15 @@ def test_dreams_walk_as_the_network_says():
 
 
 NOISE = 0.1
-KNOWN = 0.5 * np.log(2 * np.pi * np.e * NOISE**2)  # nats of a dimension that only its noise leaves open: -0.88
-UNKNOWN = 0.5 * np.log(2 * np.pi * np.e * (1 + NOISE**2))  # of one that is anything from N(0, 1): 1.42
+KNOWN = 0.5 * np.log(2 * np.pi * np.e * NOISE**2)  # nats of a dimension known up to noise: -0.88
+UNKNOWN = 0.5 * np.log(2 * np.pi * np.e * (1 + NOISE**2))  # nats of an unpredictable dimension: 1.42
 
 
 def system(seed, of_action, episodes=64, steps=16):
-    """z_{t+1} = (a_{t+shift_0}, a_{t+shift_1}), actions being N(0, 1): each dimension can only be told by that action.
+    """Returns episodes with z_{t+1} = (a_{t+shift_0}, a_{t+shift_1}), actions N(0, 1): each dimension is one action.
 
-    A transition is rewarded if its action is positive. What the first or last step would need lies at the other end of
-    the episode, and cannot be told.
+    A transition is rewarded if its action is positive. Shifts wrap around, so that the first or last step is
+    unpredictable.
     """
     rng = np.random.default_rng(seed)
     actions = rng.normal(size=(episodes, steps + 2))
@@ -168,15 +168,15 @@ def system(seed, of_action, episodes=64, steps=16):
 
 
 def trained(of_action, steps=250):
-    """Means over fresh episodes of a small network, before and after it has learnt the system."""
+    """Returns mean metrics of a small network over held-out episodes, before and after training."""
     config = Config(z_dim=2, action_dim=1, hidden_units=24, mixtures=2)
-    learner = world_memory(MDNRNN(config), OPTIMIZERS["adam"](1e-2))
+    learner = mdn_rnn(MDNRNN(config), OPTIMIZERS["adam"](1e-2))
     state = first_state(learner, system(0, of_action))
     step, evaluate = jax.jit(learner.step, donate_argnums=0), jax.jit(learner.evaluate)
 
     def means(state):
-        found = evaluate(state, system(999, of_action, episodes=256), jax.random.key(0))
-        return {name: float(sums.sum() / weights.sum()) for name, (sums, weights) in found.items()}
+        losses = evaluate(state, system(999, of_action, episodes=256), jax.random.key(0))
+        return {name: float(sums.sum() / weights.sum()) for name, (sums, weights) in losses.items()}
 
     before = means(state)
     for i in range(steps):
@@ -185,8 +185,8 @@ def trained(of_action, steps=250):
 
 
 @pytest.mark.slow
-def test_it_learns_what_only_this_action_and_the_last_one_can_tell():
-    """Given a_{t-1} in place of a_t, as the book's agents are, or without a memory, one dimension stays unknown."""
+def test_learns_from_the_current_and_the_previous_action():
+    """With a_{t-1} in place of a_t, as in the book's agents, or without a memory, one dimension stays unknown."""
     before, after = trained((0, -1))
     without_one = (KNOWN + UNKNOWN) / 2
     assert before["mixture_loss"] > UNKNOWN - 0.1
@@ -196,7 +196,7 @@ def test_it_learns_what_only_this_action_and_the_last_one_can_tell():
 
 
 @pytest.mark.slow
-def test_it_cannot_know_the_next_action():
-    """Were targets or actions one step out of place, this would be learnt."""
+def test_cannot_learn_from_the_next_action():
+    """With targets or actions shifted by one step, this would be learnt."""
     _, after = trained((0, 1), steps=150)
     assert after["mixture_loss"] > (KNOWN + UNKNOWN) / 2 - 0.05

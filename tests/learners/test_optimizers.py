@@ -1,4 +1,4 @@
-"""Optimisers, against their published equations."""
+"""Optimisers and schedules against their published equations."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from gdl_jax.core.errors import ConfigError
 from gdl_jax.learners.optimizers import OptimizerConfig, learning_rate_schedule, make_optimizer
 
 RATE, EPSILON = 0.01, 1e-7
-GRADIENTS = np.random.default_rng(0).normal(size=(6, 4)) * [1.0, 1e-2, 1e-6, 1e-7]  # the last where epsilon matters
+GRADIENTS = np.random.default_rng(0).normal(size=(6, 4)) * [1.0, 1e-2, 1e-6, 1e-7]  # in the last column epsilon matters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def sgd(w, gradients):
 
 
 def updated(config, params, gradients):
-    """The parameters after an update for each of the gradients."""
+    """Returns the parameters after one update per gradient."""
     optimizer = make_optimizer(config)
     state = optimizer.init(params)
     for gradient in gradients:
@@ -63,12 +63,12 @@ def test_updates_follow_the_published_equations(reference):
     np.testing.assert_allclose(params, reference(np.zeros(4), GRADIENTS), rtol=1e-3)
 
 
-def test_one_s_own_optimizer_by_name():
+def test_custom_optimizer_by_name():
     params = updated(Config(optimizer="optax:sgd", learning_rate=0.5), np.ones(2), [np.ones(2, np.float32)])
     np.testing.assert_allclose(params, 0.5)
 
 
-def test_what_is_no_optimizer_is_named():
+def test_bad_optimizers_and_schedules_are_refused_by_flag():
     for name in ("adamant", "math:sin"):
         with pytest.raises(ConfigError, match=f"^optimizer={name}: "):
             make_optimizer(Config(optimizer=name))
@@ -101,7 +101,7 @@ def test_schedules_follow_their_equations():
         np.testing.assert_allclose(rate, 2 * min((t + 1) / 10, 1) * np.sqrt(10 / max(t, 10)), rtol=1e-6)
 
 
-def test_the_rate_rises_during_warm_up_and_is_used():
+def test_warm_up_rises_linearly():
     with_warmup = rates(steps=range(6), warmup_steps=4)
     np.testing.assert_allclose(list(with_warmup.values()), [0.5, 1.0, 1.5, 2.0, 2.0, 2.0])
     params = updated(Config(optimizer="sgd", warmup_steps=4), np.zeros(1), [np.ones(1, np.float32)] * 6)
@@ -109,7 +109,7 @@ def test_the_rate_rises_during_warm_up_and_is_used():
 
 
 @pytest.mark.slow
-def test_weights_decay_apart_from_the_gradient_and_biases_and_norms_do_not():
+def test_weight_decay_is_decoupled_and_spares_biases_and_norms():
     params = {
         "Dense_0": {"kernel": jnp.full((2, 3), 2.0), "bias": jnp.full(3, 2.0)},
         "BatchNorm_0": {"scale": jnp.full(3, 2.0)},
@@ -124,7 +124,7 @@ def test_weights_decay_apart_from_the_gradient_and_biases_and_norms_do_not():
         np.testing.assert_array_equal(kept, 2.0)
 
 
-def test_gradients_are_clipped_by_their_norm_over_all_parameters():
+def test_gradients_are_clipped_by_their_global_norm():
     gradient = {"a": np.array([3.0], np.float32), "b": np.array([4.0], np.float32)}
     params = {"a": np.zeros(1), "b": np.zeros(1)}
     config = Config(optimizer="sgd", learning_rate=1.0)

@@ -1,4 +1,4 @@
-"""A small network that asks, on bulletins: it learns, and each of a batch's questions counts alike."""
+"""Learner of question generation on bulletins: training, masks, and equal weights of questions."""
 
 from functools import partial
 
@@ -12,9 +12,9 @@ from gdl_jax.data.text.questions import features
 from gdl_jax.evaluation.text import unigram_entropy
 from gdl_jax.learners.optimizers import OPTIMIZERS
 from gdl_jax.learners.questions import INPUTS, question_answerer
-from gdl_jax.models.qa import Config, QuestionAnswerer, Special
+from gdl_jax.models.qa import Config, QuestionAnswerer, SpecialTokens
 
-SPECIAL = Special(questions.PADDING, questions.UNKNOWN, questions.START, questions.END)
+SPECIAL = SpecialTokens(questions.PADDING, questions.UNKNOWN, questions.START, questions.END)
 STEPS = 120
 
 
@@ -33,7 +33,7 @@ def learner_of(data, **changes):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"attention": True, "copy": True}])
-def test_it_learns_to_find_answers_and_to_ask(data, changes):
+def test_learns_to_tag_answers_and_generate_questions(data, changes):
     learner, rng = learner_of(data, **changes), np.random.default_rng(0)
     held_out = data.transform(data.validation.take(np.arange(len(data.validation))))
     state = jax.jit(learner.init)(jax.random.key(0), held_out)
@@ -52,7 +52,9 @@ def test_it_learns_to_find_answers_and_to_ask(data, changes):
     last, tags = measured(state)
     mask, words = np.asarray(held_out["question_mask"]), np.asarray(held_out["question_output_tokens"])
     share = float(np.asarray(held_out["answer_labels"])[np.asarray(held_out["document_mask"])].mean())
-    of_share = -share * np.log(share) - (1 - share) * np.log(1 - share)  # of tags that know only how common answers are
+    of_share = -share * np.log(share) - (1 - share) * np.log(
+        1 - share
+    )  # loss of tags that only know the share of answers
     assert first == pytest.approx(np.log(len(data.vocabulary)), rel=0.15)
     assert last < 0.8 * unigram_entropy(words[mask])
     assert tags < 0.8 * of_share
@@ -60,7 +62,7 @@ def test_it_learns_to_find_answers_and_to_ask(data, changes):
 
 
 @pytest.mark.slow
-def test_the_loss_is_a_mean_over_questions_without_their_padding(data):
+def test_loss_is_a_mean_over_questions_without_padding(data):
     learner = learner_of(data)
     batch = data.transform(data.train.take(np.arange(6)))
     state = jax.jit(learner.init)(jax.random.key(0), batch)
@@ -74,32 +76,32 @@ def test_the_loss_is_a_mean_over_questions_without_their_padding(data):
     for name, mask in (("document", "document"), ("answer", "document"), ("question", "question")):
         for array in (array for key, array in padded.items() if key.startswith(name) and array.dtype == np.int32):
             if array.shape == padded[f"{mask}_mask"].shape:
-                array[~padded[f"{mask}_mask"]] = 1  # an unknown word, a word of an answer
+                array[~padded[f"{mask}_mask"]] = 1  # an unknown word, or an answer's tag
     more = jax.jit(learner.evaluate)(state, padded, jax.random.key(0))
     np.testing.assert_allclose(more["loss"], values["loss"], rtol=1e-5)
     np.testing.assert_allclose(more["word_loss"], values["word_loss"], rtol=1e-5)
 
 
 @pytest.mark.slow
-def test_word_loss_takes_all_unknown_words_for_one(data):
-    """As what a copying network says, summed over the words that the vocabulary lacks, tells."""
+def test_word_loss_merges_all_unknown_words(data):
+    """Against a copying network's probabilities, summed over all words outside the vocabulary."""
     config = Config(embedding_size=4, reader_units=4, decoder_units=4, attention_units=4, attention=True, copy=True)
-    words = data.vocabulary.words[:40]  # of a vocabulary that lacks most
+    words = data.vocabulary.words[:40]  # a vocabulary without most words
     batch = features(data.train.take(np.arange(20)), len(words))
     module = QuestionAnswerer(config, len(words))
     learner = question_answerer(module, OPTIMIZERS["adam"](1e-2), special=SPECIAL)
     state = jax.jit(learner.init)(jax.random.key(0), batch)
     values = jax.jit(learner.evaluate)(state, batch, jax.random.key(0))
     inputs = tuple(batch[name] for name in INPUTS)
-    said = jax.jit(partial(module.apply, train=False))({"params": state.params["network"]}, *inputs).question
+    output = jax.jit(partial(module.apply, train=False))({"params": state.params["network"]}, *inputs).question
     for row in range(20):
         document, loss = np.asarray(batch["document_tokens"][row]), 0.0
         length = int(batch["question_mask"][row].sum())
         for place, target in enumerate(np.asarray(batch["question_output_tokens"][row])[:length]):
-            gate = expit(said.gate_logits[row, place])
-            spoken = gate * softmax(said.logits[row, place])[target]
-            copied = (1 - gate) * np.asarray(said.attention[row, place])[document == target].sum()
-            loss -= np.log(spoken + copied)
+            gate = expit(output.gate_logits[row, place])
+            generated = gate * softmax(output.logits[row, place])[target]
+            copied = (1 - gate) * np.asarray(output.attention[row, place])[document == target].sum()
+            loss -= np.log(generated + copied)
         assert float(values["word_loss"][0][row]) == pytest.approx(loss, rel=1e-4)
     assert (np.asarray(batch["question_output_tokens"]) == SPECIAL.unknown).sum() > 20
     assert (values["question_loss"] > values["word_loss"][0] / values["word_loss"][1]).any()

@@ -31,7 +31,7 @@ def test_one_step_of_softmax_regression_is_the_closed_form():
 
 
 @pytest.mark.slow
-def test_the_cnn_shrunk_learns_digits():
+def test_a_small_cnn_learns_digits():
     train, test = digits()
     learner = classifier(cnn.CNN(SMALL_CNN, 10), ADAM)
     state, _ = fit(learner, train, steps=400)
@@ -42,14 +42,14 @@ def test_the_cnn_shrunk_learns_digits():
 
 
 @pytest.mark.slow
-def test_attributes_are_learnt_each_by_itself():
+def test_a_small_mlp_learns_attributes():
     train, test = digits()
     learner = attribute_classifier(mlp.MLP(mlp.Config(hidden_units=(64,)), 3), ADAM)
     state, _ = fit(learner, train, steps=200)
-    assert mean_of(learner, state, test)["accuracy"] > 0.8  # always the commoner value: about 0.53
+    assert mean_of(learner, state, test)["accuracy"] > 0.8  # the more common value: about 0.53
 
 
-def test_a_set_without_what_is_to_be_predicted_is_refused():
+def test_data_without_targets_are_refused():
     learner = attribute_classifier(mlp.MLP(mlp.Config(), 3), ADAM)
     with pytest.raises(UserError, match="attributes"):
         learner.init(jax.random.key(0), {"image": np.zeros((1, 4, 4, 1), np.float32)})

@@ -14,7 +14,7 @@ DIM, LOG_VAR = 4, -1.0
 
 
 class FixedVariance(nn.Module):
-    """x -> (x, log-variance LOG_VAR): an encoder whose posterior is known."""
+    """Encoder with a known posterior, x -> (x, log-variance LOG_VAR)."""
 
     @nn.compact
     def __call__(self, x, *, train=False):
@@ -29,14 +29,14 @@ class Identity(nn.Module):
         return z
 
 
-def known(**weights):
+def make(**weights):
     learner = vae(FixedVariance(), Identity(), OPTIMIZERS["sgd"](1.0), mse, z_dim=DIM, **weights)
     batch = {"image": np.random.default_rng(0).normal(size=(5000, DIM)).astype(np.float32)}
     return learner, first_state(learner, batch), batch
 
 
 @pytest.mark.slow
-def test_reparameterised_draws_have_the_posterior_s_moments_and_gradients():
+def test_reparameterised_samples_have_exact_moments_and_gradients():
     mean, log_var, noise = jnp.float32(2.0), jnp.float32(0.6), np.random.default_rng(0).normal(size=20_000)
     draws = np.asarray(reparameterise(mean, log_var, noise.astype(np.float32)))
     assert draws.mean() == pytest.approx(2.0, abs=0.05) and draws.var() == pytest.approx(np.exp(0.6), rel=0.05)
@@ -48,19 +48,19 @@ def test_reparameterised_draws_have_the_posterior_s_moments_and_gradients():
 @pytest.mark.slow
 @pytest.mark.parametrize("free_bits", [0.0, 0.7])
 def test_losses_of_a_known_posterior_are_the_closed_forms(free_bits):
-    learner, state, batch = known(reconstruction_weight=30.0, kl_weight=2.0, free_bits=free_bits)
+    learner, state, batch = make(reconstruction_weight=30.0, kl_weight=2.0, free_bits=free_bits)
     kl = 0.5 * (batch["image"].astype(np.float64) ** 2 + np.exp(LOG_VAR) - 1 - LOG_VAR)
-    reconstruction = 30.0 * np.exp(LOG_VAR)  # the decoder returns the draw, whose variance is all the error
-    pressed = np.maximum(kl, free_bits).sum(1).mean()
+    reconstruction = 30.0 * np.exp(LOG_VAR)  # the decoder is the identity: the error is the posterior's variance
+    penalised = np.maximum(kl, free_bits).sum(1).mean()
     _, metrics = learner.step(state, batch, jax.random.key(1))
     for means in (metrics, mean_of(learner, state, batch)):
         assert float(means["reconstruction_loss"]) == pytest.approx(reconstruction, rel=0.05)
         assert float(means["kl_loss"]) == pytest.approx(kl.sum(1).mean(), rel=1e-4)
-        assert float(means["loss"] - means["reconstruction_loss"]) == pytest.approx(2.0 * pressed, rel=1e-3)
+        assert float(means["loss"] - means["reconstruction_loss"]) == pytest.approx(2.0 * penalised, rel=1e-3)
 
 
 def test_samples_are_decoded_from_the_prior():
-    learner, state, _ = known(reconstruction_weight=1.0)
+    learner, state, _ = make(reconstruction_weight=1.0)
     codes = np.asarray(learner.sample(state, jax.random.key(0), 5000))
     assert codes.shape == (5000, DIM)
     np.testing.assert_allclose(codes.mean(0), 0, atol=0.08)
@@ -68,7 +68,7 @@ def test_samples_are_decoded_from_the_prior():
 
 
 @pytest.mark.slow
-def test_it_learns_digits_and_uses_its_codes():
+def test_learns_digits_and_uses_its_codes():
     train, test = digits()
     learner = vae(
         autoencoder.GaussianEncoder(CONFIG),

@@ -1,4 +1,4 @@
-"""Adversarial losses against their formulas written with probabilities, in float64."""
+"""Adversarial losses against their formulas in terms of probabilities, in float64."""
 
 import chex
 import jax
@@ -19,31 +19,31 @@ FORMULAS = {  # name -> (real, fake, generator)
 
 
 @pytest.mark.parametrize("name", losses.ADVERSARIAL_LOSSES)
-def test_losses_are_their_formulas(name):
+def test_losses_match_their_formulas(name):
     loss, scores = losses.ADVERSARIAL_LOSSES[name], jnp.asarray(SCORES, jnp.float32)
     values = (loss.real(scores), loss.fake(scores), loss.generator(scores))
     chex.assert_trees_all_close(values, FORMULAS[name], rtol=1e-5, atol=1e-6)
 
 
-def test_the_gan_loss_is_finite_with_a_useful_gradient_however_sure_the_critic_is():
+def test_gan_loss_gradient_at_extreme_scores():
     gradient = jax.grad(lambda s: losses.BCE.generator(s).sum())(jnp.array([-200.0, 200.0]))
     np.testing.assert_allclose(gradient, [-1, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["bce", "least_squares", "hinge"])
-def test_at_the_boundary_real_and_generated_cost_the_same(name):
+def test_losses_of_real_and_fake_are_equal_at_the_boundary(name):
     loss = losses.ADVERSARIAL_LOSSES[name]
     boundary = jnp.array([loss.boundary])
     np.testing.assert_allclose(loss.real(boundary), loss.fake(boundary), rtol=1e-6)
 
 
-def test_interpolates_lie_between_with_one_share_for_each_example():
+def test_interpolates_use_one_alpha_per_example():
     real, fake = np.zeros((3, 2, 2, 1), np.float32), np.ones((3, 2, 2, 1), np.float32)
     points = losses.interpolate(real, fake, jnp.array([0.0, 0.25, 1.0]))
     np.testing.assert_allclose(points[:, :, :, 0], np.array([1, 0.75, 0])[:, None, None] * np.ones((3, 2, 2)))
 
 
-def test_the_norm_is_of_each_example_and_its_gradient_finite_at_zero():
+def test_norm_per_example_has_a_finite_gradient_at_zero():
     rng = np.random.default_rng(0)
     gradients = rng.normal(size=(4, 3, 5)).astype(np.float32)
     expected = np.linalg.norm(gradients.reshape(4, -1), axis=1)
@@ -51,12 +51,12 @@ def test_the_norm_is_of_each_example_and_its_gradient_finite_at_zero():
     assert np.isfinite(jax.grad(lambda g: losses.example_norm(g).sum())(jnp.zeros((2, 3)))).all()
 
 
-def test_the_penalty_is_the_squared_distance_from_its_center():
+def test_penalty_is_the_squared_distance_from_the_center():
     np.testing.assert_allclose(losses.gradient_penalty(jnp.array([0.5, 1, 3])), [0.25, 0, 4])
     np.testing.assert_allclose(losses.gradient_penalty(jnp.array([0.5, 1, 3]), 0.0), [0.25, 1, 9])
 
 
-def test_interpolates_of_a_tree_are_its_leaves_interpolates():
+def test_interpolates_of_a_tree():
     rng = np.random.default_rng(1)
     real, fake = ({"a": rng.normal(size=(3, 2)), "b": rng.normal(size=(3, 4, 1))} for _ in range(2))
     alpha = jnp.array([0.2, 0.5, 1.0])
@@ -74,6 +74,6 @@ def test_interpolates_of_a_tree_are_its_leaves_interpolates():
         (losses.gradient_penalty, [(3, 1)]),
     ],
 )
-def test_a_wrong_shape_is_refused(function, shapes):
+def test_wrong_shapes_are_refused(function, shapes):
     with pytest.raises(AssertionError):
         function(*map(jnp.ones, shapes))

@@ -7,7 +7,7 @@ from gdl_jax.losses.mixture import mixture_negative_log_likelihood
 
 
 def reference(x, log_weights, means, log_sigmas):
-    """By SciPy, in float64."""
+    """Returns the loss by SciPy, in float64."""
     x, log_weights, means, log_sigmas = (np.asarray(a, np.float64) for a in (x, log_weights, means, log_sigmas))
     log_weights = log_weights - special.logsumexp(log_weights, axis=-1, keepdims=True)
     return -special.logsumexp(log_weights + stats.norm.logpdf(x[..., None], means, np.exp(log_sigmas)), axis=-1)
@@ -19,7 +19,7 @@ def mixtures(seed, shape, spread=1.0):
     return tuple(a.astype(np.float32) for a in (x, *(rng.normal(size=(3, *shape, 5)) * spread)))
 
 
-def test_it_is_scipy_s_for_each_dimension():
+def test_loss_per_dimension_matches_scipy():
     arguments = mixtures(0, (3, 4, 8))
     actual = mixture_negative_log_likelihood(*arguments)
     assert actual.shape == (3, 4, 8)
@@ -30,9 +30,9 @@ EXTREMES = {
     "wide spread": mixtures(1, (200,), spread=10.0),
     "far away": (np.float32([1e4, -1e4]), np.zeros((2, 5), np.float32), np.zeros((2, 5), np.float32), np.zeros((2, 5))),
     "narrow": (np.float32([1.0]), np.zeros((1, 5)), np.float32([[1.0, 1, 1, 1, 2]]), np.full((1, 5), -20.0)),
-    "beside a narrow one": (np.float32([1.5]), np.zeros((1, 5)), np.ones((1, 5)), np.full((1, 5), -40.0)),
+    "near a narrow one": (np.float32([1.5]), np.zeros((1, 5)), np.ones((1, 5)), np.full((1, 5), -40.0)),
     "broad": (np.float32([3.0]), np.zeros((1, 5)), np.ones((1, 5)), np.full((1, 5), 80.0)),
-    "one weight is everything": (
+    "one dominant weight": (
         np.float32([0.5]),
         np.float32([[1e4, 0, -1e4, 0, 0]]),
         np.ones((1, 5)),
@@ -44,7 +44,7 @@ EXTREMES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", EXTREMES.values(), ids=EXTREMES)
-def test_extremes_are_scipy_s_and_have_gradients(arguments):
+def test_extremes_match_scipy_with_finite_gradients(arguments):
     arguments = tuple(np.asarray(a, np.float32) for a in arguments)
     np.testing.assert_allclose(mixture_negative_log_likelihood(*arguments), reference(*arguments), rtol=1e-4, atol=1e-4)
     gradients = jax.grad(lambda *a: mixture_negative_log_likelihood(*a).sum(), (0, 1, 2, 3))(*arguments)
@@ -52,7 +52,7 @@ def test_extremes_are_scipy_s_and_have_gradients(arguments):
 
 
 @pytest.mark.slow
-def test_gradients_are_differences_of_scipy_s():
+def test_gradients_match_finite_differences_of_scipy():
     arguments = mixtures(2, (4, 3))
     gradients = jax.grad(lambda *a: mixture_negative_log_likelihood(*a).sum(), (0, 1, 2, 3))(*arguments)
     rng = np.random.default_rng(3)
@@ -65,7 +65,7 @@ def test_gradients_are_differences_of_scipy_s():
         assert np.sum(gradient * direction) == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-3, abs=1e-3)
 
 
-def test_its_density_integrates_to_one_whatever_the_weights_sum_to():
+def test_density_integrates_to_one_with_unnormalised_weights():
     grid = np.linspace(-40, 40, 20_001, dtype=np.float32)
     _, log_weights, means, log_sigmas = (np.broadcast_to(a, (len(grid), *a.shape[1:])) for a in mixtures(4, (1,)))
     density = np.exp(-mixture_negative_log_likelihood(grid, log_weights + 7, means, log_sigmas))
@@ -80,6 +80,6 @@ def test_its_density_integrates_to_one_whatever_the_weights_sum_to():
         [(3,), (4, 3, 5), (4, 3, 5), (4, 3, 5)],
     ],
 )
-def test_a_wrong_shape_is_refused(shapes):
+def test_wrong_shapes_are_refused(shapes):
     with pytest.raises(AssertionError):
         mixture_negative_log_likelihood(*map(np.ones, shapes))

@@ -13,7 +13,7 @@ def pair():
     return rng.uniform(size=(2, 5, 4, 3, 2)).astype(np.float32)
 
 
-def test_squared_errors_agree_with_numpy_float64(pair):
+def test_squared_errors_match_numpy(pair):
     target, prediction = pair.astype(np.float64)
     expected = np.square(target - prediction).reshape(5, -1).mean(1)
     chex.assert_trees_all_close((mse(*pair), rmse(*pair)), (expected, np.sqrt(expected)), rtol=1e-5)
@@ -27,9 +27,9 @@ def test_cross_entropy_is_entropy_plus_divergence(pair):
 
 
 @pytest.mark.parametrize("loss", RECONSTRUCTION_LOSSES.values(), ids=RECONSTRUCTION_LOSSES)
-def test_values_and_gradients_are_finite_where_predictions_saturate(loss):
+def test_saturated_predictions_have_finite_gradients(loss):
     target = np.array([[0.0, 1.0], [0.0, 1.0]], np.float32)
-    prediction = np.array([[0.0, 1.0], [1.0, 0.0]], np.float32)  # exactly right, and as wrong as can be
+    prediction = np.array([[0.0, 1.0], [1.0, 0.0]], np.float32)  # exactly right, and completely wrong
     values, gradient = loss(target, prediction), jax.grad(lambda p: loss(target, p).sum())(prediction)
     assert np.isfinite(values).all() and np.isfinite(gradient).all()
     assert values[0] < 1e-5 and values[1] > 0.9
@@ -46,6 +46,6 @@ def test_each_example_has_its_own_value(pair):
 
 @pytest.mark.parametrize("loss", RECONSTRUCTION_LOSSES.values(), ids=RECONSTRUCTION_LOSSES)
 @pytest.mark.parametrize("target", [np.ones((5, 4, 1)), np.ones((5, 4)), np.ones((5, 4, 3), np.uint8)])
-def test_a_target_of_a_wrong_shape_or_type_is_refused(loss, target):
+def test_wrong_shapes_and_types_are_refused(loss, target):
     with pytest.raises(AssertionError):
         loss(target, np.ones((5, 4, 3), np.float32))

@@ -1,4 +1,4 @@
-"""Records what a network's dropout is applied to."""
+"""Helper that finds the inputs of a network's dropout layers."""
 
 import jax
 from flax import linen as nn
@@ -7,7 +7,7 @@ from gdl_jax.nn.layers import Dropout
 
 
 def dropped_widths(module, variables, *inputs) -> list[int]:
-    """Returns the last dimension of what goes through each dropout, in the order in which they are called."""
+    """Returns the last dimension of each dropout layer's input, in the order of the calls."""
     widths = []
 
     def note(call, args, kwargs, context):

@@ -21,7 +21,7 @@ def test_parameter_count(name, count):
     assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == count
 
 
-def test_it_starts_at_zero_and_drives_straight_on():
+def test_initial_parameters_are_zero_and_drive_straight():
     module = Controller(Config())
     variables = module.init(jax.random.key(0), *inputs())
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(variables))
@@ -30,12 +30,12 @@ def test_it_starts_at_zero_and_drives_straight_on():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "used"), [("z_h", 2), ("z", 1), ("z_h_c", 3)])
-def test_actions_of_a_whole_population_are_the_equation_s(name, used):
-    module, seen = Controller(Config(controller_inputs=name)), inputs()
-    flat, unravel = ravel_pytree(module.init(jax.random.key(0), *seen)["params"])
+def test_actions_of_a_population_match_the_equation(name, used):
+    module, arrays = Controller(Config(controller_inputs=name)), inputs()
+    flat, unravel = ravel_pytree(module.init(jax.random.key(0), *arrays)["params"])
     population = np.random.default_rng(1).normal(size=(4, flat.size)).astype(np.float32) * 0.1
-    actions = jax.vmap(lambda vector: module.apply({"params": unravel(vector)}, *seen))(population)
-    x = np.concatenate(seen[:used], axis=1)
+    actions = jax.vmap(lambda vector: module.apply({"params": unravel(vector)}, *arrays))(population)
+    x = np.concatenate(arrays[:used], axis=1)
     for vector, action in zip(population, np.asarray(actions), strict=True):
         params = unravel(vector)["action"]
         expected = np.tanh(x @ np.asarray(params["kernel"]) + np.asarray(params["bias"]))
@@ -43,14 +43,14 @@ def test_actions_of_a_whole_population_are_the_equation_s(name, used):
     assert np.std(actions) > 0.1
 
 
-def test_controls_are_in_the_car_s_ranges():
+def test_controls_are_in_the_cars_ranges():
     actions = np.array([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0], [0.2, -0.5, 0.5]], np.float32)
     np.testing.assert_allclose(driving_controls(jnp.asarray(actions)), [[-1, 0, 0], [1, 1, 1], [0.2, 0.25, 0.75]])
     assert driving_controls(jnp.zeros((2, 7, 3))).shape == (2, 7, 3)
 
 
 @pytest.mark.parametrize("name", ["h", "z_h_c"])
-def test_unknown_and_missing_inputs_are_named(name):
+def test_unknown_and_missing_inputs_are_refused(name):
     z, hidden, _ = inputs()
     with pytest.raises(ConfigError) as error:
         Controller(Config(controller_inputs=name)).init(jax.random.key(0), z, hidden)

@@ -1,6 +1,6 @@
-"""Inception-v3 and how its weights are read: against Keras, whose outputs are noted here and recomputed if it is there.
+"""Inception-v3 and its weight files against Keras: recorded outputs, recomputed where Keras is installed.
 
-The weights are random: no file of Keras's is needed.
+The weights are random: no Keras file is needed.
 """
 
 import os
@@ -16,14 +16,14 @@ import pytest
 from gdl_jax.core.errors import UserError
 from gdl_jax.models.inception import InceptionV3, load_weights
 
-IMAGES = np.random.default_rng(1).uniform(size=(2, 107, 75, 3)).astype(np.float32)  # the last maps are 2x1
-# The convolutions in the order of keras.applications.InceptionV3(...).layers (3.15.1), numbered as they are made.
+IMAGES = np.random.default_rng(1).uniform(size=(2, 107, 75, 3)).astype(np.float32)  # the last feature maps are 2x1
+# The convolutions in the order of keras.applications.InceptionV3(...).layers (3.15.1), numbered in creation order.
 KERAS_ORDER = """
     0 1 2 3 4 8 6 9 5 7 10 11 15 13 16 12 14 17 18 22 20 23 19 21 24 25 27 28 26 29 34 35 31 36 32 37 30 33 38 39 44 45
     41 46 42 47 40 43 48 49 54 55 51 56 52 57 50 53 58 59 64 65 61 66 62 67 60 63 68 69 72 73 70 74 71 75 80 77 81 78 79
     82 83 76 84 89 86 90 87 88 91 92 85 93"""
 KERAS_ORDER = [int(number) for number in KERAS_ORDER.split()]
-# What Keras 3.15.1 on TensorFlow makes of IMAGES and `weights`: the first features and logits of each image.
+# Outputs of Keras 3.15.1 on TensorFlow for IMAGES and `weights`: the first features and logits of each image.
 KERAS_FEATURES = [[0.10388, 0.178613, 1.032355, 0.4519], [0.117814, 0.13545, 1.118367, 0.454514]]
 KERAS_LOGITS = [[-0.05823, -1.079607, -0.889108, -0.306995], [-0.089017, -1.078835, -0.86967, -0.299322]]
 
@@ -35,7 +35,7 @@ def init_shapes():
 
 @pytest.fixture(scope="module")
 def weights():
-    """[kernel, bias, mean, var] of each convolution as they are numbered, and [kernel, bias] of the classifier."""
+    """Returns [kernel, bias, mean, var] of each convolution by number, and [kernel, bias] of the classifier."""
     rng = np.random.default_rng(0)
     shapes = init_shapes()["params"]
 
@@ -52,7 +52,7 @@ def weights():
 
 
 def write_keras_2(path, weights, top):
-    """As the published files are: names count from 1 in the order of making, layers are listed in Keras's order."""
+    """Writes a file like the published ones: names count from 1 in creation order, layers are in Keras's order."""
     convolutions, dense = weights
     layers = {"input_1": {}}
     for number in KERAS_ORDER:
@@ -74,12 +74,12 @@ def write_keras_2(path, weights, top):
 
 
 def write_keras_3(path, weights, top):
-    """As .weights.h5 files are: layers of a kind count from 0 (which is left out) in Keras's order."""
+    """Writes a file like .weights.h5: layers of a type are numbered in Keras's order; the first has no number."""
     convolutions, dense = weights
     with h5py.File(path, "w") as file:
         file.create_group("layers/activation/vars")
-        for place, number in enumerate(KERAS_ORDER):
-            suffix = f"_{place}" if place else ""
+        for position, number in enumerate(KERAS_ORDER):
+            suffix = f"_{position}" if position else ""
             kernel, *norm = convolutions[number]
             file[f"layers/conv2d{suffix}/vars/0"] = kernel
             for i, array in enumerate(norm):
@@ -96,14 +96,14 @@ def keras_2_file(weights, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_parameter_counts_are_those_that_keras_documents():
+def test_parameter_counts_are_the_documented_ones():
     total = sum(leaf.size for leaf in jax.tree.leaves(init_shapes()))
     assert total == 23_851_784
     assert total - sum(leaf.size for leaf in jax.tree.leaves(init_shapes()["params"]["predictions"])) == 21_802_784
 
 
 @pytest.mark.slow
-def test_features_and_logits_are_those_of_keras(keras_2_file):
+def test_features_and_logits_match_keras(keras_2_file):
     variables = load_weights(keras_2_file)
     assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, init_shapes())
     features, logits = jax.jit(InceptionV3().apply)(variables, IMAGES)
@@ -115,17 +115,17 @@ def test_features_and_logits_are_those_of_keras(keras_2_file):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("write", [write_keras_2, write_keras_3])
-def test_every_array_goes_to_its_place_and_without_the_classifier_there_are_no_logits(tmp_path, weights, write):
+def test_loads_every_array_without_the_classifier(tmp_path, weights, write):
     write(tmp_path / "notop.h5", weights, top=False)
     variables = load_weights(tmp_path / "notop.h5")
     params, statistics = variables["params"], variables["batch_stats"]
     assert params.keys() == statistics.keys() == {f"convolution_{number}" for number in range(94)}
     for number, (kernel, bias, mean, var) in enumerate(weights[0]):
-        place = f"convolution_{number}"
-        np.testing.assert_array_equal(params[place]["conv"]["kernel"], kernel)
-        np.testing.assert_array_equal(params[place]["bias"], bias)
-        np.testing.assert_array_equal(statistics[place]["mean"], mean)
-        np.testing.assert_array_equal(statistics[place]["var"], var)
+        name = f"convolution_{number}"
+        np.testing.assert_array_equal(params[name]["conv"]["kernel"], kernel)
+        np.testing.assert_array_equal(params[name]["bias"], bias)
+        np.testing.assert_array_equal(statistics[name]["mean"], mean)
+        np.testing.assert_array_equal(statistics[name]["var"], var)
     features, logits = jax.eval_shape(InceptionV3().apply, variables, IMAGES)
     assert features.shape == (2, 2048)
     assert logits is None
@@ -174,19 +174,21 @@ def test_damaged_and_other_files_are_refused_in_one_line(tmp_path, keras_2_file)
     refusal(other)
 
 
-def test_agrees_with_keras_itself(tmp_path, weights, monkeypatch):
+def test_matches_installed_keras(tmp_path, weights, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", os.environ.get("KERAS_BACKEND", "jax"))
     keras = pytest.importorskip("keras")
     network = keras.applications.InceptionV3(
         include_top=True, weights=None, input_shape=IMAGES.shape[1:], classifier_activation=None
     )
 
-    def made(kind):  # in the order of making, which the layers' names count
+    def in_creation_order(kind):  # the layers' names are numbered in this order
         layers = [layer for layer in network.layers if isinstance(layer, kind)]
         return sorted(layers, key=lambda layer: (len(layer.name), layer.name))
 
-    norms = made(keras.layers.BatchNormalization)
-    for convolution, norm, (kernel, *statistics) in zip(made(keras.layers.Conv2D), norms, weights[0], strict=True):
+    norms = in_creation_order(keras.layers.BatchNormalization)
+    for convolution, norm, (kernel, *statistics) in zip(
+        in_creation_order(keras.layers.Conv2D), norms, weights[0], strict=True
+    ):
         convolution.set_weights([kernel])
         norm.set_weights(statistics)
     network.layers[-1].set_weights(weights[1])
@@ -197,5 +199,5 @@ def test_agrees_with_keras_itself(tmp_path, weights, monkeypatch):
     apply = jax.jit(InceptionV3().apply)
     for name in ("keras.weights.h5", "keras.h5"):
         (network.save_weights if name == "keras.weights.h5" else network.save)(tmp_path / name)
-        for found, wanted in zip(apply(load_weights(tmp_path / name), IMAGES), expected, strict=True):
-            np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-5 * np.abs(wanted).max())
+        for ours, theirs in zip(apply(load_weights(tmp_path / name), IMAGES), expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5 * np.abs(theirs).max())

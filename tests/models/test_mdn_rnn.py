@@ -1,4 +1,4 @@
-"""The memory network against one put together in NumPy, its parameter counts, and its dream step."""
+"""Memory network against a NumPy restatement; parameter counts and dream steps."""
 
 import dataclasses
 from functools import partial
@@ -26,7 +26,7 @@ def inputs(config, batch=B, steps=T):
 
 
 def variables(config):
-    """All of unit scale, biases too."""
+    """Returns random variables of unit scale, biases included."""
     module, rng = MDNRNN(config), np.random.default_rng(1)
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs(config), train=False))
     return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes)
@@ -48,7 +48,7 @@ def test_parameter_count(config, count):
 
 
 @pytest.mark.parametrize("reward_input", [True, False])
-def test_it_is_an_lstm_under_one_dense_layer(reward_input):
+def test_matches_a_numpy_lstm_with_a_dense_layer(reward_input):
     config = dataclasses.replace(SMALL, reward_input=reward_input)
     z, action, reward, (h, c) = inputs(config)
     params = variables(config)["params"]
@@ -69,7 +69,7 @@ def test_it_is_an_lstm_under_one_dense_layer(reward_input):
     np.testing.assert_allclose(carry, (h, c), rtol=1e-4, atol=1e-5)
 
 
-def test_steps_with_the_carry_make_the_sequence():
+def test_steps_with_the_carry_match_the_sequence():
     module, params = MDNRNN(SMALL), variables(SMALL)
     z, action, reward, carry = inputs(SMALL)
     whole, hidden, end = module.apply(params, z, action, reward, carry)
@@ -82,7 +82,7 @@ def test_steps_with_the_carry_make_the_sequence():
     chex.assert_trees_all_close(carry, end, rtol=1e-4, atol=1e-5)
 
 
-def test_without_heads_there_are_no_logits():
+def test_logits_are_none_without_heads():
     config = Config(reward_head=False)
     predicted = jax.eval_shape(lambda: MDNRNN(config).apply(variables(config), *inputs(config)))[0]
     assert predicted.reward_logit is None and predicted.done_logit is None
@@ -91,7 +91,7 @@ def test_without_heads_there_are_no_logits():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.5, 1.3])
-def test_a_dream_step_draws_from_what_the_network_predicts(temperature):
+def test_dream_step_samples_the_prediction(temperature):
     module, params = MDNRNN(SMALL), variables(SMALL)
     z, action, reward, carry = inputs(SMALL, 1, 1)
     predicted, _, end = module.apply(params, z, action, reward, carry)
@@ -112,26 +112,26 @@ def test_a_dream_step_draws_from_what_the_network_predicts(temperature):
         assert stats.kstest(np.asarray(after[:, d]), cdf).pvalue > 1e-3
     assert set(np.unique(rewards)) == {0.0, 1.0}
     np.testing.assert_allclose(rewards.mean(), special.expit(predicted.reward_logit[0, 0]), atol=0.015)
-    assert np.abs(np.corrcoef(after.T, rewards)[-1, :-1]).max() < 0.03  # draws of their own
+    assert np.abs(np.corrcoef(after.T, rewards)[-1, :-1]).max() < 0.03  # independent samples
     np.testing.assert_allclose(done_logit, np.full(draws, predicted.done_logit[0, 0]), rtol=1e-4)
     expected = jax.tree.map(lambda x: np.repeat(x, draws, 0), end)
     chex.assert_trees_all_close(carry, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
-def test_a_dream_along_actions_is_one_step_after_the_other():
+def test_dream_along_repeats_dream_steps():
     module, params, steps = MDNRNN(SMALL), variables(SMALL), 6
     z, action, _, carry = inputs(SMALL, 1, steps)
     key, carry = jax.random.key(5), jax.tree.map(lambda x: 0 * x[0], carry)
-    dreamt = jax.jit(dream_along, static_argnums=0)(module, params, key, z[0, 0], action[0], 0.7)
+    dream = jax.jit(dream_along, static_argnums=0)(module, params, key, z[0, 0], action[0], 0.7)
     now, reward = z[0, 0], 0.0
     for t, step_key in enumerate(jax.random.split(key, steps)):
-        np.testing.assert_allclose(dreamt[t], now, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(dream[t], now, rtol=1e-4, atol=1e-5)
         now, reward, _, carry = dream_step(module, params, step_key, now, action[0, t], jnp.float32(reward), carry, 0.7)
-    assert np.ptp(dreamt, axis=0).min() > 0.01
+    assert np.ptp(dream, axis=0).min() > 0.01
 
 
-def test_without_draws_there_is_a_reward_where_one_is_more_likely_than_not():
+def test_undrawn_rewards_are_the_more_likely_value():
     module, params = MDNRNN(SMALL), variables(SMALL)
     z, action, reward, carry = inputs(SMALL, 1, 60)
     carry = jax.tree.map(lambda x: 0 * x[0], carry)
@@ -139,15 +139,15 @@ def test_without_draws_there_is_a_reward_where_one_is_more_likely_than_not():
     apply = jax.jit(module.apply)
     likely = []
     for t in range(60):
-        known = z[:, t : t + 1], action[:, t : t + 1], reward[:, t : t + 1]
-        predicted, _, _ = apply(params, *known, jax.tree.map(lambda x: x[None], carry))
+        step_inputs = z[:, t : t + 1], action[:, t : t + 1], reward[:, t : t + 1]
+        predicted, _, _ = apply(params, *step_inputs, jax.tree.map(lambda x: x[None], carry))
         likely.append(float(predicted.reward_logit[0, 0] > 0))
-        _, rewarded, _, _ = step(jax.random.key(t), *(x[0, 0] for x in known), carry)
+        _, rewarded, _, _ = step(jax.random.key(t), *(x[0, 0] for x in step_inputs), carry)
         assert float(rewarded) == likely[-1]
     assert 0 < sum(likely) < 60
 
 
-def test_a_dream_needs_rewards_but_no_end():
+def test_dreams_need_a_reward_head_but_no_done_head():
     with pytest.raises(ConfigError, match="reward_head"):
         transition(MDNRNN(dataclasses.replace(SMALL, reward_head=False)))
     config = dataclasses.replace(SMALL, done_head=False)
@@ -156,7 +156,7 @@ def test_a_dream_needs_rewards_but_no_end():
     assert done_logit == -jnp.inf
 
 
-def test_an_unknown_gate_is_named():
+def test_unknown_activations_are_refused():
     config = dataclasses.replace(SMALL, recurrent_activation="hardsigmoid")
     with pytest.raises(UserError, match="recurrent_activation=hardsigmoid"):
         variables(config)

@@ -1,4 +1,4 @@
-"""MuseGAN: the book's counts, and what each noise vector and each parameter may change."""
+"""MuseGAN: the book's parameter counts, and the effect of each noise vector and parameter."""
 
 import dataclasses
 from functools import partial
@@ -35,7 +35,7 @@ def count(tree):
 
 
 def variables(module, *inputs):
-    """Normal parameters, and statistics with variances near 1; drawn by NumPy, for speed."""
+    """Returns normal parameters, and statistics with variances near 1; drawn by NumPy, for speed."""
     rng = np.random.default_rng(0)
 
     def draw(path, leaf):
@@ -56,10 +56,10 @@ def pieces(bars, seed=0):
 
 @pytest.mark.parametrize(
     ("bars", "trainable", "running"),
-    # 2: the book's. 4: 6,933,284 in all, from an older run of the book's, whose temporal networks have 169,120.
+    # 2: the book's. 4: 6,933,284 in total, from an older run of the book's code, with temporal networks of 169,120.
     [(2, 6_576_612, 28_992), (4, 6_904_292, 28_992)],
 )
-def test_the_generator_has_the_book_s_parameters(bars, trainable, running):
+def test_generator_has_the_books_parameter_counts(bars, trainable, running):
     config = musegan.Config()
     inputs = jax.eval_shape(lambda: noise(config, BOOK.tracks))
     shapes = jax.eval_shape(
@@ -71,7 +71,7 @@ def test_the_generator_has_the_book_s_parameters(bars, trainable, running):
         assert count([shapes["params"][name], shapes["batch_stats"][name]]) == total
 
 
-def test_the_critic_has_the_book_s_parameters():
+def test_critic_has_the_books_parameter_count():
     inputs = jax.ShapeDtypeStruct((1, *BOOK), jnp.float32)
     shapes = jax.eval_shape(lambda x: Critic(musegan.Config()).init(jax.random.key(0), x, train=False), inputs)
     assert count(shapes) == 1_446_401
@@ -100,23 +100,22 @@ def test_any_number_of_bars_steps_octaves_and_tracks(shape, dtype):
 
 @pytest.fixture(scope="module")
 def generate():
-    """(noise, train) -> pieces of one generator."""
+    """Returns one generator as a function (noise, train) -> pieces."""
     generator = Generator(TINY, SHAPE)
-    given = variables(generator, noise())
+    weights = variables(generator, noise())
 
     @partial(jax.jit, static_argnums=2)
-    def play(given, z, train):
-        return generator.apply(given, z, train=train, mutable=["batch_stats"])[0]
+    def play(weights, z, train):
+        return generator.apply(weights, z, train=train, mutable=["batch_stats"])[0]
 
-    return partial(play, given)
+    return partial(play, weights)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("train", [False, True])
 @pytest.mark.parametrize("name", Noise._fields)
-def test_a_noise_vector_changes_its_own_tracks_in_every_bar(generate, name, train):
-    """Melody and groove of a track only that track, chords and style all of them; which the book's training does not
-    do: there the last track's are all tracks'."""
+def test_noise_vectors_change_their_own_tracks_in_every_bar(generate, name, train):
+    """Melody and groove of a track change that track, chords and style all; in the book's code all get the last's."""
     before, other = noise(), noise(seed=1)
     for track in range(SHAPE.tracks):
         value = getattr(before, name)
@@ -131,18 +130,18 @@ def test_a_noise_vector_changes_its_own_tracks_in_every_bar(generate, name, trai
         assert np.delete(differs, tracks, axis=1).max(initial=0) < 1e-6
 
 
-def test_bars_of_a_track_are_not_alike(generate):
-    """The book's training gives both the last one's chords and melody."""
+def test_bars_of_a_track_differ(generate):
+    """In the book's code, all bars get the last bar's chords and melody."""
     made = np.asarray(generate(noise(), False))
     for bar in range(1, SHAPE.bars):
         assert (np.abs(made[:, bar] - made[:, 0]).max(axis=(0, 1, 2)) > 1e-3).all()
 
 
 @pytest.mark.slow
-def test_each_track_s_parameters_learn_from_that_track_alone():
+def test_gradients_of_a_track_are_of_its_own_parameters():
     generator = Generator(TINY, SHAPE)
     z = noise()
-    given = variables(generator, z)
+    weights = variables(generator, z)
 
     @jax.jit
     def gradients(params, stats, track):
@@ -153,7 +152,7 @@ def test_each_track_s_parameters_learn_from_that_track_alone():
         return jax.grad(loss)(params)
 
     for track in range(SHAPE.tracks):
-        of_track = gradients(given["params"], given["batch_stats"], track)
+        of_track = gradients(weights["params"], weights["batch_stats"], track)
         for name in ("melody", "bar"):
             for gradient in map(np.asarray, jax.tree.leaves(of_track[name])):
                 assert len(gradient) == SHAPE.tracks
@@ -162,8 +161,8 @@ def test_each_track_s_parameters_learn_from_that_track_alone():
         assert all(np.asarray(gradient).any() for gradient in jax.tree.leaves(of_track["chords"]))
 
 
-def test_the_bars_of_a_track_are_made_by_one_generator():
-    """Where chords and melody are the same in two bars, so is what is played in them."""
+def test_bars_of_a_track_share_one_generator():
+    """Bars with the same vectors are the same."""
     module = musegan.BarGenerator(TINY, SHAPE)
     z = np.random.default_rng(0).normal(size=(BATCH, SHAPE.bars, 4 * TINY.z_dim)).astype(np.float32)
     z[:, 2] = z[:, 0]
@@ -173,28 +172,28 @@ def test_the_bars_of_a_track_are_made_by_one_generator():
 
 
 @pytest.mark.slow
-def test_half_a_batch_on_each_of_two_devices_is_normalised_as_a_whole():
+def test_batch_norm_over_devices_matches_the_whole_batch():
     z = noise()
     whole = Generator(TINY, SHAPE)
     halves = whole.clone(axis_name="devices")
-    given = variables(whole, z)
+    weights = variables(whole, z)
 
     @jax.jit
-    def both(given, z):
-        played, updated = whole.apply(given, z, train=True, mutable=["batch_stats"])
-        run = jax.vmap(lambda z: halves.apply(given, z, train=True, mutable=["batch_stats"]), axis_name="devices")
-        played_apart, updated_apart = run(jax.tree.map(lambda x: x[:, None], z))
-        return (played, updated), (played_apart[:, 0], jax.tree.map(lambda x: x[0], updated_apart))
+    def both(weights, z):
+        pieces_whole, stats_whole = whole.apply(weights, z, train=True, mutable=["batch_stats"])
+        run = jax.vmap(lambda z: halves.apply(weights, z, train=True, mutable=["batch_stats"]), axis_name="devices")
+        pieces_split, stats_split = run(jax.tree.map(lambda x: x[:, None], z))
+        return (pieces_whole, stats_whole), (pieces_split[:, 0], jax.tree.map(lambda x: x[0], stats_split))
 
-    chex.assert_trees_all_close(*both(given, z), rtol=1e-3, atol=1e-4)
+    chex.assert_trees_all_close(*both(weights, z), rtol=1e-3, atol=1e-4)
 
 
-def test_a_temporal_network_by_hand():
-    """Two valid transposed convolutions, from one place to 2 and from those to all bars."""
+def test_temporal_network_matches_a_numpy_restatement():
+    """Two VALID transposed convolutions, from one position to 2, then to all bars."""
     module = musegan.TemporalNetwork(TINY, bars=4)
     z = np.random.default_rng(0).normal(size=(BATCH, TINY.z_dim)).astype(np.float32)
-    given = variables(module, z)
-    params, stats = jax.tree.map(np.asarray, (given["params"], given["batch_stats"]))
+    weights = variables(module, z)
+    params, stats = jax.tree.map(np.asarray, (weights["params"], weights["batch_stats"]))
 
     def layer(x, number):
         kernel, bias = (params[f"AxisConvTranspose_{number}"][name] for name in ("kernel", "bias"))
@@ -208,27 +207,27 @@ def test_a_temporal_network_by_hand():
     expected = layer(layer(z[:, None], 0), 1)
     assert expected.shape == (BATCH, 4, TINY.z_dim)
     np.testing.assert_allclose(
-        jax.jit(lambda v, z: module.apply(v, z, train=False))(given, z), expected, rtol=1e-4, atol=1e-5
+        jax.jit(lambda v, z: module.apply(v, z, train=False))(weights, z), expected, rtol=1e-4, atol=1e-5
     )
 
 
-def test_the_critic_hears_every_cell_of_its_piece_and_of_the_bars_before():
+def test_critic_depends_on_every_cell_of_all_bars():
     critic = Critic(CONDITIONED)
     x, previous = pieces(SHAPE.bars), pieces(CONDITIONED.condition_bars, seed=1)
-    given = variables(critic, x, previous)
-    slopes = jax.jit(jax.grad(lambda x, before, given: critic.apply(given, x, before, train=False).sum(), (0, 1)))
-    assert all(np.all(np.asarray(slope) != 0) for slope in slopes(x, previous, given))
+    weights = variables(critic, x, previous)
+    slopes = jax.jit(jax.grad(lambda x, before, weights: critic.apply(weights, x, before, train=False).sum(), (0, 1)))
+    assert all(np.all(np.asarray(slope) != 0) for slope in slopes(x, previous, weights))
 
 
 @pytest.mark.slow
-def test_a_conditioned_generator_hears_the_bars_before():
+def test_conditioned_generator_depends_on_previous_bars():
     generator = Generator(CONDITIONED, SHAPE)
     z, previous, others = noise(CONDITIONED), pieces(2), pieces(2, seed=1)
-    given = variables(generator, z, previous)
-    play = jax.jit(lambda given, previous: generator.apply(given, z, previous, train=False))
-    assert (np.abs(play(given, previous) - play(given, others)).max(axis=(0, 2, 3)) > 1e-3).all()
-    assert set(given["params"]) == {"chords", "melody", "encoder", "bar"}
-    assert len(given["params"]["encoder"]["Dense_0"]["bias"]) == SHAPE.tracks
+    weights = variables(generator, z, previous)
+    play = jax.jit(lambda weights, previous: generator.apply(weights, z, previous, train=False))
+    assert (np.abs(play(weights, previous) - play(weights, others)).max(axis=(0, 2, 3)) > 1e-3).all()
+    assert set(weights["params"]) == {"chords", "melody", "encoder", "bar"}
+    assert len(weights["params"]["encoder"]["Dense_0"]["bias"]) == SHAPE.tracks
 
 
 def test_sounding_is_the_highest_positive_value():
@@ -242,8 +241,8 @@ def test_sounding_is_the_highest_positive_value():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 5])
-def test_pieces_are_continued_from_what_was_generated(count):
-    """Against a loop; each round gets the last `count` bars of all so far and the round's own noise."""
+def test_continued_pieces_are_conditioned_on_generated_bars(count):
+    """Against a loop; each round is conditioned on the last `count` bars and uses its own noise."""
     rounds = 3
     noises = Noise(*(jnp.stack([getattr(noise(seed=s), name) for s in range(rounds)]) for name in Noise._fields))
 
@@ -251,15 +250,15 @@ def test_pieces_are_continued_from_what_was_generated(count):
         level = z.style[:, :1, None, None, None] + jnp.cumsum(previous, axis=1)[:, -1:]
         return jnp.tanh(jnp.concatenate([level, -level, level[:, :, ::-1]], axis=1))
 
-    heard = pieces(count)
+    bars = pieces(count)
     for i in range(rounds):
-        new = sounding(generate(jax.tree.map(lambda x, i=i: x[i], noises), heard[:, -count:]))
-        heard = np.concatenate([heard, new], axis=1)
+        new = sounding(generate(jax.tree.map(lambda x, i=i: x[i], noises), bars[:, -count:]))
+        bars = np.concatenate([bars, new], axis=1)
     made = jax.jit(lambda noises, start: continue_pieces(generate, noises, start))(noises, pieces(count))
-    np.testing.assert_array_equal(made, heard[:, count:])
+    np.testing.assert_array_equal(made, bars[:, count:])
 
 
-def test_pieces_that_cannot_be_made_are_refused():
+def test_impossible_shapes_are_refused():
     with pytest.raises(ConfigError, match="bar_filters=8,8,4"):
         variables(Generator(TINY, SHAPE._replace(steps=6)), noise())
     with pytest.raises(UserError, match="20"):
@@ -267,7 +266,7 @@ def test_pieces_that_cannot_be_made_are_refused():
 
 
 @pytest.mark.slow
-def test_kernels_of_one_deviation_but_for_dense_layers_of_the_generator():
+def test_initial_deviations_of_kernels():
     wide = {"temporal_filters": 64, "bar_filters": (64, 64, 64), "octave_filters": 64, "critic_filters": 32}
     config = dataclasses.replace(TINY, initial_deviation=0.05, z_dim=32, **wide)
     shape = Shape(2, 8, 84, 2)
@@ -284,4 +283,4 @@ def test_kernels_of_one_deviation_but_for_dense_layers_of_the_generator():
             expected = glorot if names[:2] == ["bar", "Dense_0"] else 0.05
             assert np.std(leaf) == pytest.approx(expected, rel=0.05), names
     bars = params["bar"]["Dense_0"]["kernel"]
-    assert not np.allclose(bars[0], bars[1])  # each track starts from its own
+    assert not np.allclose(bars[0], bars[1])  # each track has its own initial values

@@ -1,4 +1,4 @@
-"""The networks that write music against ones put together in NumPy; what they write against one step at a time."""
+"""Music networks against NumPy restatements, and generation against one step at a time."""
 
 import dataclasses
 from functools import partial
@@ -28,20 +28,20 @@ def events(length, rows=B, seed=0):
 
 
 def variables(module, length):
-    """All of unit scale, biases too."""
+    """Returns random variables of unit scale, biases included."""
     rng, rngs = np.random.default_rng(1), {"params": jax.random.key(0), "dropout": jax.random.key(0)}
     shapes = jax.eval_shape(lambda: module.init(rngs, *events(length), train=False))
     return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes)
 
 
 def music(attention=True, **changes):
-    """The network, and its variables."""
+    """Returns the network and its variables."""
     module = music_rnn.MusicRNN(dataclasses.replace(MUSIC, attention=attention, **changes), VOCABULARY)
     return module, variables(module, C)
 
 
 def phrase(attention=True, **changes):
-    """The network, and its variables."""
+    """Returns the network and its variables."""
     module = phrase_rnn.PhraseRNN(dataclasses.replace(PHRASE, attention=attention, **changes), VOCABULARY)
     return module, variables(module, C + T - 1)
 
@@ -59,7 +59,7 @@ def cell(params, x, carry):
 
 
 def lstm(params, xs):
-    """xs (T, F) of one example -> all hidden states (T, H), and the last carry."""
+    """Returns all hidden states (T, H) and the last carry of one example, xs (T, F)."""
     carry, states = (np.zeros(4), np.zeros(4)), []
     for x in xs:
         carry = cell(params, x, carry)
@@ -71,8 +71,8 @@ def head(params, name, x):
     return x @ params["heads"][name]["kernel"] + params["heads"][name]["bias"]
 
 
-def music_written_out(params, note, duration, attention):
-    """One example (C,) -> logits of note and duration, weights (C,)."""
+def numpy_music_rnn(params, note, duration, attention):
+    """Returns logits of note and duration and weights (C,), given one example (C,)."""
     x = embed(params, note, duration)
     for name in ("lstm_0", "lstm_1"):
         x, _ = lstm(params[name], x)
@@ -84,32 +84,32 @@ def music_written_out(params, note, duration, attention):
     return head(params, "note", context), head(params, "duration", context), weights
 
 
-def phrase_written_out(params, note, duration, attention):
-    """One example (C + T - 1,) -> logits (T, ...) of note and duration, weights (T, C)."""
+def numpy_phrase_rnn(params, note, duration, attention):
+    """Returns logits (T, ...) of note and duration and weights (T, C), given one example (C + T - 1,)."""
     xs = embed(params, note, duration)
     states, carry = lstm(params["encoder"], xs[:C])
-    found = []
+    outputs = []
     for x in xs[C - 1 :]:
         weights = None
         if attention:
             layers = params["attend"]
-            met = np.tanh(carry[0] @ layers["query"]["kernel"] + states @ layers["value"]["kernel"])
-            weights = special.softmax((met @ layers["score"]["kernel"])[:, 0])
+            hidden = np.tanh(carry[0] @ layers["query"]["kernel"] + states @ layers["value"]["kernel"])
+            weights = special.softmax((hidden @ layers["score"]["kernel"])[:, 0])
             x = np.concatenate([x, weights @ states])
         carry = cell(params["decoder"], x, carry)
-        found.append((head(params, "note", carry[0]), head(params, "duration", carry[0]), weights))
-    note, duration, weights = zip(*found, strict=True)
+        outputs.append((head(params, "note", carry[0]), head(params, "duration", carry[0]), weights))
+    note, duration, weights = zip(*outputs, strict=True)
     return np.stack(note), np.stack(duration), np.stack(weights) if attention else None
 
 
 @pytest.mark.parametrize("attention", [True, False])
-def test_the_network_is_the_one_written_out(attention):
+def test_music_rnn_matches_a_numpy_restatement(attention):
     module, params = music(attention)
     rows = events(C)
     predicted = jax.jit(partial(module.apply, train=False))(params, *rows)
     assert (predicted.attention is not None) == attention
     for b in range(B):
-        note, duration, weights = music_written_out(params["params"], rows.note[b], rows.duration[b], attention)
+        note, duration, weights = numpy_music_rnn(params["params"], rows.note[b], rows.duration[b], attention)
         np.testing.assert_allclose(predicted.note[b, 0], note, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(predicted.duration[b, 0], duration, rtol=1e-4, atol=1e-5)
         if attention:
@@ -117,14 +117,14 @@ def test_the_network_is_the_one_written_out(attention):
 
 
 @pytest.mark.parametrize("attention", [True, False])
-def test_encoder_and_decoder_are_those_written_out(attention):
+def test_phrase_rnn_matches_a_numpy_restatement(attention):
     module, params = phrase(attention)
     rows = events(C + T - 1)
     predicted = jax.jit(partial(module.apply, train=False))(params, *rows)
     assert predicted.note.shape == (B, T, 7) and predicted.duration.shape == (B, T, 4)
     assert (predicted.attention is not None) == attention
     for b in range(B):
-        note, duration, weights = phrase_written_out(params["params"], rows.note[b], rows.duration[b], attention)
+        note, duration, weights = numpy_phrase_rnn(params["params"], rows.note[b], rows.duration[b], attention)
         np.testing.assert_allclose(predicted.note[b], note, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(predicted.duration[b], duration, rtol=1e-4, atol=1e-5)
         if attention:
@@ -137,7 +137,7 @@ def count(module, length):
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
-def test_the_book_s_parameter_counts():
+def test_parameter_counts_are_the_books():
     vocabulary = Vocabulary(387, 18)
     assert count(music_rnn.MusicRNN(music_rnn.Config(), vocabulary), 32) == 1_138_122
     assert count(music_rnn.MusicRNN(music_rnn.Config(attention=False), vocabulary), 32) == 1_137_865
@@ -149,16 +149,16 @@ def test_the_book_s_parameter_counts():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("attention", [True, False])
-def test_what_is_written_is_the_most_probable_after_reading_the_window_anew(attention):
+def test_greedy_events_are_the_most_probable_given_the_window(attention):
     module, params = music(attention)
     context, steps = events(C), 4
-    passage = jax.jit(partial(music_rnn.write_on, begin=NO_NOTE), static_argnums=(0, 4))(
+    passage = jax.jit(partial(music_rnn.generate, begin=NO_NOTE), static_argnums=(0, 4))(
         module, params, jax.random.key(0), context, steps, GREEDY
     )
     for b in range(B):
         note, duration = context.note[b].tolist(), context.duration[b].tolist()
         for step in range(steps):
-            notes, durations, weights = music_written_out(params["params"], note[-C:], duration[-C:], attention)
+            notes, durations, weights = numpy_music_rnn(params["params"], note[-C:], duration[-C:], attention)
             note.append(int(notes.argmax()))
             duration.append(int(durations.argmax()))
             np.testing.assert_allclose(passage.probabilities[b, step], special.softmax(notes), rtol=1e-4, atol=1e-5)
@@ -170,32 +170,32 @@ def test_what_is_written_is_the_most_probable_after_reading_the_window_anew(atte
 
 @pytest.mark.slow
 @pytest.mark.parametrize("attention", [True, False])
-def test_phrases_follow_one_another_and_each_is_the_most_probable(attention):
+def test_greedy_phrases_are_the_most_probable_given_the_last(attention):
     module, params = phrase(attention)
     context, steps = events(C), T + 1  # one phrase, and the first event of the next
-    passage = jax.jit(partial(phrase_rnn.write_phrases, begin=NO_NOTE), static_argnums=(0, 4))(
+    passage = jax.jit(partial(phrase_rnn.generate, begin=NO_NOTE), static_argnums=(0, 4))(
         module, params, jax.random.key(0), context, steps, GREEDY
     )
     assert passage.events.note.shape == passage.events.duration.shape == (B, steps)
     for b in range(B):
         note, duration = ([*before[b], *now[b]] for before, now in zip(context, passage.events, strict=True))
         for first in (0, T):
-            heard = slice(first, first + C + T - 1)
-            fed = [
-                np.pad(np.array(tokens[heard]), (0, max(0, first + C + T - 1 - len(tokens))))
+            window = slice(first, first + C + T - 1)
+            inputs = [
+                np.pad(np.array(tokens[window]), (0, max(0, first + C + T - 1 - len(tokens))))
                 for tokens in (note, duration)
             ]
-            notes, durations, weights = phrase_written_out(params["params"], *fed, attention)
+            notes, durations, weights = numpy_phrase_rnn(params["params"], *inputs, attention)
             for step in range(first, min(first + T, steps)):
                 assert note[C + step] == notes[step - first].argmax()
                 assert duration[C + step] == durations[step - first].argmax()
-                probable = special.softmax(notes[step - first])
-                np.testing.assert_allclose(passage.probabilities[b, step], probable, rtol=1e-4, atol=1e-5)
+                expected = special.softmax(notes[step - first])
+                np.testing.assert_allclose(passage.probabilities[b, step], expected, rtol=1e-4, atol=1e-5)
                 if attention:
                     np.testing.assert_allclose(passage.attention[b, step], weights[step - first], rtol=1e-4, atol=1e-5)
 
 
-def test_each_head_has_a_temperature_of_its_own():
+def test_notes_and_durations_have_separate_temperatures():
     rng, rows = np.random.default_rng(2), 4000
     logits = [rng.normal(size=size) for size in VOCABULARY]
     note, duration = (np.tile(row, (rows, 1)).astype(np.float32) for row in logits)
@@ -207,13 +207,13 @@ def test_each_head_has_a_temperature_of_its_own():
     table = np.zeros((7, 4))
     np.add.at(table, tuple(drawn), 1)
     assert stats.chi2_contingency(table[table.sum(axis=1) > 20]).pvalue > 1e-3  # drawn independently
-    bold = jax.jit(draw)(jax.random.key(0), note, duration, Temperatures(0.0, 2.0), last, NO_NOTE)
-    assert set(np.asarray(bold.note)) == {logits[0].argmax()} and len(set(np.asarray(bold.duration))) == 4
+    mixed = jax.jit(draw)(jax.random.key(0), note, duration, Temperatures(0.0, 2.0), last, NO_NOTE)
+    assert set(np.asarray(mixed.note)) == {logits[0].argmax()} and len(set(np.asarray(mixed.duration))) == 4
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("make", "length"), [(music, C), (phrase, C + T - 1)])
-def test_dropout_is_for_training_only(make, length):
+def test_dropout_is_on_in_training_only(make, length):
     module, params = make(dropout_rate=0.5)
     plain, _ = make()
     rows = events(length)
@@ -231,14 +231,14 @@ def test_dropout_is_for_training_only(make, length):
 
 
 @pytest.mark.parametrize(("make", "length"), [(music, C), (phrase, C + T - 1)])
-def test_embeddings_and_what_each_lstm_thinks_are_dropped(make, length):
+def test_dropout_is_on_embeddings_and_lstm_outputs(make, length):
     module, params = make(dropout_rate=0.5)
     dropped = dropped_widths(module, params, *events(length))
     assert sorted(dropped) == sorted([2 * MUSIC.embedding_size, MUSIC.hidden_units, MUSIC.hidden_units])
 
 
 @pytest.mark.parametrize("make", [music, phrase])
-def test_bad_hyperparameters_are_named(make):
+def test_bad_hyperparameters_are_refused(make):
     with pytest.raises(UserError, match="recurrent_activation=hardsigmoid"):
         make(recurrent_activation="hardsigmoid")
     with pytest.raises(ConfigError, match="dropout_rate"):
@@ -247,19 +247,19 @@ def test_bad_hyperparameters_are_named(make):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("network", "write"), [(music, music_rnn.write_on), (phrase, phrase_rnn.write_phrases)], ids=["music", "phrase"]
+    ("network", "generate"), [(music, music_rnn.generate), (phrase, phrase_rnn.generate)], ids=["music", "phrase"]
 )
-def test_a_piece_that_has_not_begun_does_not_end(network, write):
+def test_start_note_never_follows_itself(network, generate):
     module, params = network()
     context = Events(*(tokens[:1] for tokens in events(C)))
 
-    def written(begin):
-        passage = write(module, params, jax.random.key(0), context, T, GREEDY, begin=begin)
+    def generated(begin):
+        passage = generate(module, params, jax.random.key(0), context, T, GREEDY, begin=begin)
         return np.asarray(passage.events.note)[0]
 
-    favourite = int(written(NO_NOTE)[0])
-    assert context.note[0, -1] != favourite
-    notes = written(favourite)
-    assert notes[0] == favourite and notes[1] != favourite  # it may end, but not twice
-    context.note[0, -1] = favourite
-    assert written(favourite)[0] != favourite
+    start = int(generated(NO_NOTE)[0])  # the most probable note
+    assert context.note[0, -1] != start
+    notes = generated(start)
+    assert notes[0] == start and notes[1] != start  # allowed after another note only
+    context.note[0, -1] = start
+    assert generated(start)[0] != start

@@ -1,4 +1,4 @@
-"""Naive Bayes and the multinomial against NumPy and the book's numbers."""
+"""Naive Bayes and multinomial models against NumPy and the book's numbers."""
 
 import collections
 import itertools
@@ -17,7 +17,7 @@ from gdl_jax.models import naive_bayes
 from gdl_jax.models.naive_bayes import Config, FreeParameters, make_model
 
 TRAIN = wrodl.load().train.take(np.arange(50))["features"]
-EVERYTHING = np.array(list(itertools.product(*map(range, wrodl.LEVELS))), np.int32)
+ALL_COMBINATIONS = np.array(list(itertools.product(*map(range, wrodl.LEVELS))), np.int32)
 
 
 def fitted(name, smoothing=0.0, levels=wrodl.LEVELS, rows=TRAIN):
@@ -25,7 +25,7 @@ def fitted(name, smoothing=0.0, levels=wrodl.LEVELS, rows=TRAIN):
     return model, jax.jit(model.count)(jnp.asarray(rows))
 
 
-def probabilities(name, smoothing, rows=EVERYTHING):
+def probabilities(name, smoothing, rows=ALL_COMBINATIONS):
     model, counts = fitted(name, smoothing)
     return np.exp(np.asarray(jax.jit(model.log_likelihood)(counts, jnp.asarray(rows)), np.float64))
 
@@ -38,7 +38,7 @@ def numpy_probability(row, smoothing):
     return math.prod(shares)
 
 
-def test_counts_are_numpys():
+def test_counts_match_numpy():
     _, counts = fitted("naive_bayes")
     assert counts.dtype == jnp.int32
     for row, column, levels in zip(np.asarray(counts), TRAIN.T, wrodl.LEVELS, strict=True):
@@ -46,7 +46,7 @@ def test_counts_are_numpys():
         assert row[levels:].sum() == 0
 
 
-def test_the_books_numbers():
+def test_probabilities_are_the_books():
     twice, never = probabilities("naive_bayes", 0.0, wrodl.encode([wrodl.SEEN_TWICE, wrodl.NEVER_SEEN]))
     assert twice == pytest.approx(0.46 * 0.16 * 0.44 * 0.38 * 0.44, rel=1e-5)
     assert round(twice, 4) == 0.0054 and never == pytest.approx(0.000984, abs=5e-7)
@@ -59,16 +59,16 @@ def test_the_books_numbers():
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0, 10.0])
-def test_naive_bayes_is_the_product_of_smoothed_shares(smoothing):
-    rows = EVERYTHING[::97]
+def test_naive_bayes_matches_products_of_smoothed_shares(smoothing):
+    rows = ALL_COMBINATIONS[::97]
     expected = [numpy_probability(row, smoothing) for row in rows]
     np.testing.assert_allclose(probabilities("naive_bayes", smoothing, rows), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
-def test_the_multinomial_is_the_smoothed_share_of_each_combination(smoothing):
+def test_multinomial_matches_smoothed_shares_of_combinations(smoothing):
     seen = collections.Counter(map(tuple, TRAIN.tolist()))
-    expected = [(seen[tuple(row)] + smoothing) / (50 + smoothing * 4032) for row in EVERYTHING.tolist()]
+    expected = [(seen[tuple(row)] + smoothing) / (50 + smoothing * 4032) for row in ALL_COMBINATIONS.tolist()]
     np.testing.assert_allclose(probabilities("multinomial", smoothing), expected, rtol=1e-5)
 
 
@@ -79,7 +79,7 @@ def test_probabilities_of_all_combinations_sum_to_one(name, smoothing):
 
 
 @pytest.mark.parametrize("name", ["naive_bayes", "multinomial"])
-def test_counts_of_parts_add_up(name):
+def test_counts_of_batches_add_up(name):
     model, whole = fitted(name)
     parts = sum(jax.jit(model.count)(jnp.asarray(part)) for part in np.split(TRAIN, [10, 20, 30, 40]))
     np.testing.assert_array_equal(parts, whole)
@@ -87,7 +87,7 @@ def test_counts_of_parts_add_up(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["naive_bayes", "multinomial"])
-def test_samples_are_as_frequent_as_they_are_probable(name):
+def test_sample_frequencies_match_probabilities(name):
     model, counts = fitted(name)
     drawn = np.asarray(jax.jit(model.sample, static_argnums=2)(counts, jax.random.key(0), 5_000))
     assert drawn.shape == (5_000, 5)
@@ -115,17 +115,17 @@ def test_a_thousand_features_of_256_values():
 @pytest.mark.parametrize(
     ("levels", "number"), [(wrodl.LEVELS, 23), ((4032,), 4031), ((256,) * 1024, 261_120), ((2, 2, 3, 2), 5)]
 )
-def test_free_parameters(levels, number):
+def test_free_parameter_counts(levels, number):
     module = FreeParameters(levels)
     x = jnp.zeros((1, len(levels)), jnp.int32)
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), x, train=False))
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == number == sum(k - 1 for k in levels)
 
 
-def test_the_free_parameters_are_the_model():
+def test_free_parameters_reproduce_the_model():
     model, counts = fitted("naive_bayes", 1.0)
     theta = np.exp(naive_bayes.log_probabilities(counts, wrodl.LEVELS, 1.0))
-    rows = jnp.asarray(EVERYTHING[::50])
+    rows = jnp.asarray(ALL_COMBINATIONS[::50])
     params = {f"feature_{j}": {"theta": theta[j : j + 1, : levels - 1]} for j, levels in enumerate(wrodl.LEVELS)}
     log_p = jax.jit(partial(FreeParameters(wrodl.LEVELS).apply, train=False))({"params": params}, rows)
     np.testing.assert_allclose(log_p, jax.jit(model.log_likelihood)(counts, rows), rtol=1e-4)
@@ -140,7 +140,7 @@ def test_the_free_parameters_are_the_model():
         (Config(model="multinomial"), (256,) * 1024, "model"),
     ],
 )
-def test_bad_hyperparameters_are_named(config, levels, field):
+def test_bad_hyperparameters_are_refused(config, levels, field):
     with pytest.raises(ConfigError) as error:
         make_model(config, levels)
     assert error.value.field == field

@@ -1,4 +1,4 @@
-"""Shapes, ranges, modes and errors of the classifiers, encoders and decoders; what all networks refuse."""
+"""Shapes, ranges, modes and errors of classifiers, encoders and decoders; inputs that all networks refuse."""
 
 import dataclasses
 from functools import partial
@@ -29,7 +29,7 @@ IMAGES = np.random.default_rng(0).uniform(size=(8, 12, 20, 2)).astype(np.float32
 
 
 def variables(module, inputs):
-    """Parameters and running statistics, all positive and negative but for variances; drawn by NumPy, for speed."""
+    """Returns random parameters and running statistics of both signs, variances positive; by NumPy, for speed."""
     rng = np.random.default_rng(0)
 
     def draw(path, leaf):
@@ -53,7 +53,7 @@ def apply(module, inputs, train=False, key=1):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_any_image_shape_and_dtype_gives_float32_of_the_right_shape(dtype):
+def test_outputs_are_float32_of_the_right_shape(dtype):
     mean, log_var = apply(autoencoder.GaussianEncoder(TINY, dtype), IMAGES)
     codes = apply(autoencoder.Encoder(TINY, dtype), IMAGES)
     decoded = apply(autoencoder.Decoder(TINY, IMAGES.shape[1:], dtype), codes)
@@ -64,7 +64,7 @@ def test_any_image_shape_and_dtype_gives_float32_of_the_right_shape(dtype):
     assert {x.dtype for x in (mean, log_var, codes, decoded, *logits)} == {jnp.dtype(jnp.float32)}
 
 
-def test_bfloat16_computes_coarser_but_not_otherwise():
+def test_bfloat16_is_close_to_float32():
     exact, coarse = (apply(autoencoder.Encoder(TINY, dtype), IMAGES) for dtype in (jnp.float32, jnp.bfloat16))
     error = float(jnp.abs(exact - coarse).max() / jnp.abs(exact).max())
     assert 1e-4 < error < 0.05
@@ -78,14 +78,14 @@ MODULES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
-def test_training_mode_draws_dropout_and_sees_the_batch_and_evaluation_does_neither(module):
+def test_training_mode_uses_dropout_and_batch_statistics(module):
     assert not np.allclose(apply(module, IMAGES, train=True, key=1), apply(module, IMAGES, train=True, key=2))
-    brighter = np.concatenate([IMAGES[:3], 2 * IMAGES[3:]])  # the first three are in other company
+    brighter = np.concatenate([IMAGES[:3], 2 * IMAGES[3:]])  # the rest of the batch differs
     np.testing.assert_allclose(apply(module, IMAGES)[:3], apply(module, brighter)[:3], rtol=1e-4, atol=1e-5)
     assert not np.allclose(apply(module, IMAGES, train=True)[:3], apply(module, brighter, train=True)[:3], atol=1e-2)
 
 
-def test_the_last_decoder_layer_is_neither_normalised_nor_dropped():
+def test_last_decoder_layer_has_no_normalisation():
     decoder = autoencoder.Decoder(TINY, (12, 20, 2))
     assert set(variables(decoder, np.zeros((1, 6), np.float32))["batch_stats"]) == {"block_0", "block_1"}
 
@@ -111,7 +111,7 @@ def test_small_cnn_is_affine_in_its_image():
     ],
     ids=str,
 )
-def test_a_bad_hyperparameter_of_the_autoencoder_is_named(changes):
+def test_bad_hyperparameters_of_autoencoders_are_refused(changes):
     config = dataclasses.replace(TINY, **changes)
     with pytest.raises(ConfigError) as error:
         variables(autoencoder.Encoder(config), IMAGES)
@@ -119,13 +119,13 @@ def test_a_bad_hyperparameter_of_the_autoencoder_is_named(changes):
     assert {error.value.field: error.value.value} == changes
 
 
-def test_an_unknown_activation_is_named():
+def test_unknown_activations_are_refused():
     with pytest.raises(UserError, match="activation=lekyrelu"):
         variables(autoencoder.Encoder(dataclasses.replace(TINY, activation="lekyrelu")), IMAGES)
 
 
 @pytest.mark.parametrize("changes", [{"strides": (1, 2)}, {"kernel_sizes": (0,)}, {"dropout_rate": -0.1}], ids=str)
-def test_a_bad_hyperparameter_of_the_cnn_is_named(changes):
+def test_bad_hyperparameters_of_the_cnn_are_refused(changes):
     with pytest.raises(ConfigError) as error:
         variables(cnn.CNN(dataclasses.replace(TINY_CNN, **changes), 7), IMAGES)
     assert {error.value.field: error.value.value} == changes
@@ -142,7 +142,7 @@ def test_a_bad_hyperparameter_of_the_cnn_is_named(changes):
     ],
     ids=lambda x: next(iter(x)) if isinstance(x, dict) else "",
 )
-def test_the_rules_of_a_config_know_its_bounds(config, changes):
+def test_bounds_of_config_fields_are_checked(config, changes):
     config_flags.check(config)
     with pytest.raises(ConfigError) as error:
         config_flags.check(dataclasses.replace(config, **changes))
@@ -169,22 +169,22 @@ NOISE = musegan.Noise(*(np.zeros(shape, np.float32) for shape in [(2, 32), (2, 3
     ],
     ids=lambda x: type(x).__name__,
 )
-def test_arrays_of_another_shape_or_type_are_refused(module, inputs):
+def test_wrong_shapes_and_types_are_refused(module, inputs):
     with pytest.raises(AssertionError):
         jax.eval_shape(lambda *x: module.init(jax.random.key(0), *x, train=False), *inputs)
 
 
-def test_a_conditional_gan_s_networks_heed_the_class():
+def test_conditional_gan_networks_depend_on_the_class():
     config = dcgan.Config(first_filters=2, generator_filters=(2, 2, 2, 1), critic_filters=(2, 2, 2, 2), z_dim=4)
     generator, critic = dcgan.Generator(config, (28, 28, 1), classes=3), dcgan.Critic(config, classes=3)
     z, images = jax.random.normal(jax.random.key(0), (1, 4)), jax.random.normal(jax.random.key(1), (1, 28, 28, 1))
     for module, x in ((generator, z), (critic, images)):
-        learnt = module.init(jax.random.key(2), x, jnp.array([0]), train=False)
-        of_class = [module.apply(learnt, x, jnp.array([label]), train=False) for label in range(3)]
+        params = module.init(jax.random.key(2), x, jnp.array([0]), train=False)
+        of_class = [module.apply(params, x, jnp.array([label]), train=False) for label in range(3)]
         assert not np.allclose(of_class[0], of_class[1]) and not np.allclose(of_class[1], of_class[2])
 
 
-def test_the_axis_name_is_given_to_modules_that_have_one():
+def test_axis_name_is_set_on_modules_that_have_one():
     critic = dcgan.Critic(dcgan.Config())
     assert with_axis_name(critic, "devices") == critic.clone(axis_name="devices")
     for module in (musegan.Critic(musegan.Config()), mdn_rnn.MDNRNN(mdn_rnn.Config())):

@@ -1,4 +1,4 @@
-"""Every network of chapters 2, 3 and 4 has the number of parameters that the book's notebooks print."""
+"""Parameter counts of all networks of chapters 2, 3 and 4 against the book's notebooks."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The networks that write text against ones put together in NumPy; what they write against one token at a time."""
+"""Text networks against NumPy restatements, and generation against one token at a time."""
 
 import dataclasses
 from functools import partial
@@ -10,7 +10,7 @@ import pytest
 from scipy import special
 
 from gdl_jax.core.errors import ConfigError, UserError
-from gdl_jax.models.text_rnn import Config, SamplingConfig, TextRNN, write_on
+from gdl_jax.models.text_rnn import Config, SamplingConfig, TextRNN, generate
 from tests.models.dropped import dropped_widths
 
 V, E, H, B, C = 9, 3, 4, 5, 6
@@ -18,11 +18,11 @@ SMALL = Config(embedding_size=E, hidden_units=H)
 TOKENS = np.random.default_rng(0).integers(0, V, (B, C)).astype(np.int32)
 UNKNOWN = 0
 NO_TOKEN = -1
-PLAIN = {"never": UNKNOWN, "separator": NO_TOKEN}
+RULES = {"unknown": UNKNOWN, "separator": NO_TOKEN}
 
 
 def network(scale=1.0, **changes):
-    """The network, and variables of this scale, biases too."""
+    """Returns the network, and random variables of the given scale, biases included."""
     module, rng = TextRNN(dataclasses.replace(SMALL, **changes), V), np.random.default_rng(1)
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), TOKENS, train=False))
     return module, jax.tree.map(lambda leaf: scale * rng.normal(size=leaf.shape).astype(np.float32), shapes)
@@ -40,7 +40,7 @@ def lstm(params, xs):
 
 
 def gru(params, xs):
-    """(T, F) -> (T, H), the reset after the product."""
+    """(T, F) -> (T, H), with the reset gate after the product."""
     h, states = np.zeros(H), []
     for x in xs:
         (z, r, a), (hz, hr, ha) = (
@@ -64,8 +64,8 @@ def predict(params, states):
     return vectors @ params["embedding"]["embedding"].T + params["bias"]
 
 
-def written_out(config, params, tokens):
-    """Logits after each token, (T, V); of a bidirectional network, after the last, (1, V)."""
+def numpy_logits(config, params, tokens):
+    """Returns logits after each token, (T, V); of a bidirectional network, after the last, (1, V)."""
     cell = {"lstm": lstm, "gru": gru}[config.cell]
     xs = params["embedding"]["embedding"][tokens]
     for i in range(config.layers):
@@ -90,9 +90,9 @@ def written_out(config, params, tokens):
     ],
     ids=str,
 )
-def test_it_is_the_one_written_out(changes):
+def test_matches_a_numpy_restatement(changes):
     module, variables = network(**changes)
-    expected = np.stack([written_out(module.config, variables["params"], tokens) for tokens in TOKENS])
+    expected = np.stack([numpy_logits(module.config, variables["params"], tokens) for tokens in TOKENS])
     last = jax.jit(partial(module.apply, train=False))(variables, TOKENS)
     np.testing.assert_allclose(last, expected[:, -1:], rtol=1e-4, atol=1e-4)
     if module.config.bidirectional:
@@ -120,50 +120,50 @@ def test_parameter_counts(changes, count):
 
 
 def greedy(module, variables, tokens, steps, carried):
-    """The likeliest tokens but UNKNOWN, one by one, of the written-out network: given all before, or the last C."""
-    tokens, written = list(tokens), []
+    """Returns the NumPy network's most probable tokens but UNKNOWN, given all tokens before or only the last C."""
+    tokens = list(tokens)
     for _ in range(steps):
-        seen = np.array(tokens if carried else tokens[-C:])
-        logits = written_out(module.config, variables["params"], seen)[-1]
+        context = np.array(tokens if carried else tokens[-C:])
+        logits = numpy_logits(module.config, variables["params"], context)[-1]
         logits[UNKNOWN] = -np.inf
         tokens.append(int(logits.argmax()))
-        written.append(tokens[-1])
-    return written
+    return tokens[-steps:]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("changes", "reread", "carried"),
+    ("changes", "recompute_context", "carried"),
     [
         ({"layers": 2}, False, True),
         ({"cell": "gru"}, False, True),
         ({}, True, False),
         ({"bidirectional": True}, False, False),
     ],
-    ids=["carried", "gru", "reread", "bidirectional"],
+    ids=["carried", "gru", "recomputed", "bidirectional"],
 )
-def test_text_is_written_token_by_token(changes, reread, carried):
-    module, variables = network(scale=3.0, **changes)  # on which texts don't come to a standstill
-    written = write_on(module, variables, jax.random.key(0), TOKENS, 12, SamplingConfig(0.0), **PLAIN, reread=reread)
-    assert written.shape == (B, 12)
+def test_greedy_generation_is_token_by_token(changes, recompute_context, carried):
+    module, variables = network(scale=3.0, **changes)  # large enough that texts don't repeat one token
+    options = {**RULES, "recompute_context": recompute_context}
+    generated = generate(module, variables, jax.random.key(0), TOKENS, 12, SamplingConfig(0.0), **options)
+    assert generated.shape == (B, 12)
     expected = [greedy(module, variables, tokens, 12, carried) for tokens in TOKENS]
-    np.testing.assert_array_equal(written, expected)
+    np.testing.assert_array_equal(generated, expected)
     other = [greedy(module, variables, tokens, 12, not carried) for tokens in TOKENS]
     assert module.config.bidirectional or expected != other  # the two ways differ here
 
 
 @pytest.mark.slow
-def test_draws_are_as_bold_as_each_row_asks_for_and_never_the_unknown_token():
+def test_sampling_config_is_per_row_and_unknown_is_never_sampled():
     module, variables = network()
     context = jnp.tile(TOKENS[:1], (3000, 1))
     sampling = SamplingConfig(jnp.repeat(jnp.array([0.0, 1.0, 1.0]), 1000), jnp.repeat(jnp.array([0, 0, 2]), 1000), 1.0)
 
     @jax.jit
-    def write(key):
-        return write_on(module, variables, key, context, 1, sampling, **PLAIN)
+    def sample(key):
+        return generate(module, variables, key, context, 1, sampling, **RULES)
 
-    drawn = np.asarray(write(jax.random.key(1))).reshape(3, 1000)
-    logits = written_out(module.config, variables["params"], TOKENS[0])[-1]
+    drawn = np.asarray(sample(jax.random.key(1))).reshape(3, 1000)
+    logits = numpy_logits(module.config, variables["params"], TOKENS[0])[-1]
     logits[UNKNOWN] = -np.inf
     shares = special.softmax(logits)
     assert set(drawn[0]) == {logits.argmax()}
@@ -172,33 +172,37 @@ def test_draws_are_as_bold_as_each_row_asks_for_and_never_the_unknown_token():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reread", [False, True])
-def test_a_text_that_has_not_begun_does_not_end(reread):
+@pytest.mark.parametrize("recompute_context", [False, True])
+def test_separator_never_follows_itself(recompute_context):
     module, variables = network(scale=3.0)
-    favourite = int(write_on(module, variables, jax.random.key(0), TOKENS[:1], 1, SamplingConfig(0.0), **PLAIN)[0, 0])
-    assert TOKENS[0, -1] != favourite
-    rules = {"never": UNKNOWN, "separator": favourite, "reread": reread}
-    drawn = np.asarray(write_on(module, variables, jax.random.key(0), TOKENS[:1], 12, SamplingConfig(5.0), **rules))[0]
-    first = np.asarray(write_on(module, variables, jax.random.key(0), TOKENS[:1], 12, SamplingConfig(0.0), **rules))[0]
-    assert first[0] == favourite  # what has begun may end
-    for tokens in (drawn, first):
-        assert not ((tokens[1:] == favourite) & (tokens[:-1] == favourite)).any()
+
+    def generated(temperature, steps, **rules):
+        sampling = SamplingConfig(temperature)
+        return np.asarray(generate(module, variables, jax.random.key(0), TOKENS[:1], steps, sampling, **rules))[0]
+
+    separator = int(generated(0.0, 1, **RULES)[0])  # the most probable token
+    assert TOKENS[0, -1] != separator
+    rules = {"unknown": UNKNOWN, "separator": separator, "recompute_context": recompute_context}
+    drawn, greediest = generated(5.0, 12, **rules), generated(0.0, 12, **rules)
+    assert greediest[0] == separator  # allowed after another token
+    for tokens in (drawn, greediest):
+        assert not ((tokens[1:] == separator) & (tokens[:-1] == separator)).any()
 
 
 @pytest.mark.slow
 def test_dropout_is_on_in_training_only():
     module, variables = network(dropout_rate=0.5, embedding_dropout_rate=0.5)
     rngs = {"dropout": jax.random.key(0)}
-    calm = module.apply(variables, TOKENS, train=False)
+    expected = module.apply(variables, TOKENS, train=False)
     for changes in ({"dropout_rate": 0.0}, {"embedding_dropout_rate": 0.0}):
         other = TextRNN(dataclasses.replace(module.config, **changes), V)
-        assert not np.allclose(other.apply(variables, TOKENS, train=True, rngs=rngs), calm)
+        assert not np.allclose(other.apply(variables, TOKENS, train=True, rngs=rngs), expected)
     none = TextRNN(dataclasses.replace(module.config, dropout_rate=0.0, embedding_dropout_rate=0.0), V)
-    np.testing.assert_array_equal(none.apply(variables, TOKENS, train=True, rngs=rngs), calm)
+    np.testing.assert_array_equal(none.apply(variables, TOKENS, train=True, rngs=rngs), expected)
 
 
 @pytest.mark.parametrize(("bidirectional", "widths"), [(False, [E, H, H]), (True, [E, 2 * H, 2 * H, 2 * H])])
-def test_tokens_and_what_each_layer_gives_on_are_dropped(bidirectional, widths):
+def test_dropout_is_on_embeddings_and_layer_outputs(bidirectional, widths):
     module, variables = network(layers=2, bidirectional=bidirectional, dropout_rate=0.5)
     assert dropped_widths(module, variables, TOKENS) == widths
 
@@ -213,12 +217,12 @@ def test_tokens_and_what_each_layer_gives_on_are_dropped(bidirectional, widths):
     ],
     ids=str,
 )
-def test_bad_hyperparameters_are_named(changes):
+def test_bad_hyperparameters_are_refused(changes):
     with pytest.raises(ConfigError) as error:
         network(**changes)
     assert error.value.field == next(iter(changes))
 
 
-def test_an_unknown_gate_is_named():
+def test_unknown_activations_are_refused():
     with pytest.raises(UserError, match="recurrent_activation=tanhh"):
         network(recurrent_activation="tanhh")

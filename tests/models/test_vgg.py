@@ -1,4 +1,4 @@
-"""VGG16's convolutions and the bundled weights."""
+"""VGG16 features against plain convolutions, and weight files."""
 
 import h5py
 import jax
@@ -16,15 +16,15 @@ def weights():
     return bundled_weights()
 
 
-def test_the_bundled_weights_are_those_of_all_thirteen_convolutions(weights):
-    assert sum(leaf.size for leaf in jax.tree.leaves(weights)) == 14_714_688  # Simonyan & Zisserman's, without the top
+def test_bundled_weights_have_vgg16s_shapes(weights):
+    assert sum(leaf.size for leaf in jax.tree.leaves(weights)) == 14_714_688  # VGG16 without its dense layers
     like = jax.eval_shape(VGG16().init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
     assert jax.tree.map(jnp.shape, weights) == jax.tree.map(jnp.shape, like)
 
 
-def test_activations_are_those_of_plain_convolutions_of_bgr_images(weights):
+def test_activations_match_plain_convolutions_of_bgr_images(weights):
     images = jax.random.uniform(jax.random.key(0), (2, 20, 16, 3))
-    found = jax.jit(VGG16().apply)(weights, images)
+    features = jax.jit(VGG16().apply)(weights, images)
     x = np.asarray(images)[..., ::-1] * 255 - np.array([103.939, 116.779, 123.68])
     for block, widths in enumerate(BLOCKS[:2], 1):
         for layer in range(1, len(widths) + 1):
@@ -34,10 +34,10 @@ def test_activations_are_those_of_plain_convolutions_of_bgr_images(weights):
                 jnp.asarray(x, jnp.float32), values["kernel"], (1, 1), "SAME", None, None, dimensions
             )
             x = np.maximum(np.asarray(x) + values["bias"], 0)
-            np.testing.assert_allclose(found[f"block{block}_conv{layer}"], x, rtol=1e-3, atol=1e-3 * np.abs(x).max())
+            np.testing.assert_allclose(features[f"block{block}_conv{layer}"], x, rtol=1e-3, atol=1e-3 * np.abs(x).max())
         batch, height, width, channels = x.shape
         x = x.reshape(batch, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
-    assert found["block5_conv3"].shape == (2, 2, 1, 512)
+    assert features["block5_conv3"].shape == (2, 2, 1, 512)
 
 
 def test_damaged_and_other_files_are_refused(tmp_path):

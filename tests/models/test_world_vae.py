@@ -1,4 +1,4 @@
-"""The world models' autoencoder: parameter counts, lax's numbers, frames in chunks, errors."""
+"""World models' autoencoder: parameter counts, comparison with lax, chunks of frames, errors."""
 
 import dataclasses
 
@@ -24,7 +24,7 @@ def size(tree):
 
 
 def parameters(module, inputs):
-    """Of unit scale, biases too; drawn by NumPy, for speed."""
+    """Returns random parameters of unit scale, biases included; drawn by NumPy, for speed."""
     rng = np.random.default_rng(1)
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs, train=False))["params"]
 
@@ -39,7 +39,7 @@ def parameters(module, inputs):
     [(Config(), 264_032, 1_851_939, 2_115_971), (PAPER, 755_744, 3_592_803, 4_348_547)],
     ids=["book", "paper"],
 )
-def test_parameter_counts_are_the_book_s_and_the_paper_s(config, encoder, decoder, total):
+def test_parameter_counts_are_the_books_and_the_papers(config, encoder, decoder, total):
     frames, codes = jnp.zeros((1, 64, 64, 3)), jnp.zeros((1, 32))
     counts = [
         size(jax.eval_shape(lambda module=module, x=x: module.init(jax.random.key(0), x, train=False)))
@@ -59,7 +59,7 @@ def lax_encoder(params, frames):
 
 
 @pytest.mark.slow
-def test_encoder_is_laxs_whole_and_in_chunks():
+def test_encoder_matches_lax_whole_and_in_chunks():
     encoder = WorldEncoder(Config())
     params = parameters(encoder, jnp.zeros((1, 64, 64, 3)))
     expected = jax.jit(lax_encoder)(params, FRAMES)
@@ -81,7 +81,7 @@ def test_any_number_of_frames_can_be_encoded(count):
 
 
 @pytest.mark.slow
-def test_gradients_are_laxs():
+def test_gradients_match_lax():
     encoder = WorldEncoder(SMALL)
     params = parameters(encoder, jnp.zeros((1, 64, 64, 3)))
     frames = FRAMES[:3]
@@ -95,8 +95,8 @@ def test_gradients_are_laxs():
     chex.assert_trees_all_close(actual, expected, rtol=1e-3, atol=1e-4)
 
 
-def stamp(x, kernel, stride):
-    """Transposed convolution: every input pixel adds its multiple of the kernel at stride times its place."""
+def conv_transpose(x, kernel, stride):
+    """Returns the transposed convolution: every pixel adds its multiple of the kernel at stride times its position."""
     height, width = (stride * (n - 1) + k for n, k in zip(x.shape[1:3], kernel.shape[:2], strict=True))
     out = np.zeros((len(x), height, width, kernel.shape[3]))
     for i in range(x.shape[1]):
@@ -106,22 +106,22 @@ def stamp(x, kernel, stride):
     return out
 
 
-def test_decoder_stamps_its_kernels():
+def test_decoder_matches_numpy_transposed_convolutions():
     decoder = WorldDecoder(SMALL)
     codes = np.random.default_rng(2).normal(size=(2, 5)).astype(np.float32)
     params = parameters(decoder, codes)
     frames = np.asarray(jax.jit(lambda z: decoder.apply({"params": params}, z, train=False))(codes))
     x = (codes @ params["dense"]["kernel"] + params["dense"]["bias"])[:, None, None].astype(np.float64)
     for i in range(4):
-        x = stamp(x, params[f"conv_{i}"]["kernel"], 2) + params[f"conv_{i}"]["bias"]
+        x = conv_transpose(x, params[f"conv_{i}"]["kernel"], 2) + params[f"conv_{i}"]["bias"]
         x = np.maximum(x, 0) if i < 3 else 1 / (1 + np.exp(-x))
     assert frames.shape == (2, 64, 64, 3) and frames.dtype == np.float32 and frames.std() > 0.01
     np.testing.assert_allclose(frames, x, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
-def test_the_variational_learner_trains_it():
-    """On pictures of one square at random places, it does better than any single picture could."""
+def test_vae_learner_trains_it():
+    """On images of a square at random positions, its reconstructions are better than any constant image."""
     config = Config(encoder_filters=(8, 8, 8, 16), decoder_units=32, decoder_filters=(16, 8, 8, 3), z_dim=5)
     optimizer = OPTIMIZERS["adam"](3e-3)
     learner = vae(WorldEncoder(config), WorldDecoder(config), optimizer, mse, z_dim=5, reconstruction_weight=1000.0)
@@ -146,7 +146,7 @@ def test_the_variational_learner_trains_it():
         ({"decoder_filters": (64, 64, 32, 1)}, "decoder_filters", "64x64x1"),
     ],
 )
-def test_a_bad_hyperparameter_is_named(changes, field, number):
+def test_bad_hyperparameters_are_refused(changes, field, number):
     config = dataclasses.replace(Config(), **changes)
     with pytest.raises(ConfigError, match=number) as error:
         jax.eval_shape(lambda: WorldEncoder(config).init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), train=False))

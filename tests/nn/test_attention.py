@@ -1,4 +1,4 @@
-"""Attention against sums written out in NumPy, one example and one step at a time, with and without masks."""
+"""Attention against NumPy sums over single examples and steps, with and without masks."""
 
 import jax
 import jax.numpy as jnp
@@ -30,12 +30,12 @@ def pool_score(b, value):
 
 
 def additive_score(b, value):
-    met = np.tanh(QUERY[b] @ ADDITIVE["query"]["kernel"] + value @ ADDITIVE["value"]["kernel"])
-    return met @ ADDITIVE["score"]["kernel"][:, 0]
+    hidden = np.tanh(QUERY[b] @ ADDITIVE["query"]["kernel"] + value @ ADDITIVE["value"]["kernel"])
+    return hidden @ ADDITIVE["score"]["kernel"][:, 0]
 
 
-def written_out(score, mask):
-    """Contexts (B, V) and weights (B, T)."""
+def reference(score, mask):
+    """Returns contexts (B, V) and weights (B, T)."""
     contexts, weights = np.zeros((B, V)), np.zeros((B, T))
     for b in range(B):
         steps = np.flatnonzero(mask[b])
@@ -57,25 +57,25 @@ def additive(values, mask):
 @pytest.mark.slow
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("attend", "score"), [(pool, pool_score), (additive, additive_score)])
-def test_contexts_and_weights_are_those_written_out(attend, score, masked):
+def test_contexts_and_weights_match_a_numpy_restatement(attend, score, masked):
     actual = jax.jit(attend)(VALUES, MASK if masked else None)
-    expected = written_out(score, MASK if masked else np.ones_like(MASK))
+    expected = reference(score, MASK if masked else np.ones_like(MASK))
     for one, other in zip(actual, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("attend", [pool, additive])
-def test_what_is_masked_is_never_seen(attend):
+def test_masked_values_have_no_influence(attend):
     unseen = np.where(MASK[..., None], VALUES, np.nan).astype(np.float32)
-    for hidden, plain in zip(attend(unseen, MASK.astype(np.float32)), attend(VALUES, MASK), strict=True):
-        np.testing.assert_array_equal(hidden, plain)
+    for masked, plain in zip(attend(unseen, MASK.astype(np.float32)), attend(VALUES, MASK), strict=True):
+        np.testing.assert_array_equal(masked, plain)
     gradient = jax.grad(lambda values: attend(values, MASK)[0].sum())(VALUES)
     assert (np.asarray(gradient != 0).any(-1) == MASK).all()
 
 
 @pytest.mark.parametrize("attend", [pool, additive])
-def test_a_row_with_nothing_to_attend_to_has_a_context_of_zeros(attend):
+def test_a_fully_masked_row_has_a_context_of_zeros(attend):
     mask = MASK.copy()
     mask[1] = False
     context, weights = attend(VALUES, mask)
@@ -85,25 +85,25 @@ def test_a_row_with_nothing_to_attend_to_has_a_context_of_zeros(attend):
     assert np.isfinite(gradient).all() and not gradient[1].any() and gradient[0].any()
 
 
-def test_the_values_may_be_projected_before():
+def test_projected_values_can_be_reused():
     layer, variables = AdditiveAttention(UNITS), {"params": ADDITIVE}
     projected = layer.apply(variables, VALUES, method="project")
     np.testing.assert_allclose(projected, VALUES @ ADDITIVE["value"]["kernel"], rtol=1e-5, atol=1e-6)
     for one, other in zip(layer.apply(variables, QUERY, VALUES, MASK, projected), additive(VALUES, MASK), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
-    # what is handed over is used
+    # the argument is used, not recomputed
     other = layer.apply(variables, QUERY, VALUES, MASK, projected[:, ::-1])
     assert not np.allclose(other[1], additive(VALUES, MASK)[1], atol=1e-3)
 
 
-def test_scores_far_apart_and_half_precision_stay_finite():
+def test_extreme_scores_in_bfloat16_stay_finite():
     weights = masked_softmax(jnp.array([[1e4, 0.0, -1e4]], jnp.bfloat16), None)
     np.testing.assert_array_equal(weights, [[1, 0, 0]])
     assert weights.dtype == jnp.float32
 
 
 def test_parameter_counts():
-    """The pool has one for each channel and a bias; the additive one is three matrices."""
+    """Pooling has one parameter per channel and a bias; additive attention has three matrices."""
 
     def count(layer, *inputs):
         shapes = jax.eval_shape(lambda: layer.init(jax.random.key(0), *inputs))

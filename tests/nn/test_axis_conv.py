@@ -1,4 +1,4 @@
-"""Convolutions along one axis against lax's convolutions in three dimensions."""
+"""Convolutions along one axis against lax's 3-D convolutions."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from gdl_jax.nn.axis_conv import (
 LAYOUT = ("NDHWC", "DHWIO", "NDHWC")
 SHAPE = (2, 3, 8, 24, 5)  # (B, bars, steps, pitches, C)
 FEATURES = 4
-# axis, kernel, stride, padding: those of MuseGAN's critic, and windows that overlap, leave gaps, or don't fit
+# axis, kernel, stride, padding: those of MuseGAN's critic, and windows that overlap, leave gaps or don't fit
 CASES = [
     (1, 2, 1, "VALID"),
     (1, 3, 1, "VALID"),
@@ -38,24 +38,24 @@ def normal(seed, shape):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def placed(size, axis):
-    """(bars, steps, pitches) of a kernel or of strides: `size` along the axis, 1 along the others."""
+def along(size, axis):
+    """Returns a kernel shape or strides (bars, steps, pitches): `size` along the axis, 1 along the others."""
     return tuple(size if i + 1 == axis % len(SHAPE) else 1 for i in range(3))
 
 
-def conv_in_three_dimensions(x, w, axis, stride, padding):
-    kernel = w.reshape(*placed(len(w), axis), *w.shape[1:])
-    return lax.conv_general_dilated(x, kernel, placed(stride, axis), padding, dimension_numbers=LAYOUT)
+def conv_3d(x, w, axis, stride, padding):
+    kernel = w.reshape(*along(len(w), axis), *w.shape[1:])
+    return lax.conv_general_dilated(x, kernel, along(stride, axis), padding, dimension_numbers=LAYOUT)
 
 
-def transposed_in_three_dimensions(x, w, axis, stride):
-    kernel = w.swapaxes(1, 2).reshape(*placed(len(w), axis), w.shape[2], w.shape[1])
-    strides = placed(stride, axis)
+def conv_transpose_3d(x, w, axis, stride):
+    kernel = w.swapaxes(1, 2).reshape(*along(len(w), axis), w.shape[2], w.shape[1])
+    strides = along(stride, axis)
     return lax.conv_transpose(x, kernel, strides, "VALID", dimension_numbers=LAYOUT, transpose_kernel=True)
 
 
 def penalty(function):
-    """The squared norm of a gradient, as a gradient penalty has it: its own gradient is of second order."""
+    """Returns a gradient penalty, the squared norm of a gradient, whose own gradient is of second order."""
 
     def of_gradient(x, w):
         gradient = jax.grad(lambda x: jnp.sum(jnp.tanh(function(x, w))))(x)
@@ -64,8 +64,8 @@ def penalty(function):
     return of_gradient
 
 
-def assert_alike(function, reference, x, w):
-    """In values, in gradients, and in those of a gradient penalty."""
+def assert_equal_with_gradients(function, reference, x, w):
+    """Asserts equal values and gradients, of the functions and of their gradient penalties."""
     for one, other in ((function, reference), (penalty(function), penalty(reference))):
 
         @jax.jit
@@ -83,29 +83,29 @@ def assert_alike(function, reference, x, w):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("axis", "kernel", "stride", "padding"), CASES)
-def test_axis_conv_is_a_convolution_in_three_dimensions(axis, kernel, stride, padding):
+def test_axis_conv_is_a_3d_convolution(axis, kernel, stride, padding):
     x, w = normal(0, SHAPE), 0.3 * normal(1, (kernel, SHAPE[-1], FEATURES))
-    assert_alike(
+    assert_equal_with_gradients(
         lambda x, w: axis_conv(x, w, axis, stride, padding),
-        lambda x, w: conv_in_three_dimensions(x, w, axis, stride, padding),
+        lambda x, w: conv_3d(x, w, axis, stride, padding),
         x,
         w,
     )
 
 
 @pytest.mark.parametrize(("axis", "times"), [(1, 2), (2, 3), (3, 12), (-2, 7)])
-def test_axis_repeat_is_a_transposed_convolution_in_three_dimensions(axis, times):
+def test_axis_repeat_is_a_transposed_3d_convolution(axis, times):
     x, w = normal(0, SHAPE), 0.3 * normal(1, (times, SHAPE[-1], FEATURES))
-    assert_alike(
-        lambda x, w: axis_repeat(x, w, axis), lambda x, w: transposed_in_three_dimensions(x, w, axis, times), x, w
+    assert_equal_with_gradients(
+        lambda x, w: axis_repeat(x, w, axis), lambda x, w: conv_transpose_3d(x, w, axis, times), x, w
     )
 
 
 @pytest.mark.parametrize(("axis", "kernel"), [(1, 2), (1, 1), (2, 5), (-2, 3)])
-def test_axis_conv_transpose_is_a_transposed_convolution_in_three_dimensions(axis, kernel):
+def test_axis_conv_transpose_is_a_transposed_3d_convolution(axis, kernel):
     x, w = normal(0, SHAPE), 0.1 * normal(1, (kernel, SHAPE[-1], FEATURES))
-    assert_alike(
-        lambda x, w: axis_conv_transpose(x, w, axis), lambda x, w: transposed_in_three_dimensions(x, w, axis, 1), x, w
+    assert_equal_with_gradients(
+        lambda x, w: axis_conv_transpose(x, w, axis), lambda x, w: conv_transpose_3d(x, w, axis, 1), x, w
     )
 
 
@@ -124,7 +124,7 @@ def test_any_number_of_axes():
         (AxisConvTranspose(6, 2, 3), lambda x, w: axis_conv_transpose(x, w, 3)),
     ],
 )
-def test_layers_add_a_bias_and_compute_in_their_type(layer, function):
+def test_layers_add_a_bias_and_compute_in_their_dtype(layer, function):
     x = normal(0, SHAPE)
     params = {"kernel": normal(1, (layer.kernel_size, SHAPE[-1], 6)), "bias": normal(2, (6,))}
     shapes = jax.eval_shape(lambda x: layer.init(jax.random.key(0), x)["params"], x)

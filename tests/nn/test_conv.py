@@ -1,4 +1,4 @@
-"""Convolutions against lax.conv_general_dilated, its own gradients, and sums written in NumPy."""
+"""Convolutions against lax.conv_general_dilated, its gradients, and NumPy sums."""
 
 import jax
 import jax.numpy as jnp
@@ -86,7 +86,7 @@ def test_conv_transpose_is_the_input_gradient_of_conv(size, kernel, stride, padd
 
 
 def test_conv_by_hand():
-    """TensorFlow's SAME puts the odd zero below and to the right: the first window starts at the first pixel."""
+    """With TensorFlow's SAME the odd zero is below and to the right: the first window starts at the first pixel."""
     x, w = normal(0, (1, 4, 4, 2)), normal(1, (3, 3, 2, 1))
     padded = np.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))
     expected = np.zeros((1, 2, 2, 1), np.float32)
@@ -97,7 +97,7 @@ def test_conv_by_hand():
 
 
 def test_conv_transpose_by_hand():
-    """Every input pixel stamps the kernel at stride times its place; SAME drops the last row and column."""
+    """Every input pixel adds the kernel at stride times its position; SAME drops the last row and column."""
     x, w = normal(0, (1, 3, 3, 2)), normal(1, (3, 3, 2, 1))
     stamped = np.zeros((1, 7, 7, 1), np.float32)
     for i in range(3):
@@ -109,7 +109,7 @@ def test_conv_transpose_by_hand():
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_gradient_of_a_gradient_penalty(stride):
-    """What a WGAN-GP critic differentiates: the norm of the gradient with respect to the image."""
+    """As in WGAN-GP: the norm of the gradient with respect to the image is differentiated again."""
     x, w, v = normal(0, (3, 8, 8, 2)), 0.2 * normal(1, (5, 5, 2, 4)), 0.2 * normal(2, (4, 4, 2, 4))
 
     def reference_transpose(x, w, stride, padding):
@@ -135,8 +135,8 @@ def test_gradient_of_a_gradient_penalty(stride):
     ("kernel", "stride", "channels", "features"),
     [((3, 3), 1, 2, 16), ((5, 5), 1, 8, 8), ((5, 3), 2, 16, 8), ((4, 4), 3, 8, 1)],
 )
-def test_a_batch_cut_into_chunks_gives_the_same_in_less_memory(monkeypatch, kernel, stride, channels, features):
-    """Of the cases, the first lays out whole windows, the others pieces of rows, since these are fewer numbers."""
+def test_chunked_batches_give_the_same_in_less_memory(monkeypatch, kernel, stride, channels, features):
+    """The first case unfolds whole windows, the others parts of rows, which take less memory there."""
     x, w = normal(0, (16, 17, 13, channels)), normal(1, (*kernel, channels, features))
     expected, expected_vjp = jax.vjp(lambda x, w: reference(x, w, stride, "SAME"), x, w)
     cotangent = normal(2, expected.shape)
@@ -164,7 +164,7 @@ def test_vmap_over_images_and_kernels():
         assert_close(a, jnp.stack(e))
 
 
-def test_same_inside_a_loop_of_unknown_length():
+def test_same_inside_a_loop_of_traced_length():
     x, w = normal(0, (4, 9, 9, 3)), 0.1 * normal(1, (3, 3, 3, 3))
 
     def descend(function, w):
@@ -178,7 +178,7 @@ def test_same_inside_a_loop_of_unknown_length():
 
 
 def test_bfloat16_stays_bfloat16_and_sums_in_float32():
-    """512 products of ones: a bfloat16 sum would stick at 256."""
+    """A bfloat16 sum of 512 ones would stop at 256."""
     x, w = jnp.ones((1, 4, 4, 128), jnp.bfloat16), jnp.ones((2, 2, 128, 8), jnp.bfloat16)
     y, vjp = jax.vjp(lambda x, w: conv(x, w, 2, "VALID"), x, w)
     assert y.dtype == jnp.bfloat16 and np.all(np.asarray(y, np.float32) == 512)
@@ -187,7 +187,7 @@ def test_bfloat16_stays_bfloat16_and_sums_in_float32():
     assert np.all(np.asarray(dx, np.float32) == 8) and np.all(np.asarray(dw, np.float32) == 4)
 
 
-def test_one_function_can_be_exported_for_all_platforms():
+def test_exports_for_all_platforms():
     x, w = normal(0, (2, 8, 8, 3)), normal(1, (3, 3, 3, 4))
     gradient = jax.jit(jax.grad(lambda x, w: jnp.sum(jnp.square(conv(x, w, 2, "SAME"))), (0, 1)))
     exported = export.export(gradient, platforms=("cpu", "cuda", "tpu"))(x, w)
@@ -200,7 +200,7 @@ def test_one_function_can_be_exported_for_all_platforms():
     ("kernel", "factor"),
     [((5, 5), 2), ((3, 3), 2), ((1, 7), 3), ((3, 5), (1, 2)), ((3, 3), 1), ((4, 4), 2), ((2, 6), 3)],
 )
-def test_upsample_conv_is_repetition_and_convolution(kernel, factor):
+def test_upsample_conv_is_repetition_then_convolution(kernel, factor):
     x, w = normal(0, (2, 5, 6, 3)), normal(1, (*kernel, 3, 4))
     rows, columns = (factor, factor) if isinstance(factor, int) else factor
 

@@ -28,7 +28,7 @@ def drop(x, rate, key=0, axis_name=None):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("layer", "fan_in", "fan_out"), [(Conv, 9 * 16, 9 * 64), (ConvTranspose, 9 * 16, 9 * 64)])
-def test_convolutions_start_glorot_uniform_with_zero_bias(layer, fan_in, fan_out):
+def test_convolutions_are_glorot_uniform_with_zero_bias(layer, fan_in, fan_out):
     params = layer(64, 3).init(jax.random.key(0), jnp.zeros((1, 4, 4, 16)))["params"]
     limit = np.sqrt(6 / (fan_in + fan_out))
     assert params["kernel"].shape == (3, 3, 16, 64)
@@ -37,7 +37,7 @@ def test_convolutions_start_glorot_uniform_with_zero_bias(layer, fan_in, fan_out
     assert np.all(params["bias"] == 0)
 
 
-def test_dense_starts_glorot_uniform_with_zero_bias():
+def test_dense_is_glorot_uniform_with_zero_bias():
     params = Dense(200).init(jax.random.key(0), jnp.zeros((1, 100)))["params"]
     assert np.abs(params["kernel"]).max() == pytest.approx(np.sqrt(6 / 300), rel=0.01)
     assert np.all(params["bias"] == 0)
@@ -128,7 +128,7 @@ class TestBatchNorm:
         actual = jax.grad(lambda x: jnp.sum(weights * ours(x)))(x)
         np.testing.assert_allclose(actual, jax.grad(lambda x: jnp.sum(weights * two_pass(x)))(x), rtol=1e-3, atol=1e-4)
 
-    def test_split_batch_gives_the_whole_batchs_statistics(self):
+    def test_split_batches_share_the_whole_batchs_statistics(self):
         x = normal(0, (8, 4, 4, 3))
 
         def apply(x, axis_name):
@@ -178,13 +178,13 @@ class TestDropout:
         gradient = jax.grad(lambda x: drop(x, 0.25).sum())(x)
         np.testing.assert_allclose(gradient * x, drop(x, 0.25), rtol=1e-6)
 
-    def test_noise_is_that_of_the_whole_batch_however_it_is_split(self):
+    def test_masks_do_not_depend_on_how_the_batch_is_split(self):
         x = normal(0, (8, 3, 5))
         split = jax.vmap(lambda x: drop(x, 0.5, axis_name="devices"), axis_name="devices")(x.reshape(4, 2, 3, 5))
         assert np.array_equal(split.reshape(x.shape), drop(x, 0.5))
         assert not np.array_equal(drop(x, 0.5, key=1), drop(x, 0.5))
 
-    def test_two_layers_of_a_model_draw_different_noise(self):
+    def test_two_layers_have_different_masks(self):
         class Twice(nn.Module):
             @nn.compact
             def __call__(self, x):
@@ -196,12 +196,12 @@ class TestDropout:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layer", [Dense(6, spectral_norm=True), Conv(6, 3, spectral_norm=True)])
-def test_spectral_normalisation_brings_the_largest_singular_value_to_one(layer):
+def test_spectral_norm_makes_the_largest_singular_value_one(layer):
     x = normal(0, (2, 5, 5, 4))
     variables = layer.init(jax.random.key(0), x)
     params = jax.tree.map(lambda w: 3 * w, variables["params"])
     stats = variables["batch_stats"]
-    for _ in range(30):  # in training each call improves the estimate
+    for _ in range(30):  # each call in training refines the estimate
         _, changed = layer.apply({"params": params, "batch_stats": stats}, x, mutable=["batch_stats"])
         stats = changed["batch_stats"]
     kernel = np.asarray(params["kernel"])
@@ -213,7 +213,7 @@ def test_spectral_normalisation_brings_the_largest_singular_value_to_one(layer):
 
 
 @pytest.mark.slow
-def test_the_gradient_of_a_spectrally_normalised_kernel_ignores_its_size():
+def test_spectral_norms_gradient_is_orthogonal_to_the_kernel():
     layer, x = Dense(6, spectral_norm=True), normal(0, (2, 4))
     variables = layer.init(jax.random.key(0), x)
 
@@ -226,7 +226,7 @@ def test_the_gradient_of_a_spectrally_normalised_kernel_ignores_its_size():
     assert abs(float((jax.grad(loss)(kernel) * kernel).sum())) < 1e-4
 
 
-def test_embeddings_start_as_in_keras():
+def test_embeddings_are_initialised_as_in_keras():
     vectors = np.asarray(embedding_uniform(jax.random.key(0), (500, 400)))
     shares = np.linspace(0, 1, 11)
     np.testing.assert_allclose(np.quantile(vectors, shares), 0.1 * shares - 0.05, atol=1e-3)

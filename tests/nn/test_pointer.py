@@ -1,4 +1,4 @@
-"""Copying against sums over places in NumPy."""
+"""Copying against NumPy sums over positions."""
 
 import jax
 import numpy as np
@@ -17,24 +17,24 @@ def inputs(seed=0):
     attention[..., -1] = 0  # padding
     attention /= attention.sum(axis=-1, keepdims=True)
     document = np.array([[2, 5, 3, 5, 7, 0], [1, 6, 6, 8, 2, 0], [5, 6, 7, 8, 9, 0]])
-    targets = np.array([[2, 5, 3, 1], [6, 8, 2, 4], [9, 5, 4, 3]])  # spoken, copied, both
+    targets = np.array([[2, 5, 3, 1], [6, 8, 2, 4], [9, 5, 4, 3]])  # generated, copied, or both
     return [x.astype(np.float32) for x in (logits, gate_logits, attention)] + [document, targets]
 
 
-def test_copying_agrees_with_a_sum_over_places():
+def test_copying_matches_a_sum_over_positions():
     logits, gate_logits, attention, document, targets = inputs()
     found = log_probability(logits, gate_logits, attention, document, targets)
     for b in range(B):
         for t in range(T):
             gate, target = special.expit(gate_logits[b, t]), targets[b, t]
             probability = gate * special.softmax(logits[b, t])[target] if target < V else 0.0
-            for place, word in enumerate(document[b]):
-                probability += (1 - gate) * attention[b, t, place] * (word == target)
+            for position, word in enumerate(document[b]):
+                probability += (1 - gate) * attention[b, t, position] * (word == target)
             assert float(found[b, t]) == pytest.approx(np.log(probability), rel=1e-4)
 
 
 @pytest.mark.slow
-def test_of_every_word_it_is_as_probable_as_by_itself():
+def test_all_words_at_once_match_single_words():
     logits, gate_logits, attention, document, _ = inputs()
     words = np.broadcast_to(np.arange(V + D), (B, V + D))
     every = log_probabilities(logits[:, 0], gate_logits[:, 0], attention[:, 0], document)
@@ -46,7 +46,7 @@ def test_of_every_word_it_is_as_probable_as_by_itself():
 
 
 @pytest.mark.slow
-def test_copying_has_a_gradient_even_where_nothing_says_the_target():
+def test_gradients_are_finite_for_impossible_targets():
     logits, gate_logits, attention, document, targets = inputs()
     targets[0, 0] = 9  # neither in the vocabulary nor in its document
 

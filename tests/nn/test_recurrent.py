@@ -1,4 +1,4 @@
-"""LSTM and GRU against layers written out gate by gate, in float64, one example and one step at a time."""
+"""LSTM and GRU against NumPy restatements, gate by gate, in float64, one example and one step at a time."""
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +23,8 @@ GATES = {
 }
 
 
-def written_out(params, xs, carry, gate, mask):
-    """Keras's LSTM: hs (B, T, H), h, c."""
+def reference_lstm(params, xs, carry, gate, mask):
+    """Returns hs (B, T, H), h and c of Keras's LSTM."""
     hs, hidden, cell = np.zeros((B, T, H)), carry[0].astype(float), carry[1].astype(float)
     for b in range(B):
         for t in range(T):
@@ -45,10 +45,10 @@ def written_out(params, xs, carry, gate, mask):
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("name", GATES)
-def test_sequence_is_the_one_written_out(name, masked):
+def test_lstm_matches_a_numpy_restatement(name, masked):
     layer = LSTM(H, RECURRENT_ACTIVATIONS[name])
     mask = MASK if masked else np.ones_like(MASK)
-    expected = written_out(PARAMS, XS, CARRY, np.vectorize(GATES[name]), mask)
+    expected = reference_lstm(PARAMS, XS, CARRY, np.vectorize(GATES[name]), mask)
     hs, (h, c) = jax.jit(layer.apply)({"params": PARAMS}, XS, CARRY, mask if masked else None)
     for actual, e in zip((hs, h, c), expected, strict=True):
         np.testing.assert_allclose(actual, e, rtol=1e-5, atol=1e-5)
@@ -56,7 +56,7 @@ def test_sequence_is_the_one_written_out(name, masked):
 
 
 @pytest.mark.slow
-def test_steps_make_the_sequence_and_a_mask_of_numbers_is_one_of_truths():
+def test_lstm_steps_match_the_sequence_and_masks_may_be_numbers():
     layer, variables = LSTM(H), {"params": PARAMS}
     hs, end = layer.apply(variables, XS, CARRY)
     carry = CARRY
@@ -67,14 +67,14 @@ def test_steps_make_the_sequence_and_a_mask_of_numbers_is_one_of_truths():
     masked, _ = layer.apply(variables, XS, CARRY, MASK)
     as_numbers, _ = layer.apply(variables, XS, CARRY, MASK.astype(np.float32))
     np.testing.assert_array_equal(masked, as_numbers)
-    for b in range(B):  # a masked single step leaves the carry as it was
+    for b in range(B):  # a masked step doesn't change the carry
         _, carry = layer.apply(variables, XS[:, :1], CARRY, MASK[:, 3:4])
         changed = not np.array_equal(carry[0][b], CARRY[0][b]), not np.array_equal(carry[1][b], CARRY[1][b])
         assert changed == (MASK[b, 3], MASK[b, 3])
 
 
 @pytest.mark.parametrize(("masked", "gate"), [(False, "sigmoid"), (True, "sigmoid"), (True, "hard_sigmoid")])
-def test_gradients_are_differences_of_the_one_written_out(masked, gate):
+def test_lstm_gradients_match_finite_differences(masked, gate):
     mask = MASK if masked else np.ones_like(MASK)
     weights = normal(6, (B, T, H))
 
@@ -83,7 +83,7 @@ def test_gradients_are_differences_of_the_one_written_out(masked, gate):
         return jnp.sum(weights * layer.apply({"params": params}, xs, (h, c), mask)[0])
 
     def reference(params, xs, h, c):
-        return np.sum(weights * written_out(params, xs, (h, c), GATES[gate], mask)[0])
+        return np.sum(weights * reference_lstm(params, xs, (h, c), GATES[gate], mask)[0])
 
     arguments = (PARAMS, XS, *CARRY)
     gradients = jax.jit(jax.grad(loss, (0, 1, 2, 3)))(*arguments)
@@ -99,7 +99,7 @@ def test_gradients_are_differences_of_the_one_written_out(masked, gate):
         assert float(np.sum(np.asarray(gradient, float) * direction)) == pytest.approx(slope, rel=1e-3, abs=1e-3)
 
 
-def test_parameters_start_as_in_keras():
+def test_lstm_is_initialised_as_in_keras():
     layer = LSTM(256)
     init = jax.jit(lambda key: layer.init(key, jnp.zeros((1, 1, 36)), layer.zero_carry(1))["params"])
     variables = init(jax.random.key(0, impl="unsafe_rbg"))
@@ -111,14 +111,14 @@ def test_parameters_start_as_in_keras():
     assert 0.99 * limit < np.abs(kernel).max() <= limit and kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
 
 
-def test_bfloat16_computes_coarser_and_keeps_a_float32_carry():
+def test_bfloat16_lstm_is_close_with_a_float32_carry():
     exact, _ = LSTM(H).apply({"params": PARAMS}, XS, CARRY)
     coarse, carry = LSTM(H, dtype=jnp.bfloat16).apply({"params": PARAMS}, XS, CARRY)
     assert {leaf.dtype for leaf in (coarse, *carry)} == {jnp.dtype(jnp.float32)}
     assert 1e-4 < float(jnp.abs(exact - coarse).max()) < 0.1
 
 
-def test_steps_of_many_at_once_are_the_first_of_their_sequences():
+def test_vmapped_steps_match_the_sequences():
     layer = LSTM(H)
 
     def one(x, h, c):
@@ -133,27 +133,27 @@ RESETS = {"reset after": True, "reset before": False}
 
 
 def gru_params(reset_after, seed=10):
-    """Biases are far from 0, so that one in the wrong place shows."""
+    """Returns parameters with large biases, so that a misplaced bias makes a difference."""
     params = {"kernel": normal(seed, (F, 3 * H)), "recurrent_kernel": normal(seed + 1, (H, 3 * H))}
     params["bias"] = normal(seed + 2, (3 * H,))
     return params | ({"recurrent_bias": normal(seed + 3, (3 * H,))} if reset_after else {})
 
 
-def gru_written_out(params, xs, carry, gate, mask, reset_after):
-    """Keras's GRU: hs (B, T, H), h."""
+def reference_gru(params, xs, carry, gate, mask, reset_after):
+    """Returns hs (B, T, H) and h of Keras's GRU."""
     recurrent_bias = params.get("recurrent_bias", np.zeros(3 * H))
     hs, hidden = np.zeros((B, T, H)), carry.astype(float)
     for b in range(B):
         for t in range(T):
             h = hidden[b].copy()
 
-            def column(place, unit, seen, b=b, t=t):
-                """The part of the inputs, and the part of a hidden state."""
-                at = place * H + unit
+            def column(gate, unit, state, b=b, t=t):
+                """Returns a gate's terms from the inputs and from a hidden state."""
+                at = gate * H + unit
                 inputs = sum(xs[b, t, k] * params["kernel"][k, at] for k in range(F)) + params["bias"][at]
-                return inputs, sum(seen[k] * params["recurrent_kernel"][k, at] for k in range(H)) + recurrent_bias[at]
+                return inputs, sum(state[k] * params["recurrent_kernel"][k, at] for k in range(H)) + recurrent_bias[at]
 
-            z, r = (np.array([gate(sum(column(place, unit, h))) for unit in range(H)]) for place in (0, 1))
+            z, r = (np.array([gate(sum(column(number, unit, h))) for unit in range(H)]) for number in (0, 1))
             for unit in range(H):
                 if reset_after:
                     inputs, product = column(2, unit, h)
@@ -169,10 +169,10 @@ def gru_written_out(params, xs, carry, gate, mask, reset_after):
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("reset", RESETS)
 @pytest.mark.parametrize("name", GATES)
-def test_a_gru_is_the_one_written_out(name, reset, masked):
+def test_gru_matches_a_numpy_restatement(name, reset, masked):
     params, mask = gru_params(RESETS[reset]), MASK if masked else np.ones_like(MASK)
     layer = GRU(H, RECURRENT_ACTIVATIONS[name], RESETS[reset])
-    expected = gru_written_out(params, XS, CARRY[0], np.vectorize(GATES[name]), mask, RESETS[reset])
+    expected = reference_gru(params, XS, CARRY[0], np.vectorize(GATES[name]), mask, RESETS[reset])
     hs, h = jax.jit(layer.apply)({"params": params}, XS, CARRY[0], mask if masked else None)
     np.testing.assert_allclose(hs, expected[0], rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(h, expected[1], rtol=1e-5, atol=1e-5)
@@ -180,7 +180,7 @@ def test_a_gru_is_the_one_written_out(name, reset, masked):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reset", RESETS)
-def test_steps_of_a_gru_make_its_sequence(reset):
+def test_gru_steps_match_the_sequence(reset):
     layer, variables = GRU(H, reset_after=RESETS[reset]), {"params": gru_params(RESETS[reset])}
     hs, end = layer.apply(variables, XS, CARRY[0])
     carry = CARRY[0]
@@ -192,7 +192,7 @@ def test_steps_of_a_gru_make_its_sequence(reset):
 
 @pytest.mark.parametrize("gate", GATES)
 @pytest.mark.parametrize("reset", RESETS)
-def test_gradients_of_a_gru_are_differences_of_the_one_written_out(reset, gate):
+def test_gru_gradients_match_finite_differences(reset, gate):
     params, weights, reset_after = gru_params(RESETS[reset]), normal(20, (B, T, H)), RESETS[reset]
 
     def loss(params, xs, h):
@@ -200,7 +200,7 @@ def test_gradients_of_a_gru_are_differences_of_the_one_written_out(reset, gate):
         return jnp.sum(weights * layer.apply({"params": params}, xs, h, MASK)[0])
 
     def reference(params, xs, h):
-        return np.sum(weights * gru_written_out(params, xs, h, GATES[gate], MASK, reset_after)[0])
+        return np.sum(weights * reference_gru(params, xs, h, GATES[gate], MASK, reset_after)[0])
 
     gradients = jax.jit(jax.grad(loss, (0, 1, 2)))(params, XS, CARRY[0])
     arguments = jax.tree.map(lambda x: x.astype(float), (params, XS, CARRY[0]))
@@ -213,8 +213,8 @@ def test_gradients_of_a_gru_are_differences_of_the_one_written_out(reset, gate):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("reset", "count"), [("reset after", 121_200), ("reset before", 120_600)])
-def test_a_gru_starts_as_in_keras(reset, count):
-    """Counts are those of the book's bidirectional layer, 100 units each way on vectors of 100."""
+def test_gru_is_initialised_as_in_keras(reset, count):
+    """Counts are those of the book's bidirectional layer, with 100 units per direction and 100 inputs."""
     layer = GRU(100, reset_after=RESETS[reset])
     init = jax.jit(lambda key: layer.init(key, jnp.zeros((1, 1, 100)), layer.zero_carry(1))["params"])
     params = {name: np.asarray(leaf) for name, leaf in init(jax.random.key(0, impl="unsafe_rbg")).items()}
@@ -227,25 +227,27 @@ def test_a_gru_starts_as_in_keras(reset, count):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", [LSTM, GRU])
-def test_backwards_gradients_are_those_of_the_row_turned_round(cell):
+def test_reverse_matches_a_reversed_sequence(cell):
     params, carry = (PARAMS, CARRY) if cell is LSTM else (gru_params(True), CARRY[0])
     weights = normal(20, (B, T, H))
 
-    def loss(params, xs, carry, turn):
-        xs, mask = xs[:, ::turn], MASK[:, ::turn]
-        hs, last = cell(H).apply({"params": params}, xs, carry, mask, reverse=turn == -1)
-        return jnp.sum(weights[:, ::turn] * hs**2) + sum(jnp.sum(x**2) for x in jax.tree.leaves(last))
+    def loss(params, xs, carry, step):
+        xs, mask = xs[:, ::step], MASK[:, ::step]
+        hs, last = cell(H).apply({"params": params}, xs, carry, mask, reverse=step == -1)
+        return jnp.sum(weights[:, ::step] * hs**2) + sum(jnp.sum(x**2) for x in jax.tree.leaves(last))
 
     differentiated = jax.jit(jax.value_and_grad(loss, (0, 1, 2)), static_argnums=3)
-    (value, gradients), (turned, of_turned) = (differentiated(params, XS, carry, turn) for turn in (1, -1))
+    (value, gradients), (reversed_value, reversed_gradients) = (
+        differentiated(params, XS, carry, step) for step in (1, -1)
+    )
     assert float(value) == pytest.approx(float(loss(params, XS, carry, 1)), rel=1e-5)
-    assert float(turned) == pytest.approx(float(value), rel=1e-5)
-    for one, other in zip(*map(jax.tree.leaves, (gradients, of_turned)), strict=True):
+    assert float(reversed_value) == pytest.approx(float(value), rel=1e-5)
+    for one, other in zip(*map(jax.tree.leaves, (gradients, reversed_gradients)), strict=True):
         assert np.abs(one).max() > 0
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_bfloat16_of_a_gru_computes_coarser_and_keeps_a_float32_carry():
+def test_bfloat16_gru_is_close_with_a_float32_carry():
     params = gru_params(True)
     exact, _ = GRU(H).apply({"params": params}, XS, CARRY[0])
     coarse, carry = GRU(H, dtype=jnp.bfloat16).apply({"params": params}, XS, CARRY[0])
@@ -255,7 +257,7 @@ def test_bfloat16_of_a_gru_computes_coarser_and_keeps_a_float32_carry():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lstm", *RESETS])
-def test_bfloat16_gradients_are_near_the_exact_ones(kind):
+def test_bfloat16_gradients_are_close(kind):
     params, carry = (PARAMS, CARRY) if kind == "lstm" else (gru_params(RESETS[kind]), CARRY[0])
     params = jax.tree.map(lambda leaf: 0.3 * leaf, params)
 
@@ -271,8 +273,8 @@ def test_bfloat16_gradients_are_near_the_exact_ones(kind):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", [LSTM, GRU])
-def test_both_directions_read_each_row_from_its_own_ends(cell):
-    """With padding after it, and before it, a row gives what it gives alone."""
+def test_bidirectional_ignores_padding(cell):
+    """A row gives the same alone, with padding after it, and with padding before it."""
     lengths, params = (7, 4, 2), [PARAMS, {**PARAMS, "bias": -PARAMS["bias"]}]
     if cell is GRU:
         params = [gru_params(True), gru_params(True, seed=30)]
@@ -284,8 +286,8 @@ def test_both_directions_read_each_row_from_its_own_ends(cell):
         for b in range(B):
             row = XS[b : b + 1, mask[b]]
             alone, end = forward(row, forward.zero_carry(1))
-            turned, start = backward(row[:, ::-1], backward.zero_carry(1))
-            expected = np.concatenate([alone, turned[:, ::-1]], axis=-1)[0]
+            flipped, start = backward(row[:, ::-1], backward.zero_carry(1))
+            expected = np.concatenate([alone, flipped[:, ::-1]], axis=-1)[0]
             np.testing.assert_allclose(hs[b, mask[b]], expected, rtol=1e-5, atol=1e-6)
             for actual, e in zip(jax.tree.leaves(carries), jax.tree.leaves((end, start)), strict=True):
                 np.testing.assert_allclose(actual[b], e[0], rtol=1e-5, atol=1e-6)

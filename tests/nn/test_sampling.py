@@ -1,4 +1,4 @@
-"""Frequencies of draws against exact probabilities, computed in NumPy by sorting plain lists."""
+"""Frequencies of samples against exact probabilities, computed from sorted lists."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ draw = jax.jit(sample_logits)
 
 
 def exact(logits, temperature=1.0, top_k=0, top_p=1.0):
-    """What each value's share must be."""
+    """Returns the exact probability of each value."""
     weights = np.exp(logits.astype(float) / temperature)
     ranked = sorted(range(len(logits)), key=lambda value: -weights[value])[: top_k or None]
     total, taken, kept = sum(weights[value] for value in ranked), 0.0, []
@@ -29,7 +29,7 @@ def exact(logits, temperature=1.0, top_k=0, top_p=1.0):
 
 
 def check(tokens, shares):
-    """Only what may be drawn is, as often as it should be."""
+    """Asserts that samples have these probabilities, by a chi-squared test."""
     counts = np.bincount(np.asarray(tokens), minlength=len(shares))
     assert not counts[shares == 0].any()
     if (shares > 0).sum() > 1:
@@ -54,7 +54,7 @@ def check(tokens, shares):
     ],
     ids=str,
 )
-def test_frequencies_are_the_probabilities(bounds):
+def test_frequencies_match_probabilities(bounds):
     tokens = draw(jax.random.key(0), jnp.tile(LOGITS, (DRAWS, 1)), **bounds)
     assert tokens.shape == (DRAWS,) and tokens.dtype == jnp.int32
     check(tokens, exact(LOGITS, **bounds))
@@ -62,8 +62,8 @@ def test_frequencies_are_the_probabilities(bounds):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2, 99, 100, 101])
-def test_frequencies_of_many_values(size):
-    """Sizes about a square, some of the values impossible."""
+def test_frequencies_match_for_sizes_about_a_square(size):
+    """A third of the values is impossible."""
     rng = np.random.default_rng(size)
     logits = rng.normal(size=size).astype(np.float32)
     logits[1::3] = -np.inf
@@ -72,8 +72,8 @@ def test_frequencies_of_many_values(size):
 
 
 @pytest.mark.slow
-def test_the_nucleus_is_of_what_the_temperature_and_top_k_left():
-    """Shares 0.5, 0.3, 0.2: the first two are 0.625 and 0.375 of both, and at temperature 1/2 25/34 and 9/34."""
+def test_top_p_applies_after_temperature_and_top_k():
+    """Of shares 0.5, 0.3, 0.2, the first two have 0.625 and 0.375 of their sum; 25/34 and 9/34 at temperature 1/2."""
     logits = np.log(np.array([0.2, 0.5, 0.3], np.float32))
     for bounds, kept in (
         ({"top_p": 0.6}, {1, 2}),
@@ -87,7 +87,7 @@ def test_the_nucleus_is_of_what_the_temperature_and_top_k_left():
 
 
 @pytest.mark.slow
-def test_bounds_may_differ_between_rows_and_exclude_nothing_without_changing_a_draw():
+def test_bounds_per_row_and_bounds_that_exclude_nothing():
     logits = jax.random.normal(jax.random.key(2), (4, DRAWS // 4, 9))
     rows = jnp.tile(LOGITS, (4, DRAWS // 4, 1))
     temperature = jnp.array([0.0, 0.5, 1.0, 1.0])[:, None]
@@ -101,18 +101,18 @@ def test_bounds_may_differ_between_rows_and_exclude_nothing_without_changing_a_d
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-30, 1e-6])
-def test_towards_no_temperature_only_the_most_probable_is_left(temperature):
+def test_low_temperatures_are_greedy(temperature):
     logits = jnp.tile(LOGITS * 50, (100, 1))
     assert (draw(jax.random.key(5), logits, temperature) == LOGITS.argmax()).all()
     assert (draw(jax.random.key(5), logits, temperature, 3, 0.9) == LOGITS.argmax()).all()
 
 
 @pytest.mark.slow
-def test_what_is_impossible_is_never_drawn_and_of_equals_top_k_keeps_the_first():
+def test_impossible_values_and_ties():
     impossible = LOGITS.copy()
     impossible[1] = -np.inf
-    bold = ({"temperature": temperature} for temperature in (0.0, 100.0, 1e38, np.inf))
-    for bounds in ({}, *bold, {"top_k": 7}, {"temperature": 1e38, "top_k": 3, "top_p": 0.9}):
+    extreme = ({"temperature": temperature} for temperature in (0.0, 100.0, 1e38, np.inf))
+    for bounds in ({}, *extreme, {"top_k": 7}, {"temperature": 1e38, "top_k": 3, "top_p": 0.9}):
         assert not (draw(jax.random.key(6), jnp.tile(impossible, (2000, 1)), **bounds) == 1).any()
     tokens = draw(jax.random.key(7), jnp.zeros((2000, 5)), 1.0, 2)
     assert set(np.asarray(tokens).tolist()) == {0, 1}

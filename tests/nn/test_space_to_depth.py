@@ -1,4 +1,4 @@
-"""Strided convolutions on squares of pixels against lax's own."""
+"""Strided convolutions on blocks of pixels against lax's own."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ def normal(seed, shape):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def test_a_square_becomes_one_pixel_row_by_row():
+def test_a_block_becomes_one_pixel_row_by_row():
     x = normal(0, (2, 4, 6, 3))
     y = space_to_depth(x, 2)
     assert y.shape == (2, 2, 3, 12)
@@ -44,7 +44,7 @@ def test_values_and_gradients_are_laxs(size, kernel, stride):
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_the_layer_has_the_parameters_and_the_numbers_of_the_plain_one(dtype):
+def test_layer_matches_the_plain_convolution(dtype):
     x = normal(0, (2, 15, 12, 3))
     variables = {"params": {"kernel": normal(1, (4, 4, 3, 5)), "bias": normal(2, (5,))}}
     expected = jax.jit(Conv(5, 4, 2, "VALID", dtype=dtype).apply)(variables, x)

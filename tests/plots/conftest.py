@@ -1,4 +1,4 @@
-"""Fixtures of the plots' tests."""
+"""Fixtures of the tests of plots."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from gdl_jax.plots import figure
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The matplotlib figures behind the files that are written, in order."""
+    """Records the matplotlib figures of all saved files, in order."""
     figures = []
     render = figure.render
 

@@ -1,4 +1,4 @@
-"""Captions stand under their images; bars are as long as what they show."""
+"""Captions are below their images; bars are as long as their probabilities."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from tests.plots.pixels import box_of, read, solid
 COLORS = ("#ff0000", "#00ff00", "#0000ff")
 
 
-def test_each_image_has_its_caption_under_it(tmp_path, drawn):
+def test_each_image_has_its_caption_below(tmp_path, drawn):
     captions = [[f"first {i}", f"second {i}"] for i in range(3)]
     captioned(solid(COLORS), captions, tmp_path / "c.png", columns=2)
     pixels = read(tmp_path / "c.png")
@@ -24,7 +24,7 @@ def test_each_image_has_its_caption_under_it(tmp_path, drawn):
         assert bottom < (1 - y) * height < (1 - y2) * height < bottom + (bottom - top)
 
 
-def test_bars_are_as_long_as_the_shares(tmp_path, drawn):
+def test_bars_are_as_long_as_the_probabilities(tmp_path, drawn):
     features = {"a": ("x", "y"), "b": ("p", "q", "r")}
     shares = {"one": [np.array([0.25, 0.75]), np.array([0.5, 0.2, 0.3])], "two": [np.array([1, 0]), np.ones(3) / 3]}
     probability_bars(features, shares, tmp_path / "b.png")

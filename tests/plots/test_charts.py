@@ -1,4 +1,4 @@
-"""Charts show the numbers that they were given."""
+"""Charts show the given values."""
 
 import math
 
@@ -16,7 +16,7 @@ NAMES = ("cat", "dog", "frog")
 
 
 def _points(axes):
-    """{(x, y): colour} of the first scatter."""
+    """Returns {(x, y): colour} of the first scatter plot."""
     scatter = axes.collections[0]
     return {
         tuple(xy): tuple(rgba[:3]) for xy, rgba in zip(scatter.get_offsets(), scatter.get_facecolors(), strict=True)
@@ -28,7 +28,7 @@ def _codes(count=60, dimensions=2):
     return rng.normal(size=(count, dimensions)), rng.integers(0, 3, count)
 
 
-def test_curves_have_a_panel_a_metric_and_a_line_a_split(tmp_path, drawn):
+def test_curves_have_one_panel_per_metric_and_one_line_per_split(tmp_path, drawn):
     rows = [{"step": s, "epoch": 0.1, "train/loss": 3.0 / s, "train/kl_loss": 1.0 + s} for s in (1, 2, 3)]
     rows += [{"step": 2, "test/loss": 2.5}]
     assert curves.training_curves(rows, tmp_path / "curves.png")
@@ -41,7 +41,7 @@ def test_curves_have_a_panel_a_metric_and_a_line_a_split(tmp_path, drawn):
     assert len(kl.lines) == 1 and not loss.collections
 
 
-def test_replicas_make_a_band_of_one_standard_deviation(tmp_path, drawn):
+def test_several_seeds_have_a_band_of_one_standard_deviation(tmp_path, drawn):
     rows = [{"step": s, "train/loss": 5.0, "train/loss_std": 0.5 * s} for s in (1, 2)]
     curves.training_curves(rows, tmp_path / "curves.png")
     (axes,) = drawn[0].axes
@@ -51,7 +51,7 @@ def test_replicas_make_a_band_of_one_standard_deviation(tmp_path, drawn):
     assert len(axes.lines) == 1
 
 
-def test_compared_curves_have_a_band_each_that_does_not_go_below_zero_where_values_do_not(tmp_path, drawn):
+def test_bands_of_compared_curves_stay_nonnegative(tmp_path, drawn):
     logs = {
         label: [{"step": s, "test/loss": value, "test/loss_std": 2.0} for s in (1, 2)]
         for label, value in (("a", 5.0), ("b", 1.0))
@@ -64,7 +64,7 @@ def test_compared_curves_have_a_band_each_that_does_not_go_below_zero_where_valu
 
 
 @pytest.mark.slow
-def test_generations_show_the_spread_of_individuals_and_the_evaluations(tmp_path, drawn):
+def test_generations_show_returns_and_evaluations(tmp_path, drawn):
     def row(step, mean):
         numbers = {"mean_return": mean, "std_return": 2.0, "min_return": mean - 5, "max_return": mean + 3, "sigma": 0.1}
         return {"step": step} | {f"train/{name}": value for name, value in numbers.items()}
@@ -84,7 +84,7 @@ def test_generations_show_the_spread_of_individuals_and_the_evaluations(tmp_path
 
 
 @pytest.mark.parametrize(("steps", "label"), [((0.5, 1.5), "0.8"), ((1000, 3000), "2k")])
-def test_compared_curves_count_in_thousands_only_where_there_are_thousands(steps, label, tmp_path, drawn):
+def test_step_axis_is_in_thousands_only_for_large_steps(steps, label, tmp_path, drawn):
     logs = {name: [{"step": step, "test/loss": 1.0} for step in steps] for name in ("one", "other")}
     curves.compared_curves(logs, ["test/loss"], "step", tmp_path / "compared.png")
     assert label in [text.get_text() for text in drawn[0].axes[0].get_xticklabels()]
@@ -96,12 +96,12 @@ def test_values_over_orders_of_magnitude_get_a_logarithmic_axis(tmp_path, drawn)
     assert [axes.get_yscale() for axes in drawn[0].axes] == ["log", "linear"]
 
 
-def test_no_metrics_make_no_picture(tmp_path):
+def test_without_metrics_no_picture_is_written(tmp_path):
     assert not curves.training_curves([{"step": 1}], tmp_path / "curves.png")
     assert not (tmp_path / "curves.png").exists()
 
 
-def test_scatter_colours_codes_by_label_and_names_them(tmp_path, drawn):
+def test_scatter_colours_codes_by_label_with_a_legend(tmp_path, drawn):
     z, labels = _codes()
     latent.scatter(z, labels, NAMES, tmp_path / "scatter.png")
     (axes,) = drawn[0].axes
@@ -112,7 +112,7 @@ def test_scatter_colours_codes_by_label_and_names_them(tmp_path, drawn):
     assert all(has_color(pixels, color, tolerance=24).any() for color in COLORS[:3])
 
 
-def test_scatter_of_many_unlabelled_dimensions_says_what_it_shows(tmp_path, drawn):
+def test_scatter_title_names_the_dimensions_shown(tmp_path, drawn):
     z, labels = _codes(dimensions=200)
     latent.scatter(z, np.zeros_like(labels), (), tmp_path / "scatter.png")
     (axes,) = drawn[0].axes
@@ -121,13 +121,13 @@ def test_scatter_of_many_unlabelled_dimensions_says_what_it_shows(tmp_path, draw
     assert "60" in axes.get_title("left") and "200" in axes.get_title("left")
 
 
-def test_scatter_shows_one_dimension_as_a_line(tmp_path, drawn):
+def test_scatter_draws_one_dimension_on_a_line(tmp_path, drawn):
     z, labels = _codes(dimensions=1)
     latent.scatter(z, labels, NAMES, tmp_path / "scatter.png")
     assert set(_points(drawn[0].axes[0])) == {(value, 0.0) for value in z[:, 0]}
 
 
-def test_more_classes_than_the_palette_has_get_different_colours(tmp_path, drawn):
+def test_many_classes_get_distinct_colours(tmp_path, drawn):
     z, _ = _codes(24)
     latent.scatter(z, np.arange(24), [str(i) for i in range(24)], tmp_path / "scatter.png")
     assert len(set(_points(drawn[0].axes[0]).values())) == 24
@@ -167,14 +167,14 @@ def test_histograms_are_densities(tmp_path, drawn, dimensions, shown):
         values, edges, baseline = patch.get_data()
         widths, centres = np.diff(edges), (edges[1:] + edges[:-1]) / 2
         assert ((values - baseline) * widths).sum() == pytest.approx(1.0, abs=0.01)
-        middle = (edges[0] + edges[-1]) / 2  # histograms are shifted: zero is their middle
+        middle = (edges[0] + edges[-1]) / 2  # histograms are shifted; zero is in their middle
         assert ((values - baseline) * widths * centres).sum() == pytest.approx(
             middle + z[:, i].mean(), abs=0.1 + abs(middle) * 0.01
         )
     assert str(shown) in drawn[0].axes[0].get_title("left")
 
 
-def test_dimensions_show_where_means_and_log_variances_lie(tmp_path, drawn):
+def test_dimensions_shows_quantiles_of_means_and_log_variances(tmp_path, drawn):
     mean = np.linspace(-1.0, 1.0, 101)[:, None] * np.array([0.0, 1.0, 3.0])
     log_var = np.broadcast_to(np.array([0.0, -1.0, -4.0]), mean.shape)
     latent.dimensions(mean, log_var, tmp_path / "dimensions.png")
@@ -185,7 +185,7 @@ def test_dimensions_show_where_means_and_log_variances_lie(tmp_path, drawn):
     assert lower.lines[0].get_xydata().tolist() == [[0, 0], [1, -1], [2, -4]]
 
 
-def test_gaps_number_the_drawn_points_and_give_their_distances(tmp_path, drawn):
+def test_gaps_numbers_the_points_and_prints_their_distances(tmp_path, drawn):
     z, labels = _codes()
     points = np.random.default_rng(2).uniform(z.min(0), z.max(0), (7, 2))
     latent.gaps(z, labels, NAMES, points, solid(["#ff0000"] * 7), tmp_path / "gaps.png")
@@ -208,13 +208,13 @@ def test_confusion_matrix_has_true_classes_as_rows(tmp_path, drawn):
         (2, 2): "5",
     }
     assert "0.41%" in axes.get_title("left") and "1,209" in axes.get_title("left")
-    y, x = np.nonzero(has_color(read(path), COLORS[0], tolerance=8))  # cells that hold all of their row
+    y, x = np.nonzero(has_color(read(path), COLORS[0], tolerance=8))  # cells with all counts of their row
     left, right = x[y < np.median(y)].mean(), x[y > np.median(y)].mean()
     assert left < right
     assert len(np.unique(y)) > 100
 
 
-def test_an_empty_confusion_matrix_is_drawn(tmp_path):
+def test_empty_confusion_matrix_is_drawn(tmp_path):
     classification.confusion_matrix(np.zeros((2, 2), int), NAMES[:2], tmp_path / "confusion.png")
     assert (tmp_path / "confusion.png").exists()
 
@@ -228,7 +228,7 @@ def test_edge_maps_share_one_scale_with_zero_as_grey(tmp_path, drawn):
     convolution.edge_maps(np.zeros((4, 4)), filters, maps, tmp_path / "edges.png")
 
     def gray(name, stride):
-        """Of the first pixel in the one panel whose title has both."""
+        """Returns the grey value of the first pixel in the panel of this filter and stride."""
         titles = {axes.get_title("left").lower(): axes for axes in drawn[0].axes}
         (axes,) = [axes for title, axes in titles.items() if name in title and f"stride {stride}" in title]
         (image,) = axes.images
@@ -239,7 +239,7 @@ def test_edge_maps_share_one_scale_with_zero_as_grey(tmp_path, drawn):
     assert gray("vertical", 2) == pytest.approx(0.75, abs=0.01)
 
 
-def test_charts_leave_the_shared_matplotlib_settings_alone(tmp_path):
+def test_charts_do_not_change_matplotlib_settings(tmp_path):
     import matplotlib
 
     before = dict(matplotlib.rcParams)

@@ -1,4 +1,4 @@
-"""Pictures of images show each image at its place, whole, with its text."""
+"""Pictures contain each complete image at its position, with its text."""
 
 import numpy as np
 import pytest
@@ -11,14 +11,14 @@ from tests.plots.pixels import box_of, has_color, read, solid
 COLORS = ("#ff0000", "#00ff00", "#0000ff", "#ffff00", "#ff00ff", "#00ffff")
 
 
-def test_a_grid_is_filled_row_by_row(tmp_path):
+def test_grid_is_filled_row_by_row(tmp_path):
     images.image_grid(solid(COLORS[:5]), tmp_path / "grid.png", columns=3)
     boxes = np.array([box_of(read(tmp_path / "grid.png"), color) for color in COLORS[:5]])
     left, top = boxes[:, 0], boxes[:, 1]
     assert left[0] == left[3] == 0 and left[1] == left[4] and left[0] < left[1] < left[2]
     assert (top[:3] == 0).all() and (top[3:] == top[3]).all() and top[3] >= boxes[0, 3]
     sizes = boxes[:, 2:] - boxes[:, :2]
-    assert (sizes == sizes[0, 0]).all() and sizes[0, 0] % 8 == 0  # squares, enlarged by a whole factor
+    assert (sizes == sizes[0, 0]).all() and sizes[0, 0] % 8 == 0  # squares, enlarged by an integer factor
 
 
 def test_fewer_images_than_columns_leave_no_empty_space(tmp_path):
@@ -26,7 +26,7 @@ def test_fewer_images_than_columns_leave_no_empty_space(tmp_path):
     assert box_of(read(tmp_path / "grid.png"), COLORS[1])[2] == read(tmp_path / "grid.png").shape[1]
 
 
-def test_pixels_keep_their_order_and_grey_is_ink_on_paper(tmp_path):
+def test_grey_images_are_inverted_and_pixels_keep_their_order(tmp_path):
     ink = np.zeros((1, 4, 4, 1), np.float32)
     ink[0, 0, 3] = 1.0
     ink[0, 2, 1] = 0.5
@@ -41,7 +41,7 @@ def test_values_out_of_range_are_clipped():
     np.testing.assert_array_equal(images.as_rgb(np.array([[[-0.5, 0.2, 1.7]]])), [[[0, 51, 255]]])
 
 
-def test_small_images_are_enlarged_all_by_one_whole_factor_and_never_beyond_the_page():
+def test_small_images_are_enlarged_by_one_integer_factor():
     for count, size in ((60, 28), (1, 28), (3, 7)):
         picture, boxes = images.tile(np.zeros((count, size, size, 1)), 10)
         assert len(set(boxes[:, 2])) == 1 and boxes[0, 2] % size == 0 and boxes[0, 2] > size
@@ -64,7 +64,7 @@ def test_rows_have_labels_to_the_left_and_headings_above(tmp_path, drawn):
 
 
 def _places(figure):
-    """{text: (left, top, right, bottom) in pixels from the upper left corner}"""
+    """Returns {text: (left, top, right, bottom)} in pixels from the upper left corner."""
     height = figure.bbox.height
     extents = {text.get_text(): text.get_window_extent() for text in figure.texts}
     return {name: (box.x0, height - box.y1, box.x1, height - box.y0) for name, box in extents.items()}
@@ -86,7 +86,7 @@ def test_labels_and_headings_must_match_the_images(tmp_path):
         images.rows([solid(COLORS)], ["a"], tmp_path / "rows.png", headings=["only one"])
 
 
-def test_wrong_predictions_are_red_and_say_what_is_true(tmp_path, drawn):
+def test_wrong_predictions_are_red_and_show_the_true_class(tmp_path, drawn):
     path = tmp_path / "predictions.png"
     images.predictions(solid(("#808080",) * 3, 32), ["cat", "dog", "frog"], ["cat", "cat", "frog"], path)
     first, second, truth, third = (text.get_text() for text in drawn[0].texts)
@@ -96,7 +96,7 @@ def test_wrong_predictions_are_red_and_say_what_is_true(tmp_path, drawn):
     assert [has_color(part, WRONG).any() for part in thirds] == [False, True, False]
 
 
-def test_an_animation_has_all_frames_in_order_at_its_speed(tmp_path):
+def test_animation_has_all_frames_in_order_at_its_speed(tmp_path):
     images.animation(list(solid(COLORS)), tmp_path / "a.gif", frames_per_second=20)
     with Image.open(tmp_path / "a.gif") as gif:
         assert gif.n_frames == len(COLORS) and gif.info["loop"] == 0 and gif.info["duration"] == 50
@@ -105,7 +105,7 @@ def test_an_animation_has_all_frames_in_order_at_its_speed(tmp_path):
             assert has_color(np.asarray(gif.convert("RGB")), color).all()
 
 
-def test_headings_stand_above_all_frames_of_an_animation(tmp_path):
+def test_headings_are_above_all_frames_of_an_animation(tmp_path):
     frames = [np.full((40, 200, 3), shade) for shade in (0.0, 0.02, 0.05)]
     images.animation(frames, tmp_path / "a.gif", 20, ["one", "two"])
     with Image.open(tmp_path / "a.gif") as gif:

@@ -1,4 +1,4 @@
-"""Pictures of music show each note at its place; scores say what was played."""
+"""Figures of music show each note at its position; scores contain all notes."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ NOTES = np.array([[0, 1, 60, 0], [1, 0.5, 62, 0], [0, 4, 48, 1], [4, 2, 50, 1], 
 
 
 def _rectangles(axes):
-    """{(start, pitch): (end, colour)} of all boxes."""
+    """Returns {(start, pitch): (end, colour)} of all boxes."""
     found = {}
     for collection in axes.collections:
         colors = np.resize(collection.get_facecolor(), (len(collection.get_paths()), 4))
@@ -34,7 +34,7 @@ def test_each_note_is_a_box_in_the_colour_of_its_track(tmp_path, drawn):
     assert boxes.keys() == {(start, pitch) for start, _, pitch, _ in NOTES.tolist()}
     for start, length, pitch, track in NOTES.tolist():
         end, color = boxes[start, pitch]
-        assert start + length / 2 <= end < start + length  # a gap tells it from the next
+        assert start + length / 2 <= end < start + length  # with a gap before the next note
         assert color == to_rgba(COLORS[int(track)])[:3]
     assert len(_rectangles(generated)) == 2 and generated.get_ylim() == real.get_ylim()
     assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == ["soprano", "bass"]
@@ -45,7 +45,7 @@ def test_each_note_is_a_box_in_the_colour_of_its_track(tmp_path, drawn):
     assert has_color(pixels, COLORS[0], 40).sum() > 100 and has_color(pixels, COLORS[1], 40).sum() > 100
 
 
-def test_many_bars_are_numbered_now_and_then(tmp_path, drawn):
+def test_labels_of_many_bars_are_thinned(tmp_path, drawn):
     long = np.stack([np.arange(0, 160, 4), np.full(40, 4), np.full(40, 60), np.zeros(40)], axis=1)
     music.piano_rolls({"Long": long}, tmp_path / "roll.png")
     assert [label.get_text() for label in drawn[0].axes[0].get_xticklabels()][:3] == ["1", "4", "7"]
@@ -58,10 +58,10 @@ def test_silence_can_be_drawn(tmp_path):
     assert read(tmp_path / "roll.png").size and read(tmp_path / "heat.png").size
 
 
-def test_probabilities_lie_at_their_pitch_and_what_was_played_is_framed(tmp_path, drawn):
+def test_probabilities_are_at_their_pitch_and_played_notes_framed(tmp_path, drawn):
     probabilities = np.zeros((3, 128))
     probabilities[0, 60], probabilities[1, 64], probabilities[2, 55] = 0.5, 0.9, 0.2
-    probabilities[1, 100] = 0.001  # too little to make room for
+    probabilities[1, 100] = 0.001  # too small to extend the axis
     played = np.zeros((3, 128), bool)
     played[0, 60] = played[1, 62] = True
     music.note_probabilities(probabilities, played, tmp_path / "heat.png")
@@ -75,7 +75,7 @@ def test_probabilities_lie_at_their_pitch_and_what_was_played_is_framed(tmp_path
     assert {(left + 0.5, pitch) for left, pitch in _rectangles(cell)} == {(0, 60), (1, 62)}
 
 
-def test_attention_has_a_column_for_each_chord_that_was_written(tmp_path, drawn):
+def test_attention_has_a_column_per_generated_chord(tmp_path, drawn):
     weights = np.array([[0.25, 0.75, np.nan], [0.1, 0.2, 0.7]])
     music.attention(weights, ["START", "E-3.G#4", "C~1"], ["G2", "B-3"], tmp_path / "attention.png")
     cell = drawn[0].axes[0]
@@ -83,11 +83,11 @@ def test_attention_has_a_column_for_each_chord_that_was_written(tmp_path, drawn)
     np.testing.assert_array_equal(shown, weights.T)
     assert [label.get_text() for label in cell.get_xticklabels()] == ["G2", "B♭3"]
     assert [label.get_text() for label in cell.get_yticklabels()] == ["START", "E♭3.G♯4", "C~1"]
-    assert cell.get_ylim()[0] > cell.get_ylim()[1]  # the first one is on top
+    assert cell.get_ylim()[0] > cell.get_ylim()[1]  # the first chord is at the top
 
 
 def heard(text):
-    """[(part, start, length, pitches)] in a score in MusicXML, as music21 reads it; tied notes joined."""
+    """Returns [(part, start, length, pitches)] of MusicXML as read by music21, with tied notes joined."""
     found = []
     for number, part in enumerate(converter.parseData(text, format="musicxml").parts):
         for element in part.stripTies().flatten().notes:
@@ -96,7 +96,7 @@ def heard(text):
     return sorted(found)
 
 
-def test_a_score_says_what_was_played():
+def test_score_contains_all_notes():
     rng = np.random.default_rng(0)
     expected, rows = [], []
     for track in range(3):
@@ -106,7 +106,7 @@ def test_a_score_says_what_was_played():
             pitches = tuple(sorted(rng.choice(np.arange(40, 80), rng.integers(1, 4), replace=False).tolist()))
             rows += [(now, length, pitch, track) for pitch in pitches]
             expected.append((track, now, length, pitches))
-            now += length + float(rng.choice([0, 0, 1]))  # now and then a rest
+            now += length + float(rng.choice([0, 0, 1]))  # sometimes a rest
     assert heard(score.to_musicxml(np.array(rows))) == sorted(expected)
 
 
@@ -125,20 +125,20 @@ MINOR = (0, 2, 3, 5, 7, 8, 10, 12, 7, 3, 0, -2)
 @pytest.mark.slow
 @pytest.mark.parametrize("steps", [MAJOR, MINOR], ids=["major", "minor"])
 @pytest.mark.parametrize("tonic", range(12))
-def test_a_scale_is_spelled_in_its_key(tonic, steps):
+def test_scales_are_spelled_in_their_key(tonic, steps):
     scale = [tonic + 60 + step for step in steps]
     rows = np.array([(i, 1, pitch, 0) for i, pitch in enumerate([*scale, tonic + 60])], float)
     text = score.to_musicxml(rows)
     part = converter.parseData(text, format="musicxml").parts[0].flatten()
     names = [pitch.name for note in part.notes for pitch in note.pitches]
     assert [pitch.midi for note in part.notes for pitch in note.pitches] == rows[:, 2].tolist()
-    assert len({name[0] for name in names}) == 7 == len(set(names))  # each letter once: no A sharp beside a B flat
+    assert len({name[0] for name in names}) == 7 == len(set(names))  # each letter once: no A sharp together with B flat
     (signature,) = part.getElementsByClass("KeySignature")
     assert abs(signature.sharps) <= 6
-    assert text.count("<accidental>") == 0  # the signature says it all
+    assert text.count("<accidental>") == 0  # all are in the key signature
 
 
-def test_an_engraved_score_is_ink_on_paper(tmp_path):
+def test_engraved_score_is_black_on_white(tmp_path):
     pages = []
     for names in (["soprano", "bass"], []):
         score.engrave(NOTES, tmp_path / "score.png", names)
@@ -150,4 +150,4 @@ def test_an_engraved_score_is_ink_on_paper(tmp_path):
     ink = (page < 230).sum(axis=1)
     staff_lines = ink > 0.8 * ink.max()
     assert (np.diff(staff_lines.astype(int)) == 1).sum() == 10  # two staves of five lines
-    assert (named < 128).sum() > (page < 128).sum() + 100  # the names of the staves are ink too
+    assert (named < 128).sum() > (page < 128).sum() + 100  # names of the staves

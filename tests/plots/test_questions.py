@@ -1,4 +1,4 @@
-"""The figure of answers and questions shows the numbers and the texts that it was given."""
+"""The figure of answers and questions shows the given values and texts."""
 
 import numpy as np
 from matplotlib.colors import to_rgba
@@ -12,12 +12,12 @@ FOUND = [(1, "Nils Berg", "who was saved ?"), (4, "1999", "when did the ship sin
 
 
 def bars(axes, color):
-    """[(place, height)] of the bars of a colour."""
+    """Returns [(position, height)] of the bars of a colour."""
     found = [bar for bar in axes.patches if to_rgba(bar.get_facecolor(), 1.0) == to_rgba(color)]
     return [(bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in found]
 
 
-def test_probabilities_stand_beside_numbered_questions(tmp_path, drawn):
+def test_probabilities_and_numbered_questions_are_drawn(tmp_path, drawn):
     questions.answers_and_questions(WORDS, PROBABILITIES, np.array([0, 1, 1, 0, 0]), 0.5, FOUND, tmp_path / "a.png")
     chart, lines = drawn[0].axes
     np.testing.assert_allclose(bars(chart, COLORS[0]), list(enumerate(PROBABILITIES)), atol=1e-9)
@@ -31,14 +31,14 @@ def test_probabilities_stand_beside_numbered_questions(tmp_path, drawn):
     assert len(second) == questions.LINE_LENGTH
 
 
-def test_a_text_of_one_s_own_has_no_answers_of_people(tmp_path, drawn):
+def test_human_answers_are_optional(tmp_path, drawn):
     questions.answers_and_questions(WORDS, PROBABILITIES, None, 0.5, FOUND * 20, tmp_path / "a.png")
     chart, lines = drawn[0].axes
     assert not bars(chart, COLORS[1])
     assert len(lines.texts) == len(chart.texts) == questions.MOST_LINES
 
 
-def test_dollars_are_no_formulas(tmp_path):
+def test_dollar_signs_are_no_formulas(tmp_path):
     words = ("$", "$x^$", "{", "_", "$5")
     found = [(0, "$ 5", "how many $ were $ ^ spent ?")]
     questions.answers_and_questions(words, PROBABILITIES, None, 0.5, found, tmp_path / "a.png")

@@ -1,4 +1,4 @@
-"""Every share is written in its own cell."""
+"""Each share is printed in its own cell."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from gdl_jax.plots.shares import share_table
 from tests.plots.pixels import read
 
 
-def test_a_table_has_each_share_in_its_row_and_column(tmp_path, drawn):
+def test_each_share_is_in_its_row_and_column(tmp_path, drawn):
     shares = np.array([[0.0, 0.25, 1.0], [0.995, 0.5, 0.004]])
     share_table(
         shares, ["chords", "style"], ["soprano\nbar 1", "alto\nbar 1", "bass\nbar 2"], "cells", tmp_path / "t.png"

@@ -1,4 +1,4 @@
-"""Programs as a user starts them: in this process where that is enough, in one of their own where it is not."""
+"""Helpers that run programs as a user does, in this process or in another."""
 
 import io
 import json
@@ -11,21 +11,21 @@ from functools import partial
 from experiments import registry
 from gdl_jax.runs.main import main
 
-MACHINERY = ("--steps=4", "--log_every=2", "--eval_every=4", "--checkpoint_every=2")  # where only it is tested
+MACHINERY = ("--steps=4", "--log_every=2", "--eval_every=4", "--checkpoint_every=2")  # a short run with all events
 
 
 def arguments(workdir, *flags):
-    """The flags of a small run, without evaluations while it trains."""
+    """Returns the flags of a small run, without evaluations during training."""
     return [f"--workdir={workdir}", "--config=tiny", "--eval_every=0", *flags]
 
 
 def command(workdir, *flags, experiment="vae"):
-    """The command line of such a run."""
+    """Returns the command line of a small run."""
     return [sys.executable, "-m", f"experiments.{experiment}", *arguments(workdir, *flags)]
 
 
 def finished(program, *flags):
-    """What a program's `main` leaves in this process, as a process of its own would."""
+    """Runs a program's `main` in this process; returns its exit code and output."""
     out, errors, code = io.StringIO(), io.StringIO(), 0
     with redirect_stdout(out), redirect_stderr(errors):
         try:
@@ -36,23 +36,23 @@ def finished(program, *flags):
 
 
 def train(experiment, *flags):
-    """What an experiment's command leaves in this process."""
+    """Runs an experiment's command in this process."""
     return finished(partial(main, experiment, "about"), *flags)
 
 
 def run(workdir, *flags, experiment="vae"):
-    """A small run in this process."""
+    """Makes a small run in this process."""
     return train(registry.find(experiment), *arguments(workdir, *flags))
 
 
 def checkpoint(workdir):
-    """The step and the arrays' checksums of the newest checkpoint."""
+    """Returns the step and the checksums of the newest checkpoint."""
     newest = max((workdir / "checkpoints").iterdir(), key=lambda p: int(p.name))
     return newest.name, json.loads((newest / "meta" / "metadata").read_text())["checksums"]
 
 
 def wait_for(condition, process, seconds=120):
-    """Waits until a condition holds, while the process runs."""
+    """Waits until a condition holds; fails if the process ends before."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()
@@ -61,7 +61,7 @@ def wait_for(condition, process, seconds=120):
 
 
 def refused(done, *texts):
-    """Asserts exit code 2 and one line with these texts."""
+    """Asserts exit code 2 and a single error line that contains the texts."""
     assert done.returncode == 2, done
     lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1, done.stderr

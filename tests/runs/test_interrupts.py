@@ -1,4 +1,4 @@
-"""Ctrl-C is one line at any moment."""
+"""Tests that Ctrl-C prints one line at any time."""
 
 import signal
 import subprocess
@@ -15,19 +15,19 @@ IMPORTING = "import experiments; import time; print('now', flush=True); time.sle
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.4, 0.9, 1.6, 2.5])
-def test_while_a_command_is_importing_and_starting(tmp_path, seconds):
+def test_ctrl_c_while_a_command_is_starting(tmp_path, seconds):
     process = subprocess.Popen(command(tmp_path, "--steps=1000000"), stderr=subprocess.PIPE, text=True)
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     if "KeyboardInterrupt" in errors and "gdl_jax" not in errors:
-        pytest.skip("came while Python itself was starting")
-    assert process.returncode in (0, 130), errors  # 0: the loop had begun, stopped and saved
+        pytest.skip("the signal came while Python itself was starting")
+    assert process.returncode in (0, 130), errors  # 0: the loop had started; it stopped and saved
     assert "Traceback" not in errors
     assert errors.splitlines()[-1].startswith(("interrupted", "stopped and saved"))
 
 
-def test_inside_what_swallows_exceptions_it_comes_again():
+def test_ctrl_c_is_repeated_after_a_callback_that_swallows_it():
     program = """
 import os, signal, time
 from gdl_jax.runs import interrupts
@@ -36,10 +36,10 @@ def _xla_gc_callback():
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(0.05)
 
-interrupts.heed()
+interrupts.raise_on_ctrl_c()
 try:
     _xla_gc_callback()
-    print("went on", flush=True)
+    print("swallowed", flush=True)
     time.sleep(10)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
@@ -48,13 +48,13 @@ except KeyboardInterrupt:
     assert done.stdout.split("\n")[-2] == "interrupted"
 
 
-def test_what_a_shell_s_background_ignores_stays_ignored():
+def test_an_ignored_ctrl_c_stays_ignored():
     program = """
 import signal
 from gdl_jax.runs import interrupts
 
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-interrupts.heed()
+interrupts.raise_on_ctrl_c()
 assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 """
     subprocess.run([sys.executable, "-c", program], check=True)

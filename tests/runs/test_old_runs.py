@@ -1,4 +1,4 @@
-"""Folders of runs that were made before the code was last put in order are still read."""
+"""Tests that run folders written by earlier versions can still be read."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ def workdir(tmp_path):
     return Path(shutil.copytree(OLD, tmp_path / "run"))
 
 
-def test_an_old_run_is_sampled_and_evaluated(workdir):
+def test_samples_and_evaluates_an_old_run(workdir):
     done = finished(sample.main, f"--workdir={workdir}", "--num=4")
     assert done.returncode == 0, done.stderr
     before = json.loads((workdir / "results.json").read_text())
@@ -30,10 +30,10 @@ def test_an_old_run_is_sampled_and_evaluated(workdir):
         assert after[name] == pytest.approx(before[name], rel=1e-4, abs=1e-7)
 
 
-def test_an_old_run_goes_on(workdir):
+def test_resumes_an_old_run(workdir):
     saved = json.loads((OLD / "flags.json").read_text())
-    given = [f"--{name}={_as_flag(value)}" for name, value in saved["flags"].items() if value not in ("", None)]
-    done = train(wgan.EXPERIMENT, f"--workdir={workdir}", *given, "--steps=8")
+    arguments = [f"--{name}={_as_flag(value)}" for name, value in saved["flags"].items() if value not in ("", None)]
+    done = train(wgan.EXPERIMENT, f"--workdir={workdir}", *arguments, "--steps=8")
     assert done.returncode == 0, done.stderr
     assert "resuming from step 6" in done.stderr
     written = json.loads((workdir / "flags.json").read_text())

@@ -1,4 +1,4 @@
-"""The report shows the run, all of it, and nothing that a run holds can break the page."""
+"""Tests of the report: complete contents, and no way for a run's contents to break the page."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ VOID = {"meta", "input", "img", "link", "br"}
 
 
 class Page(HTMLParser):
-    """A page's texts, images and attributes; refuses tags that don't match."""
+    """Parser of a page's texts, images and attributes; it fails on unbalanced tags."""
 
     def __init__(self, path):
         super().__init__()
@@ -71,7 +71,7 @@ def _run(workdir, run=RUN, results=None, rows=()):
     return workdir
 
 
-def test_holds_what_was_run_and_its_numbers(tmp_path):
+def test_shows_the_command_and_the_results(tmp_path):
     results = {"active units": 2.0, "test/kl_loss": {"mean": 3.19663, "std": 0.12, "values": [3.1, 3.3]}}
     results |= {"test/loss": 56.4742890625, "training_minutes": 1.5}
     page = str(Page(write_report(_run(tmp_path, results=results))))
@@ -91,13 +91,13 @@ def test_holds_what_was_run_and_its_numbers(tmp_path):
     assert page.index("56.47 Loss, test") < page.index("3.197") < page.index("Active units")
 
 
-def test_every_number_is_there_however_many(tmp_path):
+def test_shows_every_result(tmp_path):
     results = {f"metric {i}": 1000.5 + i for i in range(40)}
     page = str(Page(write_report(_run(tmp_path, results=results))))
     assert all(f"Metric {i}" in page for i in range(40))
 
 
-def test_what_is_told_of_several_kinds_is_a_table(tmp_path):
+def test_tabulates_metrics_of_several_kinds(tmp_path):
     results = {f"{kind}/pitch_range": float(i) for i, kind in enumerate(("samples", "real pieces", "shuffled pieces"))}
     results |= {"test/loss": 5.5, "validation/loss": 6.5, "samples/polyphony": 7.5, "steps": 8.5}
     page = Page(write_report(_run(tmp_path, results=results)))
@@ -106,17 +106,17 @@ def test_what_is_told_of_several_kinds_is_a_table(tmp_path):
     assert cells[first : first + 7] == ["Real pieces", "Samples", "Shuffled pieces", "Pitch range", "1", "0", "2"]
     second = cells.index("Validation")
     assert cells[second - 1 : second + 4] == ["Test", "Validation", "Loss", "5.5", "6.5"]
-    assert cells.count("7.5") == cells.count("8.5") == 1  # of one kind only
+    assert cells.count("7.5") == cells.count("8.5") == 1  # reported by one kind only
 
 
-def test_changed_flags_are_marked_beside_the_presets_value(tmp_path):
+def test_marks_changed_flags_next_to_their_preset_value(tmp_path):
     page = Page(write_report(_run(tmp_path)))
     assert page.marked == ["5"]
     assert "--z_dim 5 preset: 2" in str(page)
     assert "--filters 32,64 " in str(page) and "--data_dir (empty)" in str(page)
 
 
-def test_images_are_embedded_byte_for_byte(tmp_path):
+def test_embeds_images_byte_for_byte(tmp_path):
     first = _picture(tmp_path / "figures" / "latent_scatter.png")
     second = _picture(tmp_path / "figures" / "walk.gif", (5, 7))
     page = Page(write_report(_run(tmp_path)))
@@ -127,7 +127,7 @@ def test_images_are_embedded_byte_for_byte(tmp_path):
     assert (page.images["Walk"]["width"], page.images["Walk"]["height"]) == ("5", "7")
 
 
-def test_what_is_heard_is_embedded_with_its_midi_files(tmp_path):
+def test_embeds_audio_with_its_midi_files(tmp_path):
     _picture(tmp_path / "figures" / "piece_score.png")
     files = {name: f"of {name}".encode() for name in ("piece.mp3", "piece_1.mid", "piece_2.mid", "other_1.mid")}
     for name, content in files.items():
@@ -136,13 +136,13 @@ def test_what_is_heard_is_embedded_with_its_midi_files(tmp_path):
     held = [value.partition(",") for name, value in page.attributes if name in ("src", "href")]
     kinds = {base64.b64decode(data): head for head, _, data in held}
     assert kinds[files.pop("piece.mp3")] == "data:audio/mpeg;base64"
-    assert files.pop("other_1.mid") not in kinds  # which no sound is of
+    assert files.pop("other_1.mid") not in kinds  # belongs to no audio file
     assert {kinds[content] for content in files.values()} == {"data:audio/midi;base64"}
     assert {value for name, value in page.attributes if name == "download"} == set(files)
     assert set(page.images) == {"Piece score"}
 
 
-def test_texts_are_shown_as_they_are(tmp_path):
+def test_shows_texts_verbatim(tmp_path):
     text = f"<b>a fox</b>\n\n  and the grapes {ATTACK}\n"
     _picture(tmp_path / "figures" / "a.png")
     (tmp_path / "figures" / "written_stories.txt").write_text(text, encoding="utf-8")
@@ -151,7 +151,7 @@ def test_texts_are_shown_as_they_are(tmp_path):
     assert page.tags.isdisjoint({"b", "script"})
 
 
-def test_needs_no_script_and_nothing_from_elsewhere(tmp_path):
+def test_needs_no_script_and_no_other_file(tmp_path):
     _picture(tmp_path / "figures" / "samples.png")
     for name in ("samples.mp3", "samples_1.mid", "samples.txt"):
         (tmp_path / "figures" / name).write_bytes(b"a")
@@ -162,13 +162,13 @@ def test_needs_no_script_and_nothing_from_elsewhere(tmp_path):
     assert not re.search(r"url\(|@import|https?://", re.sub(r"base64,[^\"]*", "", path.read_text()))
 
 
-def test_curves_are_drawn_from_the_metrics(tmp_path):
+def test_draws_curves_of_the_metrics(tmp_path):
     page = Page(write_report(_run(tmp_path, rows=[{"step": s, "train/loss": 2.0 / s} for s in (1, 2)])))
     assert set(page.images) == {"Curves"}
     assert (tmp_path / "figures" / "curves.png").exists()
 
 
-def test_pictures_from_during_training_are_thinned_to_the_first_and_last_and_some(tmp_path):
+def test_shows_a_selection_of_the_previews(tmp_path):
     steps = [100 * i for i in range(1, 51)]
     for step in steps:
         _picture(tmp_path / "figures" / f"samples_at_{step:07d}.png")
@@ -177,14 +177,14 @@ def test_pictures_from_during_training_are_thinned_to_the_first_and_last_and_som
     assert len(shown) == 12
 
 
-def test_wide_pictures_get_a_row_of_their_own(tmp_path):
+def test_gives_wide_figures_a_whole_row(tmp_path):
     for name, size in (("a_strip", (900, 100)), ("a_little_strip", (90, 10)), ("square", (900, 900))):
         _picture(tmp_path / "figures" / f"{name}.png", size)
     html = write_report(_run(tmp_path)).read_text()
     assert re.findall(r'class="wide"><figcaption>([^<]*)', html) == ["A strip"]
 
 
-def test_everything_is_escaped(tmp_path):
+def test_escapes_everything(tmp_path):
     run = {key: ATTACK if isinstance(value, str) else value for key, value in RUN.items()}
     run |= {
         "flags": {"dataset": ATTACK, ATTACK: ATTACK},
@@ -199,7 +199,7 @@ def test_everything_is_escaped(tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["flags.json", "results.json", "metrics.jsonl", "all"])
-def test_works_with_what_is_there(tmp_path, missing):
+def test_skips_missing_files(tmp_path, missing):
     _run(tmp_path, results={"test/loss": 56.4742}, rows=[{"step": 1, "train/loss": 2.0}])
     for name in ("flags.json", "results.json", "metrics.jsonl"):
         if missing in (name, "all"):
@@ -211,7 +211,7 @@ def test_works_with_what_is_there(tmp_path, missing):
     assert ("vae" if missing not in ("flags.json", "all") else tmp_path.name) in str(page)
 
 
-def test_numbers_that_are_not_finite_are_shown_as_such(tmp_path):
+def test_shows_non_finite_numbers(tmp_path):
     results = {"a": float("nan"), "b": float("inf"), "c": -409.7818908691406, "d": 10000.0, "e": 1.5e-7}
     page = str(Page(write_report(_run(tmp_path, results=results))))
     for text in ("nan A", "inf B", "-409.8 C", "10,000 D", "1.5e-07 E"):
@@ -219,26 +219,26 @@ def test_numbers_that_are_not_finite_are_shown_as_such(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["flags.json", "results.json"])
-def test_a_damaged_file_is_named(tmp_path, name):
+def test_names_a_damaged_file(tmp_path, name):
     _run(tmp_path)
     (tmp_path / name).write_text('{"test/loss": 1')
     with pytest.raises(UserError, match=name):
         write_report(tmp_path)
 
 
-def test_a_damaged_picture_is_named(tmp_path):
+def test_names_a_damaged_picture(tmp_path):
     _picture(tmp_path / "figures" / "samples.png").write_bytes(b"not a picture")
     with pytest.raises(UserError, match=r"samples\.png"):
         write_report(_run(tmp_path))
 
 
-def test_a_page_that_cannot_be_written_is_named(tmp_path):
+def test_names_a_page_that_cannot_be_written(tmp_path):
     (tmp_path / "report.html").mkdir()
     with pytest.raises(UserError, match=r"report\.html"):
         write_report(_run(tmp_path))
 
 
-def test_a_player_holds_the_whole_file(tmp_path):
+def test_a_player_embeds_the_whole_file(tmp_path):
     path, score = tmp_path / "a.mp3", tmp_path / "a_1.mid"
     path.write_bytes(b"sound")
     score.write_bytes(b"MThd")

@@ -1,4 +1,4 @@
-"""Kills, preemptions, bad flags and bad files: in processes of their own where these are what is tested."""
+"""Tests of kills, preemption, bad flags and bad files."""
 
 import json
 import random
@@ -20,7 +20,7 @@ from tests.runs.programs import checkpoint, command, finished, refused, run, wai
 
 
 def saved(workdir):
-    """Updates of the newest checkpoint that is whole; 0 where there is none."""
+    """Returns the step of the newest checkpoint; 0 if there is none."""
     return newest_step(workdir) or 0
 
 
@@ -28,7 +28,7 @@ def saved(workdir):
 @pytest.mark.parametrize(
     ("experiment", "loss", "steps", "kills"), [("vae", "train/loss", 400, 3), ("wgan_gp", "train/critic_loss", 80, 2)]
 )
-def test_killed_several_times_it_ends_bit_for_bit_the_same(tmp_path, experiment, loss, steps, kills):
+def test_resumes_bit_for_bit_after_several_kills(tmp_path, experiment, loss, steps, kills):
     flags = (f"--steps={steps}", f"--log_every={steps // 20}", f"--checkpoint_every={steps // 10}")
     assert run(tmp_path / "whole", *flags, experiment=experiment).returncode == 0
     moments = random.Random(0)
@@ -50,7 +50,7 @@ def test_killed_several_times_it_ends_bit_for_bit_the_same(tmp_path, experiment,
 
 
 @pytest.mark.slow
-def test_preemption_saves_exits_with_0_and_goes_on(tmp_path):
+def test_preemption_saves_exits_with_0_and_can_be_resumed(tmp_path):
     process = subprocess.Popen(command(tmp_path, "--steps=100000", "--seeds=2"), stderr=subprocess.PIPE, text=True)
     wait_for(lambda: read_rows(tmp_path / "metrics.jsonl"), process)
     process.send_signal(signal.SIGTERM)
@@ -72,7 +72,7 @@ def test_a_nan_stops_the_run_and_names_the_step(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_mistake_ends_a_process_with_one_line(tmp_path):
+def test_a_bad_flag_ends_a_process_with_one_line(tmp_path):
     refused(subprocess.run(command(tmp_path, "--zdim=3"), capture_output=True, text=True), "zdim")
 
 
@@ -102,38 +102,38 @@ def test_a_mistake_ends_a_process_with_one_line(tmp_path):
         (["--optimizer=math:sin"], ["--optimizer=math:sin", "optax.GradientTransformation"]),
     ],
 )
-def test_bad_flags_are_one_line_and_nothing_is_written(tmp_path, flags, texts):
+def test_refuses_bad_flags_in_one_line_and_writes_nothing(tmp_path, flags, texts):
     refused(run(tmp_path / "run", *flags), *texts)
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 @pytest.mark.slow
-def test_a_changed_hyperparameter_is_refused_by_name(tmp_path):
+def test_refuses_a_changed_hyperparameter_by_name(tmp_path):
     assert run(tmp_path, "--steps=2").returncode == 0
     before = checkpoint(tmp_path)
-    refused(run(tmp_path, "--steps=4", "--z_dim=3"), "z_dim was 2, is now 3")
-    refused(run(tmp_path, "--steps=1"), "has made 2 updates already")
+    refused(run(tmp_path, "--steps=4", "--z_dim=3"), "z_dim was 2")
+    refused(run(tmp_path, "--steps=1"), "--steps=1")
     assert checkpoint(tmp_path) == before
 
 
 @pytest.mark.slow
-def test_what_was_damaged_after_the_end_is_measured_again(tmp_path):
+def test_recomputes_damaged_results(tmp_path):
     assert run(tmp_path, "--steps=2").returncode == 0
     results = (tmp_path / "results.json").read_text()
     (tmp_path / "results.json").write_text(results[:20])
-    assert "it has ended" not in run(tmp_path, "--steps=2").stderr
+    assert "already complete" not in run(tmp_path, "--steps=2").stderr
     assert json.loads((tmp_path / "results.json").read_text()) == json.loads(results)
-    assert "it has ended" in run(tmp_path, "--steps=2").stderr
+    assert "already complete" in run(tmp_path, "--steps=2").stderr
 
 
 @pytest.mark.slow
-def test_a_refused_first_command_does_not_stand_in_the_way_of_the_next(tmp_path):
+def test_a_refused_command_does_not_block_the_next(tmp_path):
     refused(run(tmp_path, "--steps=2", "--decoder_strides=2,4"), "--decoder_strides=2,4")
     assert run(tmp_path, "--steps=2").returncode == 0
 
 
 @pytest.mark.slow
-def test_what_may_change_on_resume_is_on_record(tmp_path):
+def test_records_what_changed_on_resume(tmp_path):
     assert run(tmp_path, "--steps=2", "--seeds=2").returncode == 0
     assert run(tmp_path, "--steps=3", "--seeds=2").returncode == 0
     written = json.loads((tmp_path / "flags.json").read_text())
@@ -147,19 +147,19 @@ def test_what_may_change_on_resume_is_on_record(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_truncated_checkpoint_is_reported_and_the_one_before_used(tmp_path):
+def test_reports_a_truncated_checkpoint_and_uses_the_previous_one(tmp_path):
     assert run(tmp_path, "--steps=20", "--checkpoint_every=10").returncode == 0
     newest = tmp_path / "checkpoints" / "20"
-    for path in (newest / "state").rglob("*"):  # in which of them an array lies, and how often, is a matter of timing
+    for path in (newest / "state").rglob("*"):  # which files contain an array depends on timing
         if path.is_file():
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     done = run(tmp_path, "--steps=20", "--checkpoint_every=10")
     assert done.returncode == 0, done.stderr
-    assert f"{newest} is damaged" in done.stderr
+    assert str(newest) in done.stderr
     assert "resuming from step 10" in done.stderr
 
 
-def test_a_corrupt_image_is_named(tmp_path):
+def test_names_a_corrupt_image(tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
     for i in range(40):
@@ -178,20 +178,20 @@ def test_a_full_disk_is_one_line(tmp_path):
         pytest.skip(f"needs the right to mount a small file system: {mounted.stderr.decode().strip()}")
     try:
         done = run(tmp_path / "run", "--steps=20", "--checkpoint_every=5", "--verbosity=fatal")
-        refused(done, str(tmp_path))  # and nothing of what orbax has to say
+        refused(done, str(tmp_path))  # and none of orbax's messages
     finally:
         subprocess.run(["umount", "-l", str(tmp_path)], check=False)
 
 
 @pytest.mark.slow
-def test_no_hook_of_a_checkpoint_s_stays_when_it_is_closed(tmp_path):
+def test_restores_the_hook_for_unraisable_errors(tmp_path):
     before = sys.unraisablehook
     assert run(tmp_path, "--steps=1").returncode == 0
     assert sys.unraisablehook is before
 
 
 @pytest.mark.slow
-def test_what_libraries_log_is_seen_as_far_as_verbosity_says(tmp_path):
+def test_verbosity_selects_the_log_messages_of_libraries(tmp_path):
     program = """
 from absl import logging
 from gdl_jax.runs import command
@@ -202,20 +202,20 @@ def main(_):
 
 command.run(main, "about", command.new_flags(), ["program", FLAG])
 """
-    said = {}
+    shown = {}
     for flag in ("--verbosity=warning", "--verbosity=error", "--verbosity=info"):
         code = program.replace("FLAG", repr(flag))
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        said[flag] = [level for level in ("info", "warning", "error") if f"an absl {level}" in done.stderr]
+        shown[flag] = [level for level in ("info", "warning", "error") if f"an absl {level}" in done.stderr]
     levels = [["warning", "error"], ["error"], ["info", "warning", "error"]]
-    assert list(said.values()) == levels
+    assert list(shown.values()) == levels
 
 
 @pytest.mark.slow
-def test_the_workdir_of_another_experiment_is_refused(tmp_path):
+def test_refuses_the_workdir_of_another_experiment(tmp_path):
     assert run(tmp_path, "--steps=1").returncode == 0
     other = partial(main, registry.find("autoencoder"), "about")
-    refused(finished(other, f"--workdir={tmp_path}"), "holds a run of vae")
+    refused(finished(other, f"--workdir={tmp_path}"), "--workdir", "vae")
 
 
 def test_tools_refuse_a_directory_without_a_run(tmp_path):
@@ -223,7 +223,7 @@ def test_tools_refuse_a_directory_without_a_run(tmp_path):
         refused(finished(tool.main, f"--workdir={tmp_path}"), str(tmp_path))
 
 
-def test_an_unwritable_workdir_is_one_line(tmp_path):
+def test_refuses_an_unwritable_workdir_in_one_line(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a directory")
     refused(run(blocked / "run", "--steps=1"), str(blocked))
@@ -231,7 +231,7 @@ def test_an_unwritable_workdir_is_one_line(tmp_path):
 
 
 @pytest.mark.slow
-def test_bfloat16_trains_and_a_profile_is_written(tmp_path):
+def test_trains_in_bfloat16_and_writes_a_profile(tmp_path):
     done = run(tmp_path, "--steps=20", "--log_every=10", "--precision=bf16", "--profile")
     assert done.returncode == 0, done.stderr
     first, last = (row["train/loss"] for row in read_rows(tmp_path / "metrics.jsonl") if "train/loss" in row)

@@ -1,4 +1,4 @@
-"""Studies: from the command line to the table, and what they refuse."""
+"""Tests of studies: from the command line to the table, and refused options."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ class Options(StudyOptions):
     batches: int = 2  # of each run
 
 
-EXPERIMENT = dataclasses.replace(naive_bayes.EXPERIMENT, preview=lambda run: None, analyse=lambda run: {})  # no faces
+EXPERIMENT = dataclasses.replace(naive_bayes.EXPERIMENT, preview=lambda run: None, analyse=lambda run: {})  # no figures
 VARIANTS = [
     Variant("smooth", "smoothing 1", EXPERIMENT, ("--smoothing=1",)),
     Variant("smoother", "smoothing 10", EXPERIMENT, ("--smoothing=10",), step_size=25),
@@ -32,7 +32,7 @@ STUDY = Study(
 
 
 def cells(text):
-    """{label: {heading: cell}} of a table in Markdown."""
+    """Returns {label: {heading: cell}} of a table in Markdown."""
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     header, _, *rows = lines
     return {label: dict(zip(header[1:], row, strict=True)) for label, *row in rows}
@@ -72,7 +72,7 @@ def test_from_the_command_line_to_the_table(tmp_path, capsys):
     assert "--steps" in capsys.readouterr().err
 
 
-def test_results_of_fewer_steps_are_not_those_of_a_run_that_was_stopped(tmp_path, monkeypatch):
+def test_deletes_results_of_fewer_steps_when_training_continues(tmp_path, monkeypatch):
     study = dataclasses.replace(STUDY, variants=lambda options: VARIANTS[:1])
     run(tmp_path, "--batches=1", studies=study)
     assert (tmp_path / "smooth" / "results.json").exists()
@@ -87,7 +87,7 @@ def test_results_of_fewer_steps_are_not_those_of_a_run_that_was_stopped(tmp_path
 
 
 @pytest.mark.slow
-def test_one_of_several_studies_is_chosen(tmp_path):
+def test_runs_one_of_several_studies(tmp_path):
     needed = Variant("needed", "needed", EXPERIMENT, ("--config=tiny", "--steps=1"))
     drawn = []
     other = dataclasses.replace(
@@ -109,7 +109,7 @@ def test_one_of_several_studies_is_chosen(tmp_path):
     assert drawn == [tmp_path / "other" / "ablation.png"]
 
 
-def test_references_get_lines_and_what_was_not_measured_no_column():
+def test_references_are_rows_and_missing_metrics_no_columns():
     columns = {"samples/fid": "FID", "samples/recall": "recall", "instability": "instability"}
     study = dataclasses.replace(STUDY, columns=columns, references={"real_images": "real images", "people": "people"})
     first = trained(**{"samples/fid": 2.0, "instability": 3.0})
@@ -120,7 +120,7 @@ def test_references_get_lines_and_what_was_not_measured_no_column():
     assert found["real images"] == {"FID": "0.25", "instability": "", "minutes": ""}
 
 
-def test_one_seed_has_no_spread(tmp_path, capsys):
+def test_refuses_a_single_seed(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         run(tmp_path, "--seeds=1")
     assert "--seeds=1" in capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""What a user would take instead of gdl_jax: the same networks, written and trained the other libraries' own way."""
+"""The same networks in other libraries, written and trained in their idiomatic way."""

@@ -1,4 +1,4 @@
-"""gymnasium's CarRacing-v3, with or without its pictures, which take most of its time; needs gymnasium[box2d]."""
+"""gymnasium's CarRacing-v3, with or without rendering, which takes most of its time; needs gymnasium[box2d]."""
 
 import multiprocessing
 import time
@@ -10,33 +10,33 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium.envs.box2d.car_racing import CarRacing
 
-PATIENCE = 600  # seconds for an episode; a process that died would be waited for for ever
+PATIENCE = 600  # seconds for an episode, so that a dead process does not block for ever
 
 
 class BlindCarRacing(CarRacing):
-    """Draws nothing: observations are blank."""
+    """CarRacing without rendering: observations are blank."""
 
     def _render(self, mode):
         return np.zeros((1, 1, 3), np.uint8)
 
 
 class _Bodiless:
-    """A world that only pretends to make bodies."""
+    """Stand-in for a Box2D world that creates no bodies."""
 
     def CreateStaticBody(self, **_):
         return SimpleNamespace(fixtures=[SimpleNamespace()])
 
 
 class Drive(NamedTuple):
-    """An episode of T steps on a track of N tiles, as far as it went.
+    """An episode of T steps on a track of N tiles.
 
     Attributes:
       points: (N, 3), angle, x and y of the track.
       positions: (T + 1, 2), of the hull, from the reset on.
-      on_road: (T, 4) bool, by wheel.
+      on_road: (T, 4) bool, for each wheel.
       rewards: (T,).
-      visited: (N,) bool, tiles visited at the end.
-      terminated: whether the episode ended.
+      visited: (N,) bool, tiles visited by the end.
+      terminated: true if the episode terminated.
     """
 
     points: np.ndarray
@@ -48,17 +48,17 @@ class Drive(NamedTuple):
 
 
 def track_points(game: CarRacing) -> np.ndarray:
-    """(N, 3), angle, x and y of the game's tiles."""
+    """Returns angle, x and y of the game's tiles, (N, 3)."""
     return np.array(game.track)[:, 1:]
 
 
 def try_track(rng: np.random.Generator) -> np.ndarray | None:
-    """One try at a track from the generator's next numbers: (N, 3), angle, x and y of its tiles; or None."""
+    """Tries to make a track from the generator's next numbers; returns angle, x and y of its tiles (N, 3), or None."""
     return _try_track(rng)[0]
 
 
 def borders(rng: np.random.Generator) -> np.ndarray:
-    """(N,) bool, which tiles of the track of `try_track` have a border."""
+    """Returns a mask (N,) of the tiles with a border, for the track of `try_track`."""
     borders, painted = [], _try_track(rng)[1]
     for _, colour in painted:  # a tile, then its border if there is one
         if isinstance(colour, tuple):
@@ -75,7 +75,7 @@ def _try_track(rng):
 
 
 def make_tracks(seed: int, num: int) -> tuple[list[np.ndarray], float]:
-    """`num` tracks, see `try_track`; and the share of tries that failed."""
+    """Returns `num` tracks, see `try_track`, and the share of failed tries."""
     rng, made, tries = np.random.default_rng(seed), [], 0
     while len(made) < num:
         tries += 1
@@ -86,7 +86,7 @@ def make_tracks(seed: int, num: int) -> tuple[list[np.ndarray], float]:
 
 
 def drive(game: CarRacing, seed: int, act: Callable[[CarRacing, int], np.ndarray], steps: int) -> Drive:
-    """An episode on the track of a seed, cut off after `steps`; `act` gets the game and the number of the step."""
+    """Plays an episode on the track of a seed, of at most `steps` steps; `act` maps (game, step) to an action."""
     game.reset(seed=seed)
     positions, on_road, rewards, terminated = [tuple(game.car.hull.position)], [], [], False
     while len(rewards) < steps and not terminated:
@@ -100,7 +100,7 @@ def drive(game: CarRacing, seed: int, act: Callable[[CarRacing, int], np.ndarray
 
 
 def _drive_along_with_others(barrier: Barrier, rates: Any, seed: int, steps: int, hold: int) -> None:
-    """Puts steps per second into `rates`, timed from when all are ready."""
+    """Puts the steps per second of one game into `rates`; timing starts when all processes are ready."""
     game = CarRacing()
     actions = np.random.default_rng(seed).uniform([-1, 0, 0], [1, 1, 1], (-(-steps // hold), 3)).repeat(hold, axis=0)
     barrier.wait()
@@ -114,11 +114,11 @@ def _drive_along_with_others(barrier: Barrier, rates: Any, seed: int, steps: int
 
 
 def pixel_steps_per_second(processes: int, steps: int, hold: int) -> float:
-    """Of so many games at once, one a process, each `steps` steps with pictures, resets included.
+    """Returns the total rate of several games in parallel, one per process, with rendering.
 
-    Actions are uniform, each held for `hold` steps.
+    Each plays `steps` steps, resets included, with uniform actions held for `hold` steps.
     """
-    context = multiprocessing.get_context("spawn")  # not forked: JAX has threads by now
+    context = multiprocessing.get_context("spawn")  # not fork: JAX has started threads
     barrier, rates = context.Barrier(processes), context.Queue()
     games = [
         context.Process(target=_drive_along_with_others, args=(barrier, rates, seed, steps, hold), daemon=True)

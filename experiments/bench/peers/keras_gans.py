@@ -1,8 +1,8 @@
-"""How the book's GAN (04_01) and WGAN-GP (04_03) are trained in Keras 3: models with a `train_step` of their own.
+"""The book's GAN (04_01) and WGAN-GP (04_03) in Keras 3: models with a custom `train_step`.
 
-To be imported once the backend is chosen. TensorFlow and PyTorch train in place and share their steps; what they do
-differently is `_tools`. JAX's `train_step` is a pure function of the variables' values. In place, the images that are
-made for the WGAN-GP's critic go into the generator's running averages too.
+To be imported after the backend is chosen. TensorFlow and PyTorch train in place and share their steps; `_tools` has
+their differences. JAX's `train_step` is a pure function of the variables' values. In place, the images generated for
+the WGAN-GP's critic also update the generator's running averages.
 """
 
 import contextlib
@@ -21,13 +21,13 @@ PENALTY_WEIGHT = 10.0
 
 
 def _penalty(gradients):
-    """Mean over the examples of (|| gradient || - 1)^2."""
+    """Returns the mean over examples of (|| gradient || - 1)^2."""
     norm = ops.sqrt(ops.sum(ops.square(gradients), axis=(1, 2, 3)) + 1e-12)
     return ops.mean(ops.square(norm - 1.0))
 
 
 class _Adversarial(keras.Model):
-    """A generator and a critic, each with its optimiser; one step uses up `batches` batches."""
+    """A generator and a critic, each with its optimiser; one step takes `batches` batches."""
 
     batches = 1
 
@@ -50,9 +50,9 @@ class _Tools(NamedTuple):
     """Gradients in a backend that trains in place.
 
     Attributes:
-      update: (network, optimizer, () -> loss) -> loss; changes the network's variables.
-      input_gradients: (function, x) -> the gradient of the sum of function(x), which can be differentiated again.
-      untracked: a context in which nothing is remembered for gradients.
+      update: (network, optimizer, () -> loss) -> loss; updates the network's variables.
+      input_gradients: (function, x) -> differentiable gradient of the sum of function(x).
+      untracked: context manager that disables gradient tracking.
     """
 
     update: Callable[[Any, Any, Callable[[], Any]], Any]
@@ -103,7 +103,7 @@ def _tools() -> _Tools:
 
 
 class _InPlace(_Adversarial):
-    """The step where variables are changed in place."""
+    """The step for backends that update variables in place."""
 
     def train_step(self, data):
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -164,15 +164,15 @@ class _WGANGPInPlace(_InPlace):
 
 
 class _Player(NamedTuple):
-    """The values of one network's variables and of its optimiser's, in Keras's order."""
+    """Values of one network's variables and of its optimiser's, in Keras's order."""
 
     trainable: list[jax.Array]
-    others: list[jax.Array]  # running averages, and the states of dropout's seeds
+    others: list[jax.Array]  # running averages and dropout seeds
     slots: list[jax.Array]  # of the optimiser
 
 
 class _Both:
-    """Two optimisers as the one whose variables `fit` looks after."""
+    """Two optimisers as a single one, for `fit`."""
 
     built = True
 
@@ -185,14 +185,14 @@ class _Both:
 
 
 def _descend(player, optimizer, loss_function):
-    """(the player after an update, loss, more); `loss_function`: trainable -> (loss, (its new others, more))."""
-    (loss, (others, more)), gradients = jax.value_and_grad(loss_function, has_aux=True)(player.trainable)
+    """Returns (updated player, loss, aux); `loss_function`: trainable -> (loss, (new others, aux))."""
+    (loss, (others, aux)), gradients = jax.value_and_grad(loss_function, has_aux=True)(player.trainable)
     trainable, slots = optimizer.stateless_apply(player.slots, gradients, player.trainable)
-    return _Player(trainable, others, slots), loss, more
+    return _Player(trainable, others, slots), loss, aux
 
 
 class _Stateless(_Adversarial):
-    """The step as a pure function, for JAX."""
+    """The step as a pure function, for the JAX backend."""
 
     def compile(self, generator_optimizer, critic_optimizer):
         super().compile(generator_optimizer, critic_optimizer)

@@ -52,7 +52,7 @@ def _vae(keras):
     layers, ops = keras.layers, keras.ops
 
     class Sample(layers.Layer):
-        """mean, log-variance -> z; adds the divergence to the loss."""
+        """Reparameterisation: mean, log-variance -> z; adds the KL divergence to the loss."""
 
         def __init__(self):
             super().__init__()
@@ -82,7 +82,7 @@ def _vae(keras):
 
 
 def _generator(keras, first, upsampling, activation):
-    """Noise -> images, from a first map (H, W, C); `upsampling` has each convolution's channels and how it enlarges."""
+    """Returns a generator from noise to images; `upsampling` has channels and upsampling of each convolution."""
     layers = keras.layers
     normal = keras.initializers.RandomNormal(0.0, 0.02)
     network = keras.Sequential([layers.Input((100,))])
@@ -105,7 +105,7 @@ def _generator(keras, first, upsampling, activation):
 
 
 def _critic(keras, image_shape, convolutions, activation, dropout):
-    """Images -> scores (B, 1); `convolutions` has each one's channels and stride."""
+    """Returns a critic from images to scores (B, 1); `convolutions` has the channels and the stride of each."""
     layers = keras.layers
     normal = keras.initializers.RandomNormal(0.0, 0.02)
     network = keras.Sequential([layers.Input(image_shape)])

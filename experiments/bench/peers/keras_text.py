@@ -1,4 +1,4 @@
-"""Text written by the book's network in Keras 3 as the book does it: the window is read again before each word.
+"""Times text generation by the book's network in Keras 3; as in the book, the window is read again for each word.
 
 python -m experiments.bench.peers.keras_text --backend=jax --model=text_rnn --batch_size=64
 """
@@ -14,7 +14,7 @@ from experiments.bench.peers import keras_models, timing
 
 
 def write(network, window: np.ndarray, steps: int, rng: np.random.Generator) -> np.ndarray:
-    """`steps` words, drawn at temperature 1, after each row of the window (B, T): the last T."""
+    """Samples `steps` words at temperature 1 after each row of the window (B, T); returns the last T words."""
     for _ in range(steps):
         probabilities = network.predict_on_batch(window)
         drawn = (probabilities.cumsum(axis=1) > rng.random((len(window), 1))).argmax(axis=1)

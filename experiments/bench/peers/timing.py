@@ -1,4 +1,4 @@
-"""What the peers share: which case to run, random data of its shape, and the result as one line of JSON."""
+"""Command line, random data and stopwatch of the peers; a result is one line of JSON."""
 
 import argparse
 import json
@@ -9,14 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 
 IMAGE_SHAPES = {"mlp": (32, 32, 3), "cnn": (32, 32, 3), "vae": (28, 28, 1), "gan": (28, 28, 1), "wgan_gp": (64, 64, 3)}
-TOKENS, VOCABULARY = 20, 4169  # of "text_rnn": those of a window, and those that there are
+TOKENS, VOCABULARY = 20, 4169  # of "text_rnn": tokens of a window, and vocabulary size
 MODELS = (*IMAGE_SHAPES, "text_rnn")
-BATCHES = {"wgan_gp": 5}  # that one step uses up, where there are several
-WARM_UP = 2  # windows that don't count: they compile, or allocate
+BATCHES = {"wgan_gp": 5}  # batches per step, if more than one
+WARM_UP = 2  # ignored windows: they compile or allocate
 
 
 def parse(about: str, **more: Sequence[str]) -> argparse.Namespace:
-    """The command line of a peer: --model, --batch_size, --steps (a window) and --windows; `more` adds choices."""
+    """Parses a peer's command line: --model, --batch_size, --steps (per window), --windows; `more` adds choices."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--model", choices=MODELS, required=True)
     parser.add_argument("--batch_size", type=int, default=32)
@@ -28,33 +28,33 @@ def parse(about: str, **more: Sequence[str]) -> argparse.Namespace:
 
 
 def random_images(model: str, count: int) -> np.ndarray:
-    """(count, H, W, C) float32 in [0, 1]: noise, which takes as long as pictures do."""
+    """Returns noise (count, H, W, C), float32 in [0, 1]; a step takes as long as on real images."""
     return np.random.default_rng(0).random((count, *IMAGE_SHAPES[model]), np.float32)
 
 
 def random_labels(count: int) -> np.ndarray:
-    """(count,) int32 of ten classes."""
+    """Returns random labels (count,), int32 of ten classes."""
     return np.random.default_rng(1).integers(0, 10, count, np.int32)
 
 
 def random_tokens(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(count, TOKENS) int32, and the token that follows each of these windows, (count,)."""
+    """Returns random windows (count, TOKENS) of int32 tokens, and the token after each, (count,)."""
     tokens = np.random.default_rng(0).integers(0, VOCABULARY, (count, TOKENS + 1), np.int32)
     return tokens[:, :-1], tokens[:, -1]
 
 
 class Stopwatch:
-    """Times windows of `steps` training steps."""
+    """Stopwatch of windows of `steps` training steps."""
 
     def __init__(self, steps: int):
         self._steps = steps
         self._marks = [time.perf_counter()]
 
     def mark(self) -> None:
-        """A window ends here."""
+        """Ends a window."""
         self._marks.append(time.perf_counter())
 
     def report(self, name: str) -> None:
-        """Prints {"name", "ms_per_step"}: the median over the windows after the warm-up."""
+        """Prints {"name", "ms_per_step"}: the median over windows after the warm-up."""
         seconds = np.diff(self._marks)[WARM_UP:]
         print(json.dumps({"name": name, "ms_per_step": 1000 * statistics.median(seconds) / self._steps}))

@@ -1,4 +1,4 @@
-"""The book's networks in PyTorch, written by hand: channels_last, data on the device, no loader in between.
+"""The book's networks in hand-written PyTorch: channels_last, data on the device, no data loader.
 
 python -m experiments.bench.peers.torch_models --model=cnn --batch_size=32
 """
@@ -15,7 +15,7 @@ def _normalised(width: int, norm: type[nn.Module]) -> list[nn.Module]:
 
 
 class Trained(nn.Module):
-    """A network with a loss, trained by Adam."""
+    """Network with a loss, trained by Adam."""
 
     def prepare(self):
         self.optimizer = torch.optim.Adam(self.parameters(), 5e-4, eps=1e-7)
@@ -29,19 +29,19 @@ class Trained(nn.Module):
 
 
 class Classifier(nn.Sequential, Trained):
-    """Layers that end in logits."""
+    """Classifier: layers that end in logits."""
 
     def loss(self, images, labels):
         return functional.cross_entropy(self(images), labels)
 
 
 def mlp() -> Classifier:
-    """The book's 02_01."""
+    """Returns the book's MLP (02_01)."""
     return Classifier(nn.Flatten(), nn.Linear(3072, 200), nn.ReLU(), nn.Linear(200, 150), nn.ReLU(), nn.Linear(150, 10))
 
 
 def cnn() -> Classifier:
-    """The book's 02_03."""
+    """Returns the book's CNN (02_03)."""
     layers, channels = [], 3
     for filters, stride in ((32, 1), (32, 2), (64, 1), (64, 2)):
         layers += [nn.Conv2d(channels, filters, 3, stride, padding=1), *_normalised(filters, nn.BatchNorm2d)]
@@ -51,7 +51,7 @@ def cnn() -> Classifier:
 
 
 class VAE(Trained):
-    """The book's 03_03."""
+    """The book's VAE of digits (03_03)."""
 
     def __init__(self):
         super().__init__()
@@ -77,7 +77,15 @@ class VAE(Trained):
 
 
 def _generator(first: tuple[int, int], filters: tuple[int, ...], transposed: int, activation, momentum: float):
-    """Noise of 100 -> images; of the convolutions, the last `transposed` or, where 0, none enlarge by themselves."""
+    """Returns a generator from noise (B, 100) to images.
+
+    Args:
+      first: channels and size of the first map.
+      filters: channels of the convolutions.
+      transposed: not 0 for transposed convolutions; 0 for convolutions, the first two after upsampling.
+      activation: class of the activation.
+      momentum: of batch normalisation.
+    """
     channels, size = first
     units = channels * size * size
     layers = [nn.Linear(100, units), nn.BatchNorm1d(units, 1e-3, momentum), activation()]
@@ -99,7 +107,7 @@ def _leaky() -> nn.Module:
 
 
 def _critic(channels: int, layers: tuple[tuple[int, int], ...], units: int, activation, dropout: float):
-    """Images -> one score."""
+    """Returns a critic from images to one score each."""
     modules = []
     for width, stride in layers:
         modules += [nn.Conv2d(channels, width, 5, stride, padding=2), activation(), nn.Dropout(dropout)]
@@ -108,7 +116,7 @@ def _critic(channels: int, layers: tuple[tuple[int, int], ...], units: int, acti
 
 
 class GAN(nn.Module):
-    """The book's 04_01: the critic learns from real and from generated drawings in turn."""
+    """The book's GAN (04_01): the critic is updated on real and on generated drawings in turn."""
 
     def __init__(self):
         super().__init__()
@@ -141,7 +149,7 @@ class GAN(nn.Module):
 
 
 class WGANGP(nn.Module):
-    """The book's 04_03, five critic updates a step."""
+    """The book's WGAN-GP (04_03), with five critic updates per step."""
 
     def __init__(self):
         super().__init__()
@@ -175,7 +183,7 @@ class WGANGP(nn.Module):
 
 
 class TextRNN(Trained):
-    """The book's 06_01."""
+    """The book's text LSTM (06_01)."""
 
     def __init__(self):
         super().__init__()
@@ -195,7 +203,7 @@ MODELS = {"mlp": mlp, "cnn": cnn, "vae": VAE, "gan": GAN, "wgan_gp": WGANGP, "te
 
 
 def random_data(model: str, count: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a model is shown, (count, ...), and what it is to say of it, (count,)."""
+    """Returns random inputs (count, ...) and targets (count,) of a model."""
     if model == "text_rnn":
         tokens, following = map(torch.from_numpy, timing.random_tokens(count))
         return tokens.long().to(device), following.long().to(device)

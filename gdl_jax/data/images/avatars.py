@@ -1,8 +1,8 @@
-"""Cartoon faces with exact attributes: the avataaars of the book's chapter 1, drawn from a seed.
+"""Cartoon faces with exact attributes: the avataaars of the book's chapter 1, generated from a seed.
 
-The package py_avataaars_no_png writes an avatar as SVG, resvg_py renders it. A set is drawn once, by several processes,
-and cached. Attributes are facts of the drawing: a hair colour is 1 only where hair is seen, which hats and bald heads
-rule out.
+The package py_avataaars_no_png writes an avatar as SVG, and resvg_py renders it. A set is rendered once, by several
+processes, and cached. Attributes describe the picture: a hair colour is 1 only if hair is visible, so never with a hat
+or a bald head.
 """
 
 import io
@@ -11,21 +11,20 @@ import os
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
-from functools import lru_cache, partial
+from functools import cache, partial
+from types import ModuleType
 
 import numpy as np
-import py_avataaars_no_png as avataaars
-import resvg_py
-from jinja2 import Environment
 from PIL import Image
 
+from gdl_jax.core.extras import extra
 from gdl_jax.core.progress import progress_bar
 from gdl_jax.data.cache import cached_arrays
 from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.data.images.pixels import to_float
 
-VERSION = 1  # of the faces: another version is another cache file
-FACES_PER_WORKER = 50  # at least; starting a process takes as long as drawing so many
+VERSION = 1  # of the faces; part of the cache file's name
+FACES_PER_WORKER = 50  # minimum: starting a process takes as long as rendering this many
 BACKGROUND = (236, 240, 245)
 WHOLE_VIEW, FACE_VIEW = 'viewBox="-6 0 274 280"', 'viewBox="14 0 236 236"'
 
@@ -60,38 +59,46 @@ LEVELS = {  # factor -> {level: probability}
         ("BLACK", "BLUE_01", "GRAY_01", "PASTEL_GREEN", "PASTEL_ORANGE", "PINK", "RED", "WHITE"), 0.125
     ),
 }
-ENUMS = {
-    "top_type": avataaars.TopType,
-    "hair_color": avataaars.HairColor,
-    "accessories_type": avataaars.AccessoriesType,
-    "facial_hair_type": avataaars.FacialHairType,
-    "mouth_type": avataaars.MouthType,
-    "eye_type": avataaars.EyesType,
-    "eyebrow_type": avataaars.EyebrowType,
-    "skin_color": avataaars.SkinColor,
-    "clothe_type": avataaars.ClotheType,
-    "clothe_color": avataaars.Color,
+ENUMS = {  # factor -> the package's enum of its levels
+    "top_type": "TopType",
+    "hair_color": "HairColor",
+    "accessories_type": "AccessoriesType",
+    "facial_hair_type": "FacialHairType",
+    "mouth_type": "MouthType",
+    "eye_type": "EyesType",
+    "eyebrow_type": "EyebrowType",
+    "skin_color": "SkinColor",
+    "clothe_type": "ClotheType",
+    "clothe_color": "Color",
 }
 ATTRIBUTES = ("Eyeglasses", "Sunglasses", *HAIR_COLORS, *HAIRSTYLES, "Smiling", "Beard", "Moustache", "Hoodie")
 
 
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
+@cache
+def _packages() -> tuple[ModuleType, ModuleType]:
+    """Returns the packages that write and render avatars, py_avataaars_no_png and resvg_py."""
+    with extra("faces"):
+        import py_avataaars_no_png as avataaars
+        import resvg_py
+        from jinja2 import Environment
+
+    # The package recompiles its templates for every avatar, two thirds of the time; one shared environment avoids it.
     loader = avataaars.PackageLoader("py_avataaars_no_png", "templates")
-    return Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, autoescape=True)
+    environment = Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, autoescape=True)
+    avataaars.Environment = lambda **options: environment
+    return avataaars, resvg_py
 
 
 def render(factors: Mapping[str, str], size: int) -> np.ndarray:
-    """One avatar: (size, size, 3) uint8.
+    """Renders one avatar: (size, size, 3) uint8.
 
     Args:
-      factors: factor -> level, as in LEVELS (other levels of the package's enums are drawn too); what is missing is the
+      factors: factor -> level, as in LEVELS; other levels of the package's enums work too. A missing factor has the
         package's default. Facial hair has the colour of the hair.
       size: pixels a side.
     """
-    # The package compiles its templates anew for every avatar, two thirds of the time; one environment serves all.
-    avataaars.Environment = lambda **options: _environment()
-    chosen = {factor: ENUMS[factor][level] for factor, level in factors.items()}
+    avataaars, resvg_py = _packages()
+    chosen = {factor: getattr(avataaars, ENUMS[factor])[level] for factor, level in factors.items()}
     if "hair_color" in chosen:
         chosen["facial_hair_color"] = chosen["hair_color"]
     avatar = avataaars.PyAvataaar(
@@ -102,7 +109,7 @@ def render(factors: Mapping[str, str], size: int) -> np.ndarray:
         **chosen,
     )
     svg = avatar.render_svg().replace(WHOLE_VIEW, FACE_VIEW).replace('width="280px" height="280px"', "", 1)
-    # All masks are plain white shapes; as clip paths they draw the same pixels in three quarters of the time.
+    # All masks are plain white shapes; as clip paths they give the same pixels in three quarters of the time.
     svg = svg.replace("<mask ", "<clipPath ").replace("</mask>", "</clipPath>").replace('mask="url', 'clip-path="url')
     png = resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
     drawn = Image.open(io.BytesIO(bytes(png)))
@@ -112,7 +119,10 @@ def render(factors: Mapping[str, str], size: int) -> np.ndarray:
 
 
 def draw_factors(count: int, seed: int) -> list[dict[str, str]]:
-    """The factors of the first `count` faces of a seed; no two faces look the same, and face i depends on no count."""
+    """Samples the factors of the first `count` faces of a seed.
+
+    No two faces look the same, and face i does not depend on `count`.
+    """
     names = {factor: list(levels) for factor, levels in LEVELS.items()}
     bounds = {factor: np.cumsum(list(levels.values())) for factor, levels in LEVELS.items()}
     rng = np.random.default_rng(seed)
@@ -133,12 +143,12 @@ def draw_factors(count: int, seed: int) -> list[dict[str, str]]:
 
 
 def shows_hair(face: Mapping[str, str]) -> bool:
-    """Whether there is hair on the head to be seen."""
+    """True if hair is visible on the head."""
     return face["top_type"] not in HAIRSTYLES["Bald"][1] + HAIRSTYLES["Wearing_Hat"][1]
 
 
 def attributes_of(face: Mapping[str, str]) -> list[int]:
-    """The values, 0 or 1, of ATTRIBUTES."""
+    """Returns the values, 0 or 1, of ATTRIBUTES."""
     values = {
         "Eyeglasses": face["accessories_type"] != "DEFAULT",
         "Sunglasses": face["accessories_type"] in ("SUNGLASSES", "WAYFARERS"),
@@ -153,26 +163,27 @@ def attributes_of(face: Mapping[str, str]) -> list[int]:
 
 
 def _render_all(faces: list[dict[str, str]], size: int) -> np.ndarray:
+    _packages()  # report a missing package here rather than in a worker
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(processors, max(1, len(faces) // FACES_PER_WORKER))
-    title = f"drawing {len(faces):,} avatars of {size}x{size}, once"
+    title = f"rendering {len(faces):,} avatars of {size}x{size}; they are cached"
     if not sys.stderr.isatty():
         sys.stderr.write(title + "\n")
     progress = partial(progress_bar, total=len(faces), desc=title, unit="faces")
     if workers == 1:
         return np.stack([render(face, size) for face in progress(faces)])
-    # spawn: forking a process that runs JAX's threads can deadlock
+    # spawn, since forking a process with JAX's threads can deadlock
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         return np.stack(list(progress(pool.map(partial(render, size=size), faces, chunksize=25))))
 
 
 def load(count: int = 10_000, image_size: int = 128, seed: int = 0) -> DataSet:
-    """`count` faces: 80 % train, 10 % validation, 10 % test.
+    """Loads `count` faces: 80 % train, 10 % validation, 10 % test.
 
     Args:
       count: at least 10.
       image_size: pixels a side.
-      seed: decides the faces.
+      seed: of the faces.
     """
     faces = draw_factors(count, seed)
     attributes = np.array([attributes_of(face) for face in faces], np.int8)

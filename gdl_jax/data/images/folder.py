@@ -1,7 +1,7 @@
-"""Images in folders of any size: listed once, read when they are wanted."""
+"""Folders of images: listed once, read lazily."""
 
 import hashlib
-import os
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,12 +12,13 @@ import numpy as np
 
 from gdl_jax.core.errors import UserError
 from gdl_jax.data.dataset import DataSet, Rows
+from gdl_jax.data.files import describe_copies, describe_others, hash_contents, list_files, printable, scan
 from gdl_jax.data.images.pixels import read_image, to_float
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 DEFAULT_SIZE = 64
 SPLITS = ("train", "validation", "test")
-DECODERS = 4  # threads; Pillow lets go of the interpreter while it decodes
+DECODERS = 4  # threads; Pillow releases the interpreter's lock while it decodes
 
 
 @cache
@@ -27,7 +28,7 @@ def _decoders() -> ThreadPoolExecutor:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Rows whose images are files: what is in memory is their names.
+    """Source whose images are files; only their names are in memory.
 
     Attributes:
       root: the folder.
@@ -64,12 +65,12 @@ class ImageFiles:
         return {"image": images} | {name: column[indices] for name, column in self.columns.items()}
 
     def labels(self) -> np.ndarray:
-        """The column "label"; no file is read."""
+        """Returns the column "label"; no file is read."""
         return self.columns["label"]
 
 
 def split_of(name: str) -> str:
-    """The split of a file, by a hash of its name: 80 % train, 10 % validation, 10 % test, whatever else is there."""
+    """Returns the split of a file: 80 % train, 10 % validation, 10 % test, by a hash of its name alone."""
     place = int.from_bytes(hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=8).digest()) % 10
     return {8: "validation", 9: "test"}.get(place, "train")
 
@@ -77,7 +78,7 @@ def split_of(name: str) -> str:
 def by_split(
     root: Path, names: Sequence[str], splits: Sequence[str], size: int, columns: Rows
 ) -> dict[str, ImageFiles]:
-    """One source for each split.
+    """Returns one source for each split.
 
     Raises:
       UserError: a split would be empty.
@@ -93,48 +94,35 @@ def by_split(
     return sources
 
 
-def list_files(root: Path, kind: str, suffixes: tuple[str, ...]) -> list[str]:
-    """The files under `root` with these endings, however deep, sorted by relative name; hidden ones are passed over.
-
-    Args:
-      root: the folder.
-      kind: what they are called in messages.
-      suffixes: in lower case, with their dots.
-
-    Raises:
-      UserError: no such folder, or no such file in it.
-    """
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder of {kind}")
-    names = []
-    for directory, subdirectories, files in os.walk(root):
-        subdirectories[:] = [name for name in subdirectories if not name.startswith(".")]
-        inside = Path(directory).relative_to(root)
-        names += [
-            (inside / name).as_posix() for name in files if name.lower().endswith(suffixes) and not name.startswith(".")
-        ]
-    if not names:
-        raise UserError(f"{root}: no {kind} in it ({', '.join(suffixes)})")
-    return sorted(names)
-
-
 def list_images(root: Path) -> list[str]:
-    """The image files under `root`; see `list_files`."""
+    """Returns the names of the image files under `root`, as `files.list_files` does."""
     return list_files(root, "images", SUFFIXES)
 
 
 def load(root: Path, image_size: int | None = None) -> DataSet:
-    """A folder of images; where all of them are in two or more subfolders, these are classes.
+    """Loads a folder of images. If all of them are in two or more subfolders, these are the classes.
+
+    Symbolic links are followed and hidden files are skipped (`files.scan`). A line on standard error and the data set's
+    note mention files that are not images, and images with an exact copy in another split; copies are only looked for
+    in folders of at most 10,000 images and 256 MiB.
 
     Raises:
-      UserError: no such folder, or too few images in it.
+      UserError: no such folder, too few images in it, or a folder or file in it that cannot be read.
     """
-    names = list_images(root)
+    listing = scan(root, "images", SUFFIXES)
+    names = listing.names
     folders = sorted({name.partition("/")[0] if "/" in name else "" for name in names})
     columns, classes = {}, ()
     if len(folders) > 1 and folders[0]:
         number = {folder: i for i, folder in enumerate(folders)}
         columns = {"label": np.array([number[name.partition("/")[0]] for name in names], np.int32)}
-        classes = tuple(folders)
-    sources = by_split(root, names, [split_of(name) for name in names], image_size or DEFAULT_SIZE, columns)
-    return DataSet(f"folder:{root}", **sources, transform=to_float, classes=classes)
+        classes = tuple(map(printable, folders))
+    splits = [split_of(name) for name in names]
+    sources = by_split(root, names, splits, image_size or DEFAULT_SIZE, columns)
+    contents = hash_contents(root, listing)
+    notes = describe_others(listing.others), describe_copies(contents.hashes, splits)
+    note = "; ".join(filter(None, notes))
+    if note:
+        sys.stderr.write(f"{printable(str(root))}: {note}\n")
+    name = f"folder:{root}"
+    return DataSet(name, **sources, transform=to_float, classes=classes, note=note, digest=contents.digest)

@@ -1,18 +1,36 @@
-"""Images: from bytes on disk to uint8 arrays, and from those to what networks see."""
+"""Images: decoded from files to uint8 RGB arrays, resized, and converted to a network's floats."""
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from gdl_jax.core.errors import UserError
 
+MAX_PIXELS = 2**29  # of one decoded image, 1.6 GB in RGB
+Image.MAX_IMAGE_PIXELS = None  # Pillow's limit, 179 million, is below large photos; `read_image` checks the one above
+UPRIGHT = {  # EXIF orientation -> the transposition that undoes it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # TIFF tags, and a value of the second
+
+
+class _Unsupported(ValueError):
+    """An image that is whole, but cannot be converted to 8-bit RGB; the message says why."""
+
 
 def to_float(rows: dict[str, Any]) -> dict[str, Any]:
-    """A batch for a learner: "image" uint8 0..255 -> float32 in [0, 1], "attributes" -> float32. Pure JAX."""
+    """Returns a learner's batch: "image" uint8 0..255 -> float32 in [0, 1], "attributes" -> float32. Pure JAX."""
     batch = dict(rows, image=rows["image"].astype(jnp.float32) / 255.0)
     if "attributes" in rows:
         batch["attributes"] = rows["attributes"].astype(jnp.float32)
@@ -20,7 +38,7 @@ def to_float(rows: dict[str, Any]) -> dict[str, Any]:
 
 
 def resize(image: np.ndarray, size: int | None) -> np.ndarray:
-    """(H, W, C) uint8 -> (size, size, C), bilinear with antialiasing; as it is where `size` is None."""
+    """Resizes (H, W, C) uint8 to (size, size, C), bilinear with antialiasing; no change if `size` is None."""
     if size is None or image.shape[:2] == (size, size):
         return image
     picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
@@ -29,34 +47,97 @@ def resize(image: np.ndarray, size: int | None) -> np.ndarray:
 
 
 def resize_all(images: np.ndarray, size: int | None) -> np.ndarray:
-    """(N, H, W, C) uint8 -> (N, size, size, C), as `resize` does it."""
+    """Resizes (N, H, W, C) uint8 to (N, size, size, C), as `resize` does."""
     if size is None or images.shape[1:3] == (size, size):
         return images
     return np.stack([resize(image, size) for image in images])
 
 
 def read_image(file: Path | bytes, size: int | None = None, where: str | Path | None = None) -> np.ndarray:
-    """An image as RGB, upright, squashed to size x size: (size, size, 3) uint8; in its own size where that is None.
+    """Reads an image as RGB.
+
+    Transparent pixels are composed on white, before resizing. The EXIF orientation is applied; damaged EXIF data are
+    ignored. 16-bit grey is scaled to 8 bits. Of an animation or a TIFF of several pages, the first frame is read. ICC
+    profiles are ignored. A large JPEG is decoded at a fraction of its size where that is enough.
 
     Args:
-      file: path of an image file, or the bytes of one.
-      size: pixels a side.
-      where: what the error message names; the path by default.
+      file: path of an image file, or its bytes.
+      size: pixels a side; the image is squashed to a square. None: its own size.
+      where: name for the error message; the path by default.
+
+    Returns:
+      (size, size, 3) uint8, or (H, W, 3) if `size` is None.
 
     Raises:
-      UserError: unreadable, damaged, no image, or more than 8 bits a channel.
+      UserError: the file is unreadable, damaged, no image, larger than MAX_PIXELS, or has 32 bits a channel.
     """
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
-            if image.mode.startswith(("I", "F")):
-                raise ValueError(f"pixels of mode {image.mode}")  # convert("RGB") would clip them to white
             if size is not None:
-                image.draft(None, (size, size))  # JPEG: decode at a fraction of the size where that is enough
-            ImageOps.exif_transpose(image, in_place=True)
-            image = image.convert("RGB")
-            if size is not None and image.size != (size, size):
-                image = image.resize((size, size), Image.Resampling.BILINEAR)
-            return np.asarray(image)
+                image.draft(None, (size, size))
+            if math.prod(image.size) > MAX_PIXELS:
+                width, height = image.size
+                raise _Unsupported(f"{width:,} x {height:,} pixels are more than the limit of {MAX_PIXELS:,}")
+            image.load()
+            upright = UPRIGHT.get(_orientation(image))
+            image = _to_rgb(image)
+        if upright is not None:
+            image = image.transpose(upright)
+        if size is not None and image.size != (size, size):
+            image = image.resize((size, size), Image.Resampling.BILINEAR)
+        return np.asarray(image)
     except Exception as error:  # damaged bytes make Pillow's decoders raise almost anything
-        reason = getattr(error, "strerror", None) or "damaged, or not an image with 8 bits a channel"
-        raise UserError(f"{where or file}: cannot be read: {reason}") from error
+        raise UserError(f"{where or file}: cannot be read: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, _Unsupported):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "too large for the memory"
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image, or damaged"
+    return getattr(error, "strerror", None) or "damaged or cut off"
+
+
+def _orientation(image: Image.Image) -> int | None:
+    """Returns the EXIF orientation, 1 to 8; None if there is none or the EXIF data are damaged."""
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # a good photo may carry any bytes as EXIF data
+        return None
+    return found if isinstance(found, int) else None
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Converts a loaded image to 8-bit RGB, composed on white where it is transparent.
+
+    Raises:
+      ValueError: its pixels have no fixed range (32-bit integers or floats).
+    """
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        return _from_16_bits(image)
+    if image.mode in ("I", "F"):
+        raise _Unsupported("its pixels have 32 bits, whose range is unknown; save it with 8 or 16 bits a channel")
+    if not image.has_transparency_data:
+        return image if image.mode == "RGB" else image.convert("RGB")
+    key = image.info.get("transparency")
+    if image.mode == "RGB" and isinstance(key, tuple) and max(key) > 255:
+        image.info["transparency"] = tuple(value >> 8 for value in key)  # of 16-bit pixels, which Pillow reads as 8-bit
+    colors = image.convert("RGBA")
+    canvas = Image.new("RGB", image.size, "white")
+    canvas.paste(colors, mask=colors)
+    return canvas
+
+
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    """Scales grey of 9 to 16 bits to RGB of 8 bits a channel."""
+    values = np.asarray(image).astype(np.uint32)
+    tags = getattr(image, "tag_v2", {})
+    highest = 2 ** tags.get(BITS_PER_SAMPLE, (16,))[0] - 1
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        values = highest - values
+    grey = ((values * 255 + highest // 2) // highest).astype(np.uint8)
+    if isinstance(key := image.info.get("transparency"), int):
+        grey[values == key] = 255
+    return Image.fromarray(grey).convert("RGB")

@@ -1,36 +1,29 @@
-"""Shapes of data sets of images, for counting and cost estimates where the data are not at hand."""
+"""Shapes of image data sets, for parameter counts and cost estimates without the data."""
 
 import numpy as np
 
 from gdl_jax.data.dataset import ArraySource, DataSet
+from gdl_jax.data.images import avatars
 from gdl_jax.data.images.cifar10 import CLASSES as CIFAR10
 from gdl_jax.data.images.digits import CLASSES as DIGITS
 from gdl_jax.data.images.pixels import to_float
 
-CLASSES = {"digits": DIGITS, "mnist": DIGITS, "cifar10": CIFAR10}  # of the others that have some, only the data know
+CLASSES = {"digits": DIGITS, "mnist": DIGITS, "cifar10": CIFAR10}  # those of other sets are known from the data only
 IMAGE_SHAPES = {"digits": (28, 28, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 DRAWING_SHAPE = (28, 28, 1)  # of quickdraw:NAME
 FRAME_SHAPE = (64, 64, 3)  # of rollouts:PATH
 STORED_SIZES = {"avatars": 128, "celeba": 218}  # celeba's images are 178 wide; any square size is a resize
-
-
-def _avatar_attributes() -> tuple[str, ...]:
-    from gdl_jax.data.images import avatars  # imports a renderer, which counting needs only here
-
-    return avatars.ATTRIBUTES
-
-
-ATTRIBUTES = {"avatars": _avatar_attributes, "celeba": lambda: tuple(f"attribute {i}" for i in range(40))}
+ATTRIBUTES = {"avatars": avatars.ATTRIBUTES, "celeba": tuple(f"attribute {i}" for i in range(40))}
 
 
 def image_data_spec(name: str, image_size: int) -> DataSet | None:
-    """Returns one black image with the shape of data set `name`, or None if that is not known.
+    """Returns a data set of one black image with the shape of data set `name`; None if the shape is not known.
 
-    It has classes and labels where the set's are known beforehand; without them it says nothing of the set's.
+    It has classes and labels if the set's classes are known beforehand. Without them, the set may still have some.
 
     Args:
-      name: as `catalogue.load` takes it.
-      image_size: pixels a side; 0 is the size in which the set is stored.
+      name: as in `catalogue.load`.
+      image_size: pixels a side; 0: as stored.
     """
     kind, _, drawing = name.partition(":")
     if name in IMAGE_SHAPES or (kind == "quickdraw" and drawing):
@@ -45,7 +38,7 @@ def image_data_spec(name: str, image_size: int) -> DataSet | None:
     rows = {"image": np.zeros((1, *size), np.uint8)}
     if name in CLASSES:
         rows["label"] = np.zeros(1, np.int32)
-    attributes = ATTRIBUTES[name]() if name in ATTRIBUTES else ()
+    attributes = ATTRIBUTES.get(name, ())
     if attributes:
         rows["attributes"] = np.zeros((1, len(attributes)), np.int8)
     source = ArraySource(rows)

@@ -1,8 +1,8 @@
-"""The fashions of planet Wrodl (book chapter 1): 50 avatars, each five categorical features.
+"""The fashions of planet Wrodl (book chapter 1): 50 avatars, each with five categorical features.
 
-The book prints the first ten rows and how often each value occurs among the fifty. The other forty rows are drawn here
-so that both hold, and what the book says of single combinations holds too: (LongHairStraight, Red, Round,
-ShirtScoopNeck, White) occurs twice, the same in Blue01 never.
+The book prints the first ten rows and the count of each value among the fifty. The other forty rows are sampled here to
+match those counts, and also the book's statements on two combinations: (LongHairStraight, Red, Round, ShirtScoopNeck,
+White) occurs twice, the same with Blue01 never.
 """
 
 import re
@@ -12,7 +12,7 @@ import numpy as np
 
 from gdl_jax.data.dataset import ArraySource, DataSet
 
-COUNTS = {  # feature -> {value: how many of the 50 rows have it} (book table 1-2)
+COUNTS = {  # feature -> {value: number of the 50 rows that have it} (book table 1-2)
     "accessoriesType": {"Blank": 11, "Round": 22, "Sunglasses": 17},
     "clothingColor": {
         "Black": 0,
@@ -38,7 +38,7 @@ COUNTS = {  # feature -> {value: how many of the 50 rows have it} (book table 1-
 }
 FEATURES = {feature: tuple(counts) for feature, counts in COUNTS.items()}
 LEVELS = tuple(len(values) for values in FEATURES.values())  # 3 * 8 * 4 * 6 * 7 = 4,032 combinations
-FACTORS = ("accessories_type", "clothe_color", "clothe_type", "hair_color", "top_type")  # what avatars calls them
+FACTORS = ("accessories_type", "clothe_color", "clothe_type", "hair_color", "top_type")  # in `avatars`
 PRINTED = (  # book table 1-1, in the order of FEATURES
     ("Round", "White", "ShirtScoopNeck", "Red", "ShortHairShortFlat"),
     ("Round", "White", "Overall", "SilverGray", "ShortHairFrizzle"),
@@ -57,28 +57,28 @@ HELD_OUT = 1000
 
 
 def encode(fashions: Sequence[Sequence[str]]) -> np.ndarray:
-    """Names of values -> (N, 5) int32, each the place of the value in FEATURES."""
+    """Encodes names of values as their indices in FEATURES: (N, 5) int32."""
     columns = FEATURES.values()
     return np.array([[v.index(name) for v, name in zip(columns, row, strict=True)] for row in fashions], np.int32)
 
 
 def decode(codes: np.ndarray) -> list[tuple[str, ...]]:
-    """The inverse of `encode`: (N, 5) -> N tuples of five names."""
+    """Inverts `encode`: (N, 5) -> N tuples of five names."""
     return [tuple(values[c] for values, c in zip(FEATURES.values(), row, strict=True)) for row in codes]
 
 
 def factors(fashion: Sequence[str]) -> dict[str, str]:
-    """What `avatars.render` needs to draw a fashion, given as five names: {"top_type": "LONG_HAIR_STRAIGHT", ...}."""
+    """Converts a fashion, five names, to factors for `avatars.render`: {"top_type": "LONG_HAIR_STRAIGHT", ...}."""
     levels = [re.sub("(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).upper() for name in fashion]
     drawn = dict(zip(FACTORS, levels, strict=True))
     return drawn | {"accessories_type": drawn["accessories_type"].replace("BLANK", "DEFAULT")}
 
 
 def _drawn_rows(rng: np.random.Generator) -> np.ndarray:
-    """Forty rows (40, 5) that bring the counts of the printed ten to those of the fifty.
+    """Samples forty rows (40, 5) that complete the counts of the ten printed rows to those of the fifty.
 
-    Each column holds the values that are left over, in random order; orders that break what the book says of
-    SEEN_TWICE, of which one row is printed, and of NEVER_SEEN are drawn again.
+    Each column is a random permutation of the remaining values. Permutations are redrawn until exactly one row is
+    SEEN_TWICE (the other one is printed) and none is NEVER_SEEN.
     """
     printed = encode(PRINTED)
     columns = []
@@ -93,14 +93,14 @@ def _drawn_rows(rng: np.random.Generator) -> np.ndarray:
 
 
 def load() -> DataSet:
-    """50 rows to train on, {"features": int32 (N, 5)}.
+    """Loads 50 training rows, {"features": int32 (N, 5)}, and 1,000 test rows.
 
-    The book has no held-out fashions. The 1,000 test rows here are drawn from the printed counts, feature by feature:
-    the mean surprise of a model at them is that of a planet on which the features are independent indeed.
+    The book has no held-out fashions. The test rows are sampled from the printed counts, each feature independently, so
+    a model's test loss is its cross-entropy with a planet whose features are independent.
     """
     rng = np.random.default_rng(0)
     train = np.concatenate([encode(PRINTED), _drawn_rows(rng)])
     shares = [np.array(list(counts.values())) / 50 for counts in COUNTS.values()]
     test = np.stack([rng.choice(len(share), HELD_OUT, p=share) for share in shares], axis=1).astype(np.int32)
-    note = "rows 10 to 49 and the test rows are drawn to the book's counts"
+    note = "rows 10 to 49 and the test rows are sampled to match the book's counts"
     return DataSet("wrodl", ArraySource({"features": train}), ArraySource({"features": test}), note=note)

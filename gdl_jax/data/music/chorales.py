@@ -1,13 +1,11 @@
 """Bach's chorales as bars of four voices (book 07_04).
 
-A bar is 16 steps, a sixteenth note each, from a chorale's very beginning: as in the book, upbeats count as part of the
-first bar, so that bars are a place to cut, not the composer's.
+A bar is 16 steps of a sixteenth note, counted from the beginning of a chorale. As in the book, an upbeat is part of the
+first bar, so these bars need not be the composer's.
 """
 
-import json
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdl_jax.core.errors import ConfigError, UserError
+from gdl_jax.core.extras import locate
 from gdl_jax.core.progress import progress_bar
 from gdl_jax.data.cache import cached_arrays
-from gdl_jax.data.dataset import ArraySource, DataSet, digest_of
+from gdl_jax.data.dataset import CONTENTS, ArraySource, DataSet, digest_of
 from gdl_jax.data.music import musicxml
 from gdl_jax.data.music.notes import LENGTH, PITCH, START, TRACK, to_steps
-from gdl_jax.data.text.text_files import find
+from gdl_jax.data.text.text_files import find, read_json, reason
 
-VERSION = 1  # of what is read from music21's corpus: another version is another cache file
+VERSION = 1  # of the notes read from music21's corpus: part of the cache file's name
 DATASETS = {
     "corpus_chorales": "363 four-part chorales from music21's corpus (bundled)",
-    "chorales": "the book's 229, and 76 and 77 held out, chorales/Jsb16thSeparated.json in data_dir",
+    "chorales": "the book's 229, and 76 and 77 held-out ones, chorales/Jsb16thSeparated.json in data_dir",
 }
 LAYOUTS = ("chorales/Jsb16thSeparated.json", "Jsb16thSeparated.json")
 SPLITS = {"train": "train", "validation": "valid", "test": "test"}  # ours -> the file's
@@ -34,29 +33,29 @@ VOICES = ("soprano", "alto", "tenor", "bass")
 BEAT, BAR = 4, 16  # steps
 PITCHES = 84  # MIDI's 0 to 83; the chorales' are 36 to 81
 SILENT = -1
-INCIPIT, RUN = 6, 12  # intervals by which a hymn is told: a soprano's first, and so many in a row anywhere in it
+INCIPIT, RUN = 6, 12  # intervals of a soprano that identify a hymn: its first six, or any twelve in a row
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chorales(DataSet):
-    """The first bars of chorales: rows are {"pitches": int8 (bars * 16, 4)}, -1 where a voice is silent.
+    """First bars of chorales: rows are {"pitches": int8 (bars * 16, 4)}, -1 where a voice is silent.
 
     Attributes:
-      pieces: split -> the whole chorales that its rows are the beginnings of, each int8 (steps, 4).
+      pieces: split -> its whole chorales, also those too short for a row, each int8 (steps, 4).
     """
 
-    pieces: Mapping[str, Sequence[np.ndarray]]
+    pieces: Mapping[str, Sequence[np.ndarray]] = field(metadata=CONTENTS)
 
 
 def to_roll(rows: Mapping[str, Any]) -> dict[str, Any]:
-    """The batch: {"roll": float32 (B, bars, 16, 84, 4)}, 1 where a voice sounds a pitch and -1 elsewhere."""
+    """Returns a batch {"roll": float32 (B, bars, 16, 84, 4)}: 1 where a voice sounds a pitch, -1 elsewhere."""
     pitches = jnp.asarray(rows["pitches"])
     pitches = pitches.reshape(len(pitches), -1, BAR, len(VOICES))  # (B, bars, 16, 4)
     return {"roll": 2 * jax.nn.one_hot(pitches, PITCHES, axis=-2) - 1}  # a silent voice is -1 throughout
 
 
 def first_bars(piece: np.ndarray, bars: int) -> np.ndarray | None:
-    """The first bars (bars * 16, 4) after leading beats in which a voice is silent; None where there are too few."""
+    """Returns bars (bars * 16, 4) from the first beat on in which all voices sound; None if there are too few."""
     beats = piece[: len(piece) // BEAT * BEAT].reshape(-1, BEAT, piece.shape[1])
     whole = np.flatnonzero((beats != SILENT).all(axis=(1, 2)))
     first = BEAT * int(whole[0]) if len(whole) else len(piece)
@@ -65,23 +64,23 @@ def first_bars(piece: np.ndarray, bars: int) -> np.ndarray | None:
 
 
 def load(name: str, *, data_dir: str | None = None, bars: int = 2) -> Chorales:
-    """The chorales `name`, those that are too short for so many bars left out.
+    """Returns the chorales `name` that have enough bars.
 
-    With two bars, all 229 training chorales of `chorales` are there: the book's (229, 2, 16, 84, 4). Of the bundled
-    ones a tenth each is for validation and testing, as `split_by_tune` draws it.
+    With two bars, `chorales` has all 229 training chorales: the book's (229, 2, 16, 84, 4). Of the bundled chorales, a
+    tenth each is for validation and testing, as `split_by_tune` draws it.
 
     Args:
       name: one of DATASETS.
-      data_dir: where the set lies that isn't bundled.
-      bars: of a row.
+      data_dir: directory of the set that is not bundled.
+      bars: number of bars in a row.
 
     Raises:
-      UserError: unknown name, a missing or damaged file, bars that no chorale of a split has.
+      UserError: unknown name; a missing or damaged file; no chorale of a split has that many bars.
     """
     if bars < 1:
         raise ConfigError("bars", bars, "must be at least 1")
     if name == "chorales":
-        pieces = read_json(find(name, data_dir, LAYOUTS))
+        pieces = read_splits(find(name, data_dir, LAYOUTS))
     elif name == "corpus_chorales":
         scores = corpus_notes()
         places = split_by_tune(tunes(scores))
@@ -93,48 +92,45 @@ def load(name: str, *, data_dir: str | None = None, bars: int = 2) -> Chorales:
         cuts = [first_bars(piece, bars) for piece in members]
         rows = [cut for cut in cuts if cut is not None]
         if not rows:
-            raise ConfigError("bars", bars, f"no chorale of the {split} split of {name} is as long")
+            raise ConfigError("bars", bars, f"no chorale of the {split} split of {name} has as many")
         sources[split] = ArraySource({"pitches": np.stack(rows)})
         if len(rows) < len(cuts):
             short[split] = len(cuts) - len(rows)
     note = ", ".join(f"{count} of {split}" for split, count in short.items())
-    note = f"too short for {bars} bars and left out: {note}" if note else ""
+    note = f"chorales with fewer than {bars} bars, left out: {note}" if note else ""
     digest = digest_of(piece.tobytes() for members in pieces.values() for piece in members)
     return Chorales(name, **sources, transform=to_roll, note=note, digest=digest, pieces=pieces)
 
 
-def read_json(path: Path) -> dict[str, list[np.ndarray]]:
-    """The splits of Jsb16thSeparated.json: chorales (steps, 4) int8.
+def read_splits(path: Path) -> dict[str, list[np.ndarray]]:
+    """Reads the splits of Jsb16thSeparated.json: chorales (steps, 4) int8.
 
     Raises:
-      UserError: the file can't be read, or holds something else.
+      UserError: the file cannot be read, or holds something else.
     """
+    stored = read_json(path)
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
         splits = {ours: [np.array(piece) for piece in stored[its]] for ours, its in SPLITS.items()}
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise UserError(f"{path}: needs lists of pitches train, valid and test ({error})") from error
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise UserError(f"{path}: needs train, valid and test: lists of lists of four pitches") from error
     for split, pieces in splits.items():
         for number, piece in enumerate(pieces):
             if piece.ndim != 2 or piece.shape[1] != len(VOICES) or piece.dtype.kind != "i":
-                raise UserError(f"{path}: {SPLITS[split]} chorale {number} is no list of steps of four whole pitches")
+                raise UserError(f"{path}: {SPLITS[split]} chorale {number} is not a list of steps of four integers")
             if piece.min() < SILENT or piece.max() >= PITCHES:
-                raise UserError(f"{path}: {SPLITS[split]} chorale {number} has pitches beyond -1 to {PITCHES - 1}")
+                raise UserError(f"{path}: {SPLITS[split]} chorale {number} has pitches outside -1 to {PITCHES - 1}")
     return {split: [piece.astype(np.int8) for piece in pieces] for split, pieces in splits.items()}
 
 
 def tunes(scores: Sequence[np.ndarray]) -> list[int]:
-    """A number for the tune in track 0 of each score; scores with one hymn in it, in whatever key, have the same.
+    """Returns an integer for the tune in track 0 of each score; settings of the same hymn in any key have equal ones.
 
-    Two melodies are one tune where they begin with the same INCIPIT intervals or have RUN intervals in a row in common,
-    from note to note or from beat to beat; and so is what is one tune with either of them. Bach's ornaments, upbeats
-    and bars of other lengths leave some of these as they are. That also joins a few hymns that only resemble each
-    other.
+    Two melodies share a tune if their first INCIPIT intervals are equal, or any RUN consecutive ones, taken from note
+    to note or from beat to beat; the relation is transitive. Ornaments, upbeats and other note lengths leave some of
+    these intervals unchanged. A few hymns that merely resemble each other are joined too.
     """
     first_with: dict[tuple, int] = {}
-    tune = list(range(len(scores)))  # a score of the same tune, at last the first one
+    tune = list(range(len(scores)))  # union-find: an earlier score of the same tune; the first one points to itself
 
     def first(place):
         while tune[place] != place:
@@ -155,13 +151,14 @@ def tunes(scores: Sequence[np.ndarray]) -> list[int]:
 
 
 def split_by_tune(tunes: Sequence[Hashable]) -> dict[str, np.ndarray]:
-    """Which of several pieces are in which split: places in ascending order.
+    """Returns {split: indices of its pieces, ascending}.
 
-    A tenth each, drawn with a fixed seed, is for validation and testing. Pieces on one tune go together, which may make
-    it a few more: Bach set many hymns several times, in several keys, and a tune that was learnt is not held out.
+    A tenth each, drawn with a fixed seed, is for validation and testing. Pieces with the same tune are in one split,
+    which may then be slightly larger: Bach set many hymns several times, and a tune in the training split is not held
+    out.
 
     Args:
-      tunes: one for each piece; most are of few pieces, so that there are some left to train on.
+      tunes: one for each piece. Few pieces should share a tune, so that some remain for training.
     """
     members: dict[Hashable, list[int]] = {}
     for place, tune in enumerate(tunes):
@@ -176,21 +173,21 @@ def split_by_tune(tunes: Sequence[Hashable]) -> dict[str, np.ndarray]:
 
 
 def corpus_notes() -> list[np.ndarray]:
-    """The notes (N, 4) of music21's chorales in four voices, in the order of their names; duplicates are left out.
+    """Returns the notes (N, 4) of each of music21's four-voice chorales, sorted by name and without duplicates.
 
     Raises:
-      ConfigError: music21 is not installed.
+      UserError: music21 is not installed.
     """
-    spec = find_spec("music21")  # only the files are wanted, without the slow import
-    if spec is None or spec.origin is None:
-        raise ConfigError("dataset", "corpus_chorales", "needs the package music21, which holds them")
-    folder = Path(spec.origin).parent / "corpus" / "bach"
+    folder = locate("music21", "music") / "corpus" / "bach"  # the files alone: importing the package is slow
     stored = cached_arrays(f"corpus-chorales-{VERSION}.npz", lambda: _read_corpus(folder))
     return np.split(stored["notes"], np.cumsum(stored["counts"])[:-1])
 
 
 def _read_corpus(folder: Path) -> dict[str, np.ndarray]:
-    paths = sorted(path for path in folder.iterdir() if path.suffix in (".mxl", ".xml"))
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix in (".mxl", ".xml"))
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read: {reason(error)}") from error
     pieces = {}
     for path in progress_bar(paths, desc="reading chorales, once", unit="scores"):
         notes = musicxml.read_notes(path)
@@ -200,7 +197,7 @@ def _read_corpus(folder: Path) -> dict[str, np.ndarray]:
 
 
 def _is_four_voices(notes: np.ndarray) -> bool:
-    """Whether there are four tracks, none of which ever has two notes at once."""
+    """True if there are four tracks and no track has two notes at once."""
     voices = [notes[notes[:, TRACK] == track] for track in range(len(VOICES))]
     overlaps = [(voice[:-1, START] + voice[:-1, LENGTH] > voice[1:, START]).any() for voice in voices]
     return set(notes[:, TRACK]) == set(range(len(VOICES))) and not any(overlaps)

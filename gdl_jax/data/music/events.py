@@ -1,35 +1,34 @@
-"""Music to learn to continue (book 07_02): what sounds from one change to the next, and how long.
+"""Music as sequences of chords and durations, for autoregressive models (book 07_02).
 
-A piece is a sequence of chords, each a note of a vocabulary ("G2", "A2.E3.C#4") and a duration of another. Whenever any
-note starts or ends, a new chord begins, which music21 calls chordifying. Before each piece stands a run of START as
-long as the context of a window, so that a model can begin a piece from nothing and tell where one is over.
+An event is a chord ("G2", "A2.E3.C#4") of one vocabulary and a duration of another. A new chord begins whenever any
+note starts or ends, which music21 calls chordifying. A run of START tokens, as long as the context of a window,
+precedes each piece, so that a model can begin a piece without a prompt and predict its end.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data.dataset import DataSet, digest_of
-from gdl_jax.data.music import midi
 from gdl_jax.data.music.chorales import corpus_notes, split_by_tune, tunes
+from gdl_jax.data.music.midi_folder import read_folder
 from gdl_jax.data.music.notes import LENGTH, PITCH, PITCHES, START, TICKS, TRACK, as_notes, chord_name, chord_pitches
-from gdl_jax.data.text.text_files import find
+from gdl_jax.data.text.text_files import find, user_path
 from gdl_jax.data.text.windows import Windows
 
 DATASETS = {
     "melodies": "the sopranos of 363 of Bach's chorales, from music21's corpus (bundled)",
     "corpus_chorales": "the same with all four voices (bundled)",
-    "cello": "35 movements of Bach's cello suites, cello/cs1-1pre.mid and others in data_dir",
+    "cello": "35 movements of Bach's cello suites, cello/cs1-1pre.mid etc. in data_dir",
     "midi:PATH": "a folder of MIDI files",
 }
-PATH_KINDS = ("midi",)  # of DATASETS, the kinds KIND:PATH
-# The book's run read these in this order, which decides its validation split; the sixth suite's allemande is missing.
+PATH_KINDS = ("midi",)  # the kinds KIND:PATH of DATASETS
+# In the order in which the book's run read them, which decides its validation split; suite 6 lacks its allemande.
 CELLO_MOVEMENTS = (
     *("1-2all", "5-1pre", "4-1pre", "3-5bou", "1-4sar", "2-5men", "3-3cou", "2-3cou", "1-6gig", "6-4sar", "4-5bou"),
     *("4-3cou", "5-3cou", "6-5gav", "6-6gig", "2-1pre", "3-1pre", "3-6gig", "2-6gig", "2-4sar", "3-4sar", "1-5men"),
@@ -41,11 +40,11 @@ BUNDLED = ("melodies", "corpus_chorales")
 HOLD_OUT = ("pieces", "windows")
 BEGIN = "START"
 
-Chord = tuple[int, ...] | None  # pitches from low to high, none for a rest; None is START
+Chord = tuple[int, ...] | None  # pitches from low to high; () is a rest, None is START
 
 
 class Piece(NamedTuple):
-    """Chords, and how long each sounds in ticks (data/music/notes.py)."""
+    """Chords and their lengths in ticks (data/music/notes.py)."""
 
     chords: list[Chord]
     lengths: list[int]
@@ -56,8 +55,8 @@ class Music(DataSet):
     """Windows over pieces: rows are {"note", "duration"}, each int32 (sequence_length + continuation_length,).
 
     Attributes:
-      notes: the names that "note" counts, sorted; "START" is the last in the book's.
-      durations: the quarter notes that "duration" counts, in ascending order; 0 is that of START.
+      notes: vocabulary of "note": names of chords, sorted; in the book's, "START" is the last.
+      durations: vocabulary of "duration": quarter notes, in ascending order; START has duration 0.
     """
 
     notes: tuple[str, ...]
@@ -65,18 +64,18 @@ class Music(DataSet):
 
     @property
     def begin(self) -> dict[str, int]:
-        """What comes before the first chord of a piece, and after the last one of the piece before it."""
+        """Tokens of START, which precede and follow a piece."""
         return {"note": self.notes.index(BEGIN), "duration": 0}
 
 
 def chords_of(notes: np.ndarray, rests: bool) -> Piece:
-    """Notes (N, 4) -> what sounds between any two changes.
+    """Converts notes (N, 4) to the chords that sound between consecutive changes.
 
-    A note whose length was rounded to nothing sounds until the next change.
+    A note whose length was rounded to 0 sounds until the next change.
 
     Args:
       notes: as in data/music/notes.py.
-      rests: silence is a chord too; else it is left out, and what comes after it follows at once.
+      rests: keep silence as a chord; else it is dropped, and the next chord follows at once.
     """
     starts, ends = notes[:, START], notes[:, START] + notes[:, LENGTH]
     changes = np.unique(np.concatenate([[0], starts, ends]))
@@ -91,7 +90,7 @@ def chords_of(notes: np.ndarray, rests: bool) -> Piece:
 
 
 def notes_of(data: Music, note: Sequence[int], duration: Sequence[int]) -> np.ndarray:
-    """The inverse of `chords_of`: tokens (T,) and (T,) -> notes (N, 4) of one track, one after the other."""
+    """Converts tokens (T,) and (T,) to notes (N, 4) of one track; the inverse of `chords_of`."""
     now, rows = 0, []
     for chord, length in zip(note, duration, strict=True):
         ticks = int(data.durations[length] * TICKS)
@@ -111,28 +110,28 @@ def load(
     hold_out: str = "pieces",
     rests: bool = True,
 ) -> Music:
-    """The music `name`.
+    """Returns the music `name`.
 
-    With hold_out="windows" and rests=False, `cello` is the book's: 387 notes, 18 durations, and of 27,971 windows the
-    last 5,595 for validation. The vocabularies are those of all pieces, as in the book, so a held-out chord that
-    training never shows costs what the model gives it.
+    With hold_out="windows" and rests=False, `cello` is the book's: 387 notes, 18 durations, and 27,971 windows, of
+    which the last 5,595 are for validation. The vocabularies are built from all pieces, as in the book, so a held-out
+    chord that is absent from the training split counts fully in the loss.
 
     Args:
       name: one of DATASETS.
-      data_dir: where sets that aren't bundled lie.
-      sequence_length: chords of context, which are START before a piece's first one.
-      continuation_length: chords of a window that come after these.
-      transpose: training pieces are repeated in all keys from so many semitones to so many, both included: (0, 0) as
+      data_dir: directory of the sets that are not bundled.
+      sequence_length: chords of context; before a piece's first chord they are START.
+      continuation_length: chords of a window after the context.
+      transpose: first and last of the transpositions, in semitones, in which training pieces are repeated: (0, 0) as
         they are, (-6, 5) in all twelve keys.
-      hold_out: "pieces": a tenth each is for validation and testing, as `chorales.split_by_tune` draws it; of what is
-        bundled, all pieces on one hymn go together, of a folder, all files with the same notes. "windows": the last
-        fifth of all windows is for validation, and nothing for testing; it starts within a piece. Windows that would
-        teach a chord which those predict are in neither.
+      hold_out: "pieces": a tenth each is for validation and testing, as `chorales.split_by_tune` draws it. Bundled
+        pieces on the same hymn are in one split, and so are files with the same notes. "windows": the last fifth of all
+        windows is for validation and none for testing; it starts within a piece. Training windows that would contain a
+        chord that a validation window predicts are dropped.
       rests: as for `chords_of`.
 
     Raises:
-      UserError: unknown name; a missing or empty folder; files that can't be read (of `midi:PATH`, all of them: others
-        are left out and named); too few pieces; transpositions that leave MIDI's pitches.
+      UserError: unknown name; a missing or empty folder; unreadable files (for `midi:PATH` only if all are, else they
+        are skipped and named); too few pieces; transpositions beyond MIDI's pitches.
     """
     low, high = transpose
     if not low <= 0 <= high:
@@ -143,7 +142,7 @@ def load(
         raise ConfigError("hold_out", hold_out, f"unknown; choose one of {', '.join(HOLD_OUT)}")
     scores, note = _read(name, data_dir)
     pieces = [chords_of(notes, rests) for notes in scores]
-    same = tunes(scores) if name in BUNDLED else [notes.tobytes() for notes in scores]  # go into one split
+    same = tunes(scores) if name in BUNDLED else [notes.tobytes() for notes in scores]  # equal ones share a split
     splits = _split(name, pieces, same, sequence_length, continuation_length, hold_out)
     copies = {"train": [_transposed(splits["train"], key) for key in range(low, high + 1)]}
     copies |= {split: [passage] for split, passage in splits.items() if split != "train"}
@@ -162,12 +161,12 @@ def load(
 
 
 def first_in_every_key(train: Windows, count: int, keys: int) -> Windows:
-    """The first `count` training windows, shared out among the keys in which the pieces are repeated.
+    """Returns `count` training windows, taken from the beginning of each transposition in equal numbers.
 
     Args:
       train: the training split of `load`.
       count: at most len(train).
-      keys: how many transpositions it has.
+      keys: number of transpositions.
     """
     of_keys = train.starts.reshape(keys, -1)
     counts = map(len, np.array_split(np.arange(count), keys))
@@ -180,16 +179,15 @@ def first_in_every_key(train: Windows, count: int, keys: int) -> Windows:
 
 
 def _read(name: str, data_dir: str | None) -> tuple[list[np.ndarray], str]:
-    """The notes of each piece, and what a reader must know of them."""
+    """Returns the notes of each piece, and a note on the files they come from."""
     kind, _, path = name.partition(":")
     if kind in PATH_KINDS and path:
-        root = Path(path).expanduser()
-        folder = midi.read_folder(root, midi.list_files(root))
+        folder = read_folder(user_path(path))
         return folder.pieces, folder.note
     if name == "cello":
         root = find(name, data_dir, CELLO_LAYOUTS).parent
-        folder = midi.read_folder(root, [f"cs{movement}.mid" for movement in CELLO_MOVEMENTS])
-        if folder.broken:  # of a set that is known, every piece counts
+        folder = read_folder(root, [f"cs{movement}.mid" for movement in CELLO_MOVEMENTS], merge_unisons=True)
+        if folder.broken:  # the set is only the book's if it is complete
             raise UserError(f"{root}: {folder.note}")
         return folder.pieces, ""
     if name == "melodies":
@@ -200,7 +198,7 @@ def _read(name: str, data_dir: str | None) -> tuple[list[np.ndarray], str]:
 
 
 def _joined(pieces: Iterable[Piece], sequence_length: int) -> Piece:
-    """One piece after the other, each after `sequence_length` times START."""
+    """Concatenates pieces, each after `sequence_length` times START."""
     chords: list[Chord] = []
     lengths: list[int] = []
     for piece in pieces:
@@ -223,10 +221,10 @@ def _split(
         train = windows * 4 // 5
         if not continuation_length <= train < windows:
             raise ConfigError("dataset", name, f"{windows} windows are too few to hold some out")
-        end = train + sequence_length  # where the first held-out continuation begins
+        end = train + sequence_length  # the first held-out continuation begins here
         return {"train": Piece(chords[:end], lengths[:end]), "validation": Piece(chords[train:], lengths[train:])}
     if len(set(same)) < 3:
-        few = f"too few pieces ({len(set(same))}) to hold two out"
+        few = f"{len(set(same))} different pieces are too few to hold two out"
         raise ConfigError("dataset", name, f"{few}; use hold_out=windows")
     places = split_by_tune(same)
     return {split: _joined((pieces[i] for i in part), sequence_length) for split, part in places.items()}
@@ -235,7 +233,7 @@ def _split(
 def _transposed(piece: Piece, semitones: int) -> Piece:
     moved = {chord: chord and tuple(pitch + semitones for pitch in chord) for chord in set(piece.chords)}
     if not all(0 <= pitch < PITCHES for chord in moved.values() if chord for pitch in chord):
-        raise ConfigError("transpose", None, f"{semitones:+} semitones lead beyond MIDI's pitches, 0 to {PITCHES - 1}")
+        raise ConfigError("transpose", None, f"{semitones:+} semitones exceed MIDI's pitches, 0 to {PITCHES - 1}")
     return Piece([moved[chord] for chord in piece.chords], piece.lengths)
 
 
@@ -244,7 +242,7 @@ def _name(chord: Chord) -> str:
 
 
 def _windows(passages: Sequence[Piece], names: Sequence[str], lengths: Sequence[int], length: int) -> Windows:
-    """All windows of each passage; none reaches from one into the next."""
+    """Returns all windows of each passage; none spans two passages."""
     number = {name: i for i, name in enumerate(names)}
     numbers = {chord: number[_name(chord)] for passage in passages for chord in set(passage.chords)}
     notes = [numbers[chord] for passage in passages for chord in passage.chords]

@@ -1,166 +1,202 @@
 """MIDI files to notes, and notes to MIDI files.
 
-What is read is rounded as music21 rounds it, which the book uses: starts and lengths each to the nearest quarter or
-third of a quarter note, in the middle downwards.
+Times read from a file are rounded as by music21, which the book uses: starts and lengths each to the nearest quarter or
+third of a quarter note, and to the earlier of two equally near ones.
 """
 
-import hashlib
-import sys
-from collections.abc import Sequence
+import io
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 
-import mido
 import numpy as np
 
-from gdl_jax.core.errors import UserError
-from gdl_jax.data.cache import cached_arrays
-from gdl_jax.data.images import folder
+from gdl_jax.core.errors import UserError, first_line
+from gdl_jax.core.extras import extra
 from gdl_jax.data.music.notes import LENGTH, START, TICKS, TRACK, as_notes
+from gdl_jax.data.text.text_files import reason
 
-VERSION = 1  # of what is read from a file: another version is another cache file
-SUFFIXES = (".mid", ".midi")
 GRIDS = (TICKS // 4, TICKS // 3)  # ticks that times are rounded to multiples of
-PERCUSSION = 9  # the channel whose pitches are drums
+PERCUSSION = 9  # MIDI's channel 10, counted from 0, whose pitches are drums
 VELOCITY = 90
-SHOWN = 3  # unreadable files that a message names
+PATTERNS = 2  # type of files whose tracks are separate pieces
+LONGEST = 2**40  # ticks of a file
 
 
-class Folder(NamedTuple):
-    """MIDI files that were read.
+class _Change(NamedTuple):
+    """A note-on (`on`) or note-off of one pitch at `time`; `order` counts the track's messages."""
 
-    Attributes:
-      names: of the files.
-      pieces: the notes (N, 4) of each.
-      broken: what was wrong with the others.
+    time: int
+    on: bool
+    order: int
+
+
+class _Note(NamedTuple):
+    """A note of a track in the file's ticks; `order` is that of the message that ends it."""
+
+    order: int
+    start: int
+    end: int
+    channel: int
+    pitch: int
+
+
+def load_mido() -> ModuleType:
+    """Returns the package mido.
+
+    Raises:
+      UserError: it is not installed.
     """
-
-    names: list[str]
-    pieces: list[np.ndarray]
-    broken: list[str]
-
-    @property
-    def note(self) -> str:
-        """One line about the files that are left out; empty where there are none."""
-        if not self.broken:
-            return ""
-        more = f" and {len(self.broken) - SHOWN} more" if len(self.broken) > SHOWN else ""
-        total = len(self.names) + len(self.broken)
-        return f"{len(self.broken)} of {total} MIDI files left out: {'; '.join(self.broken[:SHOWN])}{more}"
+    with extra("music"):
+        import mido
+    return mido
 
 
 def rounded(times: np.ndarray, per_quarter: int) -> np.ndarray:
-    """Times in a file's own ticks, (N,) and `per_quarter` of them a quarter note -> ticks of a 24th of it, (N,)."""
+    """Returns times (N,) of `per_quarter` ticks a quarter note in TICKS a quarter note, rounded as music21 does."""
     exact = np.asarray(times, np.int64) * TICKS  # in units of 1 / (per_quarter * TICKS) of a quarter note
     candidates = []
     for grid in GRIDS:
         unit = grid * per_quarter
         candidates.append(-((unit - 2 * exact) // (2 * unit)) * grid)  # ceil(exact / unit - 1 / 2)
-    candidates = np.sort(candidates, axis=0)  # of two that are as near, the earlier
+    candidates = np.sort(candidates, axis=0)  # the earlier of two that are equally near comes first
     errors = np.abs(candidates * per_quarter - exact)
     return np.take_along_axis(candidates, errors.argmin(axis=0)[None], axis=0)[0]
 
 
-def read_notes(path: Path) -> np.ndarray:
-    """The notes (N, 4) of a MIDI file, percussion left out; each channel of each of its tracks is a track.
+def read_notes(path: Path, merge_unisons: bool = False) -> np.ndarray:
+    """Reads the notes (N, 4) of a MIDI file of type 0 or 1, or of type 2 with one track of notes; RIFF files too.
 
-    A note that is struck again while it sounds ends there; struck twice at once, it is one note. One that the file
-    doesn't end is none.
+    Each channel of each track in the file becomes a track; percussion (channel 10) is ignored. Of several notes of one
+    pitch that sound together in a track, a note-off ends the one that began first. If note-offs are missing, a note
+    ends when its pitch is struck again, or at the end of its track.
+
+    Args:
+      path: of the file.
+      merge_unisons: notes of one pitch that are struck at the same time in a track are one, which the first note-off
+        ends; so did music21 at the book's time.
 
     Raises:
-      UserError: the file can't be read, is damaged, or has no notes.
+      UserError: the file cannot be read, is damaged, counts time in frames (SMPTE), or has no notes.
     """
+    mido = load_mido()
     try:
-        file = mido.MidiFile(path, clip=True)
-    except Exception as error:  # mido lets whatever a damaged file leads to pass: EOFError, IndexError, KeyError, ...
-        said = ": ".join(filter(None, (type(error).__name__, str(error))))
-        reason = getattr(error, "strerror", None) or f"not a readable MIDI file ({said})"
-        raise UserError(f"{path}: {reason}") from error
+        contents = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {reason(error)}") from error
+    try:
+        file = mido.MidiFile(file=io.BytesIO(_chunks(contents)), clip=True)
+    except EOFError as error:
+        raise UserError(f"{path}: not a readable MIDI file (it ends too early)") from error
+    except Exception as error:  # damaged files make mido raise OSError, IndexError, KeyError, ...
+        raise UserError(f"{path}: not a readable MIDI file ({first_line(error)})") from error
     if file.ticks_per_beat <= 0:
-        raise UserError(f"{path}: counts time in frames, not in beats")
-    found, tracks = [], {}
-    for number, messages in enumerate(file.tracks):
-        now, sounding = 0, {}
-        for message in messages:
-            now += message.time
-            if message.type not in ("note_on", "note_off") or message.channel == PERCUSSION:
-                continue
-            voice = (number, message.channel)
-            struck = message.type == "note_on" and message.velocity > 0
-            start = sounding.get((voice, message.note))
-            if struck and start == now:
-                continue
-            if start is not None:
-                track = tracks.setdefault(voice, len(tracks))
-                found.append((start, now - start, message.note, track))
-                del sounding[voice, message.note]
-            if struck:
-                sounding[voice, message.note] = now
-    if not found:
-        raise UserError(f"{path}: no notes in it")
+        unit = "counts time in frames (SMPTE), not in beats" if file.ticks_per_beat else "has no ticks in a beat"
+        raise UserError(f"{path}: {unit}")
+    tracks = [notes for messages in file.tracks if (notes := _notes_of_track(messages, merge_unisons))]
+    if not tracks:
+        raise UserError(f"{path}: no notes in it (percussion is ignored)")
+    if file.type == PATTERNS and len(tracks) > 1:
+        raise UserError(f"{path}: holds {len(tracks)} separate pieces (type 2); save each as a file")
+    return _rounded_notes(tracks, file.ticks_per_beat, path)
+
+
+def _rounded_notes(tracks: Sequence[Sequence[_Note]], per_quarter: int, path: Path) -> np.ndarray:
+    """Returns the notes (N, 4) of all tracks, with times in TICKS a quarter note."""
+    numbers: dict[tuple[int, int], int] = {}  # (track, channel) in the file -> track
+    found = []
+    for place, track in enumerate(tracks):
+        for note in track:
+            number = numbers.setdefault((place, note.channel), len(numbers))
+            found.append((note.start, note.end - note.start, note.pitch, number))
+    if max(start + length for start, length, _, _ in found) > LONGEST:
+        raise UserError(f"{path}: lasts too long")
     notes = np.array(found)
     for column in (START, LENGTH):
-        notes[:, column] = rounded(notes[:, column], file.ticks_per_beat)
+        notes[:, column] = rounded(notes[:, column], per_quarter)
     if notes.max() > np.iinfo(np.int32).max:
         raise UserError(f"{path}: lasts too long")
     return as_notes(map(tuple, notes.tolist()))
 
 
-def list_files(root: Path) -> list[str]:
-    """The MIDI files under `root`; see `folder.list_files`."""
-    return folder.list_files(root, "MIDI files", SUFFIXES)
-
-
-def _read_all(root: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """For the cache: all notes in one array, how many each file has, and what is wrong with files that have none."""
-    pieces, reasons = [], []
-    for name in names:
-        try:
-            pieces.append(read_notes(root / name))
-            reasons.append("")
-        except UserError as error:
-            pieces.append(as_notes(()))
-            reasons.append(str(error).removeprefix(f"{root / name}: "))
-    return {"notes": np.concatenate(pieces), "counts": np.array(list(map(len, pieces))), "reasons": np.array(reasons)}
-
-
-def read_folder(root: Path, names: Sequence[str]) -> Folder:
-    """The files `names` of a folder, read once and cached; those that can't be read are named on standard error.
+def _chunks(contents: bytes) -> bytes:
+    """Returns the header and the tracks of a MIDI file, taken out of its RIFF wrapper if it has one.
 
     Raises:
-      UserError: none of them can be read.
+      ValueError: there is no header.
     """
-    digest = hashlib.blake2b(str(VERSION).encode(), digest_size=8)
-    for name in names:
-        digest.update(f"\0{name}\0".encode(errors="surrogateescape"))
-        try:
-            digest.update((root / name).read_bytes())
-        except OSError:
-            digest.update(b"unreadable")
-    stored = cached_arrays(f"midi-{digest.hexdigest()}.npz", lambda: _read_all(root, names))
-    pieces = np.split(stored["notes"], np.cumsum(stored["counts"])[:-1])
-    read = [(name, piece) for name, piece in zip(names, pieces, strict=True) if len(piece)]
-    broken = [f"{name}: {reason}" for name, reason in zip(names, stored["reasons"].tolist(), strict=True) if reason]
-    if not read:
-        raise UserError(f"{root}: none of {len(names)} MIDI files can be read; {broken[0]}")
-    contents = Folder([name for name, _ in read], [piece for _, piece in read], broken)
-    if broken:
-        sys.stderr.write(f"{root}: {contents.note}\n")
-    return contents
+    if contents[:4] == b"RIFF" and contents[8:12] == b"RMID":
+        place = 12
+        while contents[place : place + 4] not in (b"data", b""):
+            size = int.from_bytes(contents[place + 4 : place + 8], "little")
+            place += 8 + size + size % 2
+        contents = contents[place + 8 :]
+    if not contents.startswith(b"MThd"):
+        raise ValueError("no MIDI header" if contents else "an empty file")
+    kept, place = [], 0
+    while place < len(contents):
+        end = place + 8 + int.from_bytes(contents[place + 4 : place + 8])
+        if contents[place : place + 4] in (b"MThd", b"MTrk"):  # makers of instruments have chunks of their own
+            kept.append(contents[place:end])
+        place = end
+    return b"".join(kept)
+
+
+def _notes_of_track(messages: Iterable[Any], merge_unisons: bool) -> list[_Note]:
+    """Returns the notes of a track's messages, percussion excluded, in the order in which they end."""
+    changes: dict[tuple[int, int], list[_Change]] = defaultdict(list)
+    now = order = 0
+    for order, message in enumerate(messages):
+        now += message.time
+        if message.type in ("note_on", "note_off") and message.channel != PERCUSSION:
+            on = message.type == "note_on" and message.velocity > 0
+            changes[message.channel, message.note].append(_Change(now, on, order))
+    end = _Change(now, False, order)
+    return sorted(_Note(*note, *key) for key, of_key in changes.items() for note in _pair(of_key, end, merge_unisons))
+
+
+def _pair(changes: Sequence[_Change], end: _Change, merge_unisons: bool) -> list[tuple[int, int, int]]:
+    """Returns the notes of one pitch and channel: (order of the message that ends it, start, end).
+
+    Args:
+      changes: of the pitch.
+      end: of the track.
+      merge_unisons: as for `read_notes`.
+    """
+    for restrike_ends in (False, True):  # True if there are fewer note-offs than notes
+        notes, sounding = [], deque()
+        for change in changes:
+            if merge_unisons and change.on and change.time in sounding:
+                continue
+            if sounding and (restrike_ends or not change.on):
+                start = sounding.popleft()
+                if not change.on or start < change.time:  # else struck twice at once: one note
+                    notes.append((change.order, start, change.time))
+            if change.on:
+                sounding.append(change.time)
+        if not sounding:
+            break
+    return notes + [(end.order, start, end.time) for start in sounding if start < end.time]
 
 
 def write_notes(
     notes: np.ndarray, path: Path, quarters_per_minute: float = 120.0, program: int = 0, tracks: Sequence[str] = ()
 ) -> None:
-    """Writes notes (N, 4) as a MIDI file of type 1, a track of it for each track that there are notes of.
+    """Writes notes (N, 4) as a MIDI file of type 1, with a track for each track that has notes.
 
     Args:
       notes: as in data/music/notes.py.
       path: of the file.
       quarters_per_minute: the tempo.
       program: the instrument of all tracks, General MIDI's number from 0 (a cello is 42).
-      tracks: the names of tracks 0, 1, ...; or none.
+      tracks: the names of tracks 0, 1, ...; () for none.
+
+    Raises:
+      UserError: the file cannot be written.
     """
+    mido = load_mido()
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS)
     conductor = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(quarters_per_minute))])
     file.tracks.append(conductor)
@@ -173,12 +209,15 @@ def write_notes(
         messages.append(mido.Message("program_change", channel=channel, program=program))
         events = []
         for start, length, pitch, _ in notes[notes[:, TRACK] == track].tolist():
-            end = start + max(length, 1)  # a rounded note may have no length
+            end = start + max(length, 1)  # rounding may have made the length 0
             events += [(start, VELOCITY, pitch), (end, 0, pitch)]
         now = 0
-        for time, velocity, pitch in sorted(events):  # at the same time, ends (velocity 0) before starts
+        for time, velocity, pitch in sorted(events):  # at equal times, note-offs (velocity 0) first
             pressed = {"channel": channel, "note": pitch, "velocity": velocity}
             messages.append(mido.Message("note_on", **pressed, time=time - now))
             now = time
         file.tracks.append(messages)
-    file.save(path)
+    try:
+        file.save(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {reason(error)}") from error

@@ -1,7 +1,7 @@
-"""Notes, as everything that reads, writes, shows or plays music has them: int32 (N, 4).
+"""The representation of notes shared by all readers, writers, figures and sounds of music: int32 (N, 4).
 
-The columns are start, length, pitch and track. Times are in ticks, TICKS of them a quarter note; pitches are MIDI's
-numbers, of which 60 is middle C, and tracks count from 0.
+The columns are start, length, pitch and track. Times are in ticks, TICKS a quarter note; pitches are MIDI note numbers
+(60 is middle C); tracks count from 0.
 """
 
 import re
@@ -9,42 +9,42 @@ from collections.abc import Iterable
 
 import numpy as np
 
-TICKS = 24  # MIDI's clock; a multiple of all that Bach's scores are made of, and of sixteenths and triplets of them
+TICKS = 24  # a quarter note, as in MIDI's clock; expresses all note lengths in Bach's scores, sixteenths and triplets
 PITCHES = 128
 START, LENGTH, PITCH, TRACK = range(4)
-NAMES = ("C", "C#", "D", "E-", "E", "F", "F#", "G", "G#", "A", "B-", "B")  # one spelling a key, music21's; - is flat
+NAMES = ("C", "C#", "D", "E-", "E", "F", "F#", "G", "G#", "A", "B-", "B")  # music21's; - is flat
 REST = "rest"
 
 
 def as_notes(rows: Iterable[tuple[int, int, int, int]]) -> np.ndarray:
-    """Notes (N, 4) by start, then track, then pitch."""
+    """Returns notes (N, 4), sorted by start, then track, then pitch."""
     notes = np.array(sorted(rows, key=lambda row: (row[START], row[TRACK], row[PITCH])), np.int32)
     return notes.reshape(-1, 4)
 
 
 def in_quarters(notes: np.ndarray) -> np.ndarray:
-    """(N, 4) float64 with times in quarter notes, for figures and scores."""
+    """Returns notes (N, 4) float64 with times in quarter notes, for figures and scores."""
     return notes / np.array([TICKS, TICKS, 1, 1])
 
 
 def chord_name(pitches: Iterable[int]) -> str:
-    """Pitches from low to high -> "A2.E3.C#4", or "rest" where there are none."""
+    """Returns the name of pitches from low to high, e.g. "A2.E3.C#4"; "rest" if there are none."""
     return ".".join(map(_pitch_name, pitches)) or REST
 
 
 def _pitch_name(pitch: int) -> str:
     octave = pitch // 12 - 1
-    return NAMES[pitch % 12] + (str(octave) if octave >= 0 else "~1")  # E-1 is the E flat of the octave above
+    return NAMES[pitch % 12] + (str(octave) if octave >= 0 else "~1")  # not -1: E-1 is E flat of octave 1
 
 
 def chord_pitches(name: str) -> tuple[int, ...]:
-    """The inverse of `chord_name`; what names no note (a rest, the start of a piece) has no pitches."""
+    """Returns the pitches of a chord's name, the inverse of `chord_name`; () for a rest or START."""
     found = (re.fullmatch(r"([A-G][#-]?)(\d+|~1)", part) for part in name.split("."))
     return tuple(NAMES.index(match[1]) + 12 * (int(match[2].replace("~", "-")) + 1) for match in found if match)
 
 
 def pitch_table(names: Iterable[str]) -> np.ndarray:
-    """Which pitches sound in each of V chords, given by name: (V, 128) float32 of 0 and 1."""
+    """Returns the multi-hot pitches (V, 128) float32 of V chords, given by name."""
     chords = [chord_pitches(name) for name in names]
     table = np.zeros((len(chords), PITCHES), np.float32)
     for row, pitches in enumerate(chords):
@@ -53,12 +53,12 @@ def pitch_table(names: Iterable[str]) -> np.ndarray:
 
 
 def from_rolls(rolls: np.ndarray, steps_per_quarter: int = 4, restruck: int | None = None) -> np.ndarray:
-    """Notes of a piano roll; a pitch that stays on from one step to the next is one note.
+    """Converts a piano roll to notes; a pitch that stays on over consecutive steps is one note.
 
     Args:
       rolls: (steps, pitches, tracks); positive where a note sounds. The first pitch is MIDI's 0.
-      steps_per_quarter: how many steps a quarter note has, a divisor of TICKS.
-      restruck: notes are struck again at every so many steps, as the book does at each beat; None: held.
+      steps_per_quarter: a divisor of TICKS.
+      restruck: period in steps at which held notes are struck again, as the book does at each beat; None: never.
     """
     on = np.asarray(rolls) > 0
     step = np.arange(len(on))
@@ -71,7 +71,7 @@ def from_rolls(rolls: np.ndarray, steps_per_quarter: int = 4, restruck: int | No
     for track in range(on.shape[2]):
         for pitch in np.flatnonzero(on[:, :, track].any(axis=0)):
             sounds, starts = on[:, pitch, track], np.flatnonzero(struck[:, pitch, track])
-            # A note ends where the next one starts, or where the pitch falls silent.
+            # A note ends when the next one starts, or when the pitch becomes silent.
             silent = np.append(np.flatnonzero(~sounds), len(sounds))
             ends = np.minimum(silent[np.searchsorted(silent, starts)], np.append(starts[1:], len(sounds)))
             times = zip((starts * ticks).tolist(), ((ends - starts) * ticks).tolist(), strict=True)
@@ -80,9 +80,9 @@ def from_rolls(rolls: np.ndarray, steps_per_quarter: int = 4, restruck: int | No
 
 
 def to_steps(notes: np.ndarray, tracks: int, steps_per_quarter: int = 4) -> np.ndarray:
-    """The pitch of each track at each step, -1 where it is silent: (steps, tracks) int8.
+    """Returns the pitch of each track at each step, -1 where it is silent: (steps, tracks) int8.
 
-    A note sounds in the steps that begin while it does; where two of a track overlap, the one that starts later.
+    A note sounds in the steps that begin while it does. If two notes of a track overlap, the later one sounds.
     """
     ticks = TICKS // steps_per_quarter
     first = -(-notes[:, START] // ticks)

@@ -1,4 +1,4 @@
-"""Sound of notes: a plucked string for each, and an MP3 that a report plays.
+"""Synthesis of notes as plucked strings, and MP3 files.
 
 Notes are int32 (N, 4) as in gdl_jax/data/music/notes.py.
 """
@@ -6,28 +6,28 @@ Notes are int32 (N, 4) as in gdl_jax/data/music/notes.py.
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.extras import extra
 from gdl_jax.data.music.notes import TICKS
 
-SAMPLE_RATE = 22_050  # samples a second; MP3 of one channel
+SAMPLE_RATE = 22_050  # samples a second, one channel
 TUNING = 440.0  # Hz of pitch 69
 HARMONICS = 8
-DECAY = 2.2  # a second, of the fundamental; harmonic h dies away h times as fast
+DECAY = 2.2  # a second, of the fundamental; harmonic h decays h times as fast
 ATTACK, RELEASE = 0.006, 0.08  # seconds
-LOUDEST = 0.9
+LOUDEST = 0.9  # peak of a sound
 
 
 def frequency(pitch: int) -> float:
-    """Of a MIDI pitch in equal temperament, in Hz."""
+    """Returns the frequency of a MIDI pitch in equal temperament, in Hz."""
     return TUNING * 2 ** ((pitch - 69) / 12)
 
 
 def pluck(pitch: int, seconds: float) -> np.ndarray:
-    """A note held for so long, and its release: float64 (samples,), of about 1 at most.
+    """Returns a note of this length and its release: float64 (samples,), with a peak of about 1.
 
-    A plucked string's harmonics, the h-th of amplitude 1 / h; those above half the sample rate are left out.
+    The harmonics of a plucked string, the h-th with amplitude 1 / h, up to half the sample rate.
     """
     time = np.arange(round((seconds + RELEASE) * SAMPLE_RATE)) / SAMPLE_RATE
     base = frequency(pitch)
@@ -39,7 +39,7 @@ def pluck(pitch: int, seconds: float) -> np.ndarray:
 
 
 def synthesise(notes: np.ndarray, quarters_per_minute: float = 120.0) -> np.ndarray:
-    """All notes together: float32 (samples,) in [-0.9, 0.9], SAMPLE_RATE a second."""
+    """Returns the sound of all notes: float32 (samples,) in [-0.9, 0.9], SAMPLE_RATE a second."""
     seconds = 60.0 / quarters_per_minute / TICKS  # of a tick
     end = (notes[:, 0] + notes[:, 1]).max(initial=0) * seconds
     sound = np.zeros(round((end + RELEASE) * SAMPLE_RATE) + 2)
@@ -53,11 +53,14 @@ def synthesise(notes: np.ndarray, quarters_per_minute: float = 120.0) -> np.ndar
 
 
 def write_sound(notes: np.ndarray, path: Path, quarters_per_minute: float = 120.0) -> None:
-    """Writes notes as an MP3, which all browsers play.
+    """Writes the sound of notes as an MP3, which all browsers play.
 
     Raises:
-      UserError: the file can't be written.
+      UserError: the file cannot be written.
     """
+    with extra("music"):
+        import soundfile
+
     try:
         soundfile.write(path, synthesise(notes, quarters_per_minute), SAMPLE_RATE, format="MP3")
     except (OSError, soundfile.LibsndfileError) as error:

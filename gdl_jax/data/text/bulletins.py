@@ -1,14 +1,14 @@
-"""News bulletins with questions: sentences with blanks, filled from a seed.
+"""Synthetic news bulletins with questions: sentence templates whose blanks are filled at random.
 
-They stand in for NewsQA where nothing but the installation is at hand: who, when, where and how many are asked about
-sentences whose answers are known exactly. A model that reads them well has shown that it works, and nothing of news.
+They replace NewsQA where no data set is available. The questions ask who, when, where and how many, and their answers
+are known exactly. Scores on them show that a model works, but nothing about real news.
 """
 
 import numpy as np
 
 from gdl_jax.data.text.passages import Passage, Question, merge
 
-SENTENCES = (3, 4, 5)  # how many a bulletin may have
+SENTENCES = (3, 4, 5)  # possible numbers of sentences in a bulletin
 VALUES = {
     "first": "Anna Boris Carlos Diana Edward Fatima George Helen Igor Julia Kevin Laura Martin Nina Oscar Paula Robert "
     "Sofia Thomas Victoria",
@@ -29,7 +29,7 @@ VALUES = {
     "prize": "chess cooking cycling drama music poetry science sailing swimming",
 }
 VALUES = {blank: tuple(values.split()) for blank, values in VALUES.items()}
-EVENTS = (  # a sentence, and the questions that are asked about it, with the blanks that answer each; of some, none
+EVENTS = (  # (sentence, (question, blanks that answer it), ...); some sentences have no questions
     (
         "{first} {last} founded a {company} in {city} in {year} .",
         ("who founded the {company} in {city} ?", "first last"),
@@ -72,17 +72,17 @@ EVENTS = (  # a sentence, and the questions that are asked about it, with the bl
 
 
 def _blanks(sentence: str) -> dict[str, int]:
-    """The blanks of a sentence, and where among its words they stand."""
+    """Returns {blank: position among the words} of a sentence."""
     return {word[1:-1]: place for place, word in enumerate(sentence.split()) if word[0] == "{"}
 
 
 def _fill(sentence: str, values: dict[str, str]) -> tuple[str, ...]:
-    """The words of a sentence with its blanks filled."""
+    """Returns the words of a sentence with its blanks filled."""
     return tuple(sentence.format(**values).split())
 
 
 def make(count: int, seed: int) -> tuple[Passage, ...]:
-    """At most `count` bulletins, each with a question at least: three to five sentences about different things."""
+    """Returns at most `count` bulletins of three to five sentences on different subjects, with one question or more."""
     rng = np.random.default_rng(seed)
     bulletins = []
     for _ in range(count):

@@ -1,113 +1,153 @@
-"""Passages, questions about them, and the answers' places: NewsQA's csv and SQuAD's json in one form (book 06_02)."""
+"""Passages, questions about them and the answers' positions, read from NewsQA's csv or SQuAD's JSON (book 06_02)."""
 
 import csv
 import io
-import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.data.text.text_files import read
+from gdl_jax.data.text.characters import EXTENDING, SYMBOL
+from gdl_jax.data.text.text_files import read, read_json
 
 COLUMNS = ("story_id", "story_text", "question", "answer_token_ranges")
 RANGES = re.compile(r"\d{1,9}:\d{1,9}(,\d{1,9}:\d{1,9})*")
+PART = rf"[\w{EXTENDING}]"  # a character within a word
+NOT = rf"[nN]['’][tT](?!{PART})"
 WORD = re.compile(
-    r"\d+(?:[.,:]\d+)*(?!\w)"  # 1,200 and 3.5 and 10:30
-    r"|(?:[^\W\d_]\.){2,}"  # u.s.
-    r"|n['’]t\b|\w+?(?=n['’]t\b)|['’](?:s|re|ve|ll|d|m)\b"  # do n't, it 's
-    r"|\w+|[^\w\s]",
-    re.IGNORECASE,
+    rf"\d+(?:[.,:]\d+)*(?!{PART})"  # 1,200 and 3.5 and 10:30
+    rf"|(?:[^\W\d_][{EXTENDING}]*\.){{2,}}"  # u.s.
+    rf"|{NOT}|{PART}+?(?={NOT})|['’](?i:s|re|ve|ll|d|m)(?!{PART})"  # do n't, it 's
+    rf"|{PART}+|{SYMBOL}"
 )
 
 
 class Question(NamedTuple):
-    """A question, and the places of its answer's words in the passage, ascending; at least one."""
+    """A question and the positions of its answer's words in the passage: ascending, at least one."""
 
     words: tuple[str, ...]
     answer: tuple[int, ...]
 
 
 class Passage(NamedTuple):
-    """A text in words, in upper and lower case as it is written, and the questions asked about it."""
+    """A text as words in their original case, and the questions about it."""
 
     words: tuple[str, ...]
     questions: tuple[Question, ...]
 
     def answer_words(self, question: Question) -> tuple[str, ...]:
-        """The words of the answer."""
+        """Returns the words of the answer."""
         return tuple(self.words[place] for place in question.answer)
 
 
 class Selection(NamedTuple):
-    """Passages without duplicates, and how many questions were left out for want of an answer in the passage."""
+    """Passages with different texts, and the count of questions skipped because the passage lacks their answer."""
 
     passages: tuple[Passage, ...]
     left_out: int
 
 
 def tokenise(text: str) -> list[re.Match]:
-    """The words of a text and, by their spans, where they stand; cut as GloVe's were: do n't, it 's, u.s., 1,200."""
+    """Returns a match for each word and punctuation mark, cut as for GloVe: do n't, it 's, u.s., 1,200.
+
+    Combining marks and zero-width joiners belong to the character before them.
+    """
     return list(WORD.finditer(text))
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """The words of a text."""
+    """Returns the words of a text; apostrophes are '."""
     return tuple(match.group().replace("’", "'") for match in tokenise(text))
 
 
 def read_newsqa(path: Path) -> Selection:
-    """NewsQA's csv, whose texts have a space between words: columns story_id, story_text, question and
-    answer_token_ranges, which is like 24:27,30:31, ends excluded, or empty.
+    """Reads NewsQA's csv, whose texts have spaces between words.
+
+    Its columns are story_id, story_text, question and answer_token_ranges: like 24:27,30:31, ends excluded, or empty.
 
     Raises:
-      UserError: the file can't be read, is no such csv, or has ranges of another form; names the line.
+      UserError: the file cannot be read, is no such csv, or has ranges in another form; names the line.
     """
-    reader = csv.DictReader(io.StringIO(read(path)))
+    text = read(path)
     stories: dict[tuple[str, ...], list[Question]] = {}
     left_out = 0
-    try:
-        if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-            raise UserError(f"{path}: not NewsQA's csv: no column {', '.join(missing)}")
-        for row in reader:
-            words, ranges = tuple((row["story_text"] or "").split()), (row["answer_token_ranges"] or "").strip()
-            answer = _places(ranges, len(words), f"{path}: line {reader.line_num}")
-            asked = tuple((row["question"] or "").split())
+    with _fields_up_to(len(text)):
+        for where, row in _rows(path, text):
+            words = tuple(row["story_text"].split())
+            answer = _places(row["answer_token_ranges"].strip(), len(words), where)
+            asked = tuple(row["question"].split())
             if not asked or not answer:
                 left_out += 1
             else:
                 stories.setdefault(words, []).append(Question(asked, answer))
-    except csv.Error as error:
-        raise UserError(f"{path}: not a readable csv: {error}") from error
     return Selection(tuple(Passage(words, tuple(asked)) for words, asked in stories.items()), left_out)
 
 
+@contextmanager
+def _fields_up_to(length: int) -> Iterator[None]:
+    """Lets csv files have fields of this many characters; the default is 131,072."""
+    before = csv.field_size_limit()
+    csv.field_size_limit(max(before, length))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _rows(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Yields "FILE: line N" and {column: field} of each row."""
+    reader = csv.reader(io.StringIO(text), strict=True)
+    header: list[str] = []
+    line = 1  # where the row begins
+    try:
+        for row in reader:
+            where, line = f"{path}: line {line}", reader.line_num + 1
+            if not row:  # an empty line
+                continue
+            if not header:
+                header = row
+                if missing := [name for name in COLUMNS if name not in header]:
+                    raise UserError(f"{path}: not NewsQA's csv: no column {', '.join(missing)}")
+            elif len(row) != len(header):
+                raise UserError(f"{where}: {len(row)} fields, but the first line names {len(header)} columns")
+            else:
+                yield where, dict(zip(header, row, strict=True))
+    except csv.Error as error:
+        raise UserError(f"{path}: line {line}: not a readable csv: {error}") from error
+
+
 def _places(ranges: str, length: int, where: str) -> tuple[int, ...]:
-    """The places that ranges like 24:27,30:31 cover, ascending; none where there are no ranges, or not in the text."""
+    """Returns the positions in ranges like 24:27,30:31, ascending; () if there are no ranges, or some exceed the text.
+
+    Raises:
+      UserError: the ranges have another form, or one ends before it starts.
+    """
     if ranges.lower() in ("", "none"):
         return ()
     if not RANGES.fullmatch(ranges):
         raise UserError(f"{where}: answer_token_ranges is {ranges[:40]!r}, not like 24:27,30:31")
     bounds = [tuple(map(int, part.split(":"))) for part in ranges.split(",")]
+    if any(start > end for start, end in bounds):
+        raise UserError(f"{where}: answer_token_ranges is {ranges[:40]!r}, which ends before it starts")
     if any(end > length for _, end in bounds):
         return ()
     return tuple(sorted({place for start, end in bounds for place in range(start, end)}))
 
 
 def read_squad(path: Path) -> Selection:
-    """SQuAD's json, version 1.1 (of 2.0, the questions that have answers): the first answer of each question.
+    """Reads SQuAD's JSON, version 1.1 or 2.0: the first answer of each question; those without one are skipped.
 
-    An answer's words are all those that overlap its characters.
+    All words that overlap the answer's characters belong to it.
 
     Raises:
-      UserError: the file can't be read, is no json, or one of another form.
+      UserError: the file cannot be read, is no JSON, or has another form.
     """
-    text = read(path)
+    contents = read_json(path)
     passages, left_out = [], 0
     try:
-        paragraphs = [paragraph for article in json.loads(text)["data"] for paragraph in article["paragraphs"]]
-        for paragraph in paragraphs:
+        for paragraph in [paragraph for article in contents["data"] for paragraph in article["paragraphs"]]:
             context, found = paragraph["context"], tokenise(paragraph["context"])
             questions = []
             for entry in paragraph["qas"]:
@@ -118,15 +158,13 @@ def read_squad(path: Path) -> Selection:
                     left_out += 1
             if questions:
                 passages.append(Passage(words_of(context), tuple(questions)))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: line {error.lineno}: not a readable json: {error.msg}") from error
-    except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not SQuAD's json: data, paragraphs, context, qas, question, answers") from error
+    except (LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not SQuAD's JSON: data, paragraphs, context, qas, question, answers") from error
     return Selection(merge(passages), left_out)
 
 
 def _first_answer(context: str, found: Sequence[re.Match], answers: Sequence[dict]) -> tuple[int, ...]:
-    """Places of the first answer's words; none where there is no answer, or not where it is said to be."""
+    """Returns the positions of the first answer's words; () if there is none, or not where answer_start says."""
     if not answers:
         return ()
     text, start = answers[0]["text"], answers[0]["answer_start"]
@@ -137,7 +175,7 @@ def _first_answer(context: str, found: Sequence[re.Match], answers: Sequence[dic
 
 
 def merge(passages: Iterable[Passage]) -> tuple[Passage, ...]:
-    """One passage for each text, with the questions of all passages that have it, none twice."""
+    """Returns one passage for each text, with the questions of all passages that have this text, each once."""
     questions: dict[tuple[str, ...], dict[Question, None]] = {}
     for passage in passages:
         questions.setdefault(passage.words, {}).update(dict.fromkeys(passage.questions))
@@ -145,7 +183,7 @@ def merge(passages: Iterable[Passage]) -> tuple[Passage, ...]:
 
 
 def clip(passages: Iterable[Passage], length: int) -> Selection:
-    """The first `length` words of each passage, and the questions whose whole answer is among them."""
+    """Returns the first `length` words of each passage, and the questions whose whole answer is among them."""
     kept, left_out = [], 0
     for passage in passages:
         questions = tuple(question for question in passage.questions if question.answer[-1] < length)

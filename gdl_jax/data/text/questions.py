@@ -1,13 +1,12 @@
-"""Questions about passages as arrays: the book's five features (06_02), with masks, and what a copying decoder needs.
+"""Questions about passages as arrays: the book's five features (06_02), masks, and token ids for a copying decoder.
 
-Numbers of words. Those below V = len(vocabulary) are the vocabulary's, of words in lower case. A word of a passage that
-is not in the vocabulary has, where copying is concerned, the number V + the place of its first occurrence, so that
-equal words have equal numbers.
+Token ids below V = len(vocabulary) are the vocabulary's, of words in lower case. For copying, a word of a passage that
+is not in the vocabulary has the id V + the position of its first occurrence, so that equal words have equal ids.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -17,70 +16,71 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdl_jax.core.errors import ConfigError, UserError
-from gdl_jax.data.dataset import ArraySource, DataSet
+from gdl_jax.data.dataset import CONTENTS, ArraySource, DataSet
 from gdl_jax.data.text import bulletins, glove
 from gdl_jax.data.text.passages import Passage, Question, Selection, clip, read_newsqa, read_squad
-from gdl_jax.data.text.text_files import find
+from gdl_jax.data.text.text_files import find, is_folder, reason, user_path
 from gdl_jax.data.text.vocabulary import Vocabulary
 
 DATASETS = {
-    "bulletins": "made-up news of a few sentences, with questions (bundled)",
+    "bulletins": "synthetic news of a few sentences, with questions (bundled)",
     "newsqa": "NewsQA, newsqa/*.csv or qa/*.csv in data_dir",
     "squad": "SQuAD 1.1, squad/*.json or qa/*.json in data_dir",
-    "newsqa:PATH": "a csv of NewsQA's form, or a folder of them",
-    "squad:PATH": "a json of SQuAD's form, or a folder of them",
+    "newsqa:PATH": "a csv in NewsQA's format, or a folder of such files",
+    "squad:PATH": "a JSON in SQuAD's format, or a folder of such files",
 }
 PATH_KINDS = ("newsqa", "squad")  # of DATASETS, the kinds KIND:PATH
 READERS = {"newsqa": (read_newsqa, ".csv"), "squad": (read_squad, ".json")}
 PADDING, UNKNOWN, START, END = range(4)
 SPECIAL = ("<PAD>", "<UNK>", "<START>", "<END>")
-SPECIAL_VECTOR_SCALE = 0.02  # standard deviation of their vectors (book)
-NOT_AN_ANSWER = -1  # fills up the places of an answer
+SPECIAL_VECTOR_SCALE = 0.02  # standard deviation of the special tokens' vectors (book)
+NOT_AN_ANSWER = -1  # pads the positions of an answer
 BULLETINS = 2000
 FEWEST_PASSAGES = 3
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """How many words there is room for; what is longer is cut."""
+    """Maximum lengths in tokens; longer sequences are cut."""
 
-    document: int = 200  # book; questions whose answer is not all within are left out
-    question: int = 30  # with the end mark
+    document: int = 200  # book; questions whose answer is not entirely within are skipped
+    question: int = 30  # with the end token
     answer: int = 30
 
 
 @dataclass(frozen=True, kw_only=True)
 class QuestionData(DataSet):
-    """Questions, one a row, with their passages.
+    """Questions with their passages, a row each.
 
     Batches hold, with B questions, D = lengths.document, Q = lengths.question, A = lengths.answer:
       document_tokens (B, D) int32: the passage, padded.
-      document_mask (B, D) bool: where it is.
-      document_copy_tokens (B, D) int32: the same with the numbers for copying.
-      question_input_tokens (B, Q) int32: the start mark and the question but for its last word.
-      question_output_tokens (B, Q) int32: the question and the end mark; what the decoder is to say.
-      question_copy_tokens (B, Q) int32: the same with the numbers for copying.
-      question_mask (B, Q) bool: where question_output_tokens are.
+      document_mask (B, D) bool: False at padding.
+      document_copy_tokens (B, D) int32: the passage with the ids for copying.
+      question_input_tokens (B, Q) int32: decoder inputs (teacher forcing): the start token and the question without its
+        last word.
+      question_output_tokens (B, Q) int32: decoder targets: the question and the end token.
+      question_copy_tokens (B, Q) int32: the targets with the ids for copying.
+      question_mask (B, Q) bool: False where question_output_tokens are padding.
       answer_labels (B, D) int32: 1 where a word belongs to the answer of any question about this passage.
-      answer_indices (B, A) int32: the places of this question's answer.
-      answer_mask (B, A) bool: where those are. The book's answer_masks (B, A, D) is
-        one_hot(answer_indices, D) * answer_mask[..., None]: as a gather it costs neither its memory nor a product.
+      answer_indices (B, A) int32: the positions of this question's answer.
+      answer_mask (B, A) bool: False where answer_indices are padding. The book's answer_masks (B, A, D) is
+        one_hot(answer_indices, D) * answer_mask[..., None]; a gather needs neither its memory nor a matrix product.
 
     Attributes:
       vocabulary: of words in lower case; the first four are SPECIAL.
-      word_vectors: (V, E) float32, of GloVe and, for the special ones, random; None where they are to be learned.
+      word_vectors: (V, E) float32, GloVe's, and random ones of the special tokens; None if they are to be trained.
       lengths: the sizes of the arrays.
-      asked: for each split, the passage and the question of each row, in words.
+      asked: for each split, the passage and the question of each row, as words.
     """
 
     vocabulary: Vocabulary
-    word_vectors: np.ndarray | None
+    word_vectors: np.ndarray | None = field(default=None, metadata=CONTENTS)
     lengths: Lengths
-    asked: Mapping[str, Sequence[tuple[Passage, Question]]]
+    asked: Mapping[str, Sequence[tuple[Passage, Question]]] = field(metadata=CONTENTS)
 
 
 def commonest_words(passages: Iterable[Passage], size: int) -> list[str]:
-    """At most `size` words in lower case: half of them the commonest of questions, then the commonest of passages."""
+    """Returns at most `size` words in lower case: the most common of questions, up to half, then those of passages."""
     in_questions, in_passages = Counter(), Counter()
     for passage in passages:
         in_passages.update(map(str.lower, passage.words))
@@ -95,12 +95,12 @@ def commonest_words(passages: Iterable[Passage], size: int) -> list[str]:
 
 
 def make_vocabulary(passages: Iterable[Passage], size: int, vectors: str) -> tuple[Vocabulary, np.ndarray | None]:
-    """The special words and `commonest_words`; of these, only those that have vectors, where vectors are asked for.
+    """Returns a vocabulary of the special tokens and `commonest_words`, and their vectors (V, E) if there are any.
 
     Args:
       passages: the training split's.
-      size: of the words to choose from.
-      vectors: what `glove.read` takes; "": none, they are to be learned.
+      size: number of words to choose from.
+      vectors: source for `glove.read`; words without a vector are dropped. "": none, they are to be trained.
     """
     words = tuple(word for word in commonest_words(passages, size) if word not in SPECIAL)
     if not vectors:
@@ -111,7 +111,7 @@ def make_vocabulary(passages: Iterable[Passage], size: int, vectors: str) -> tup
 
 
 def encode_document(words: Sequence[str], vocabulary: Vocabulary, length: int) -> np.ndarray:
-    """(length,) int32: the numbers for copying of a passage's first words."""
+    """Returns the ids for copying (length,) int32 of a passage's first words, padded."""
     places = _first_places(words[:length])
     numbers = [vocabulary.index.get(word, len(vocabulary) + place) for word, place in places.items()]
     of_word = dict(zip(places, numbers, strict=True))
@@ -119,7 +119,7 @@ def encode_document(words: Sequence[str], vocabulary: Vocabulary, length: int) -
 
 
 def words_of(numbers: Iterable[int], vocabulary: Vocabulary, document: Sequence[str]) -> list[str]:
-    """The words that numbers stand for, those for copying looked up in the passage's words; stops at the end mark."""
+    """Returns the words of token ids up to the end token; ids for copying are looked up in the passage's words."""
     words = []
     for number in map(int, numbers):
         if number == END:
@@ -130,10 +130,10 @@ def words_of(numbers: Iterable[int], vocabulary: Vocabulary, document: Sequence[
 
 
 def encode(passages: Sequence[Passage], vocabulary: Vocabulary, lengths: Lengths) -> ArraySource:
-    """One row for each question of each passage (clipped already), in order.
+    """Returns a row for each question of each passage (clipped already), in order.
 
-    Rows are {"document" (D,), "question" (Q,), "answer_labels" (D,), "answer_indices" (A,), "passage" ()}, int32: words
-    have the numbers for copying, and "passage" counts the passages.
+    Rows are {"document" (D,), "question" (Q,), "answer_labels" (D,), "answer_indices" (A,), "passage" ()}, int32, with
+    the ids for copying; "passage" is the passage's index.
     """
     names = ("document", "question", "answer_labels", "answer_indices", "passage")
     rows: dict[str, list] = {name: [] for name in names}
@@ -154,7 +154,7 @@ def encode(passages: Sequence[Passage], vocabulary: Vocabulary, lengths: Lengths
 
 
 def features(rows: Mapping[str, Any], vocabulary_size: int) -> dict[str, Any]:
-    """Rows as `encode` made them -> a batch as QuestionData describes it."""
+    """Returns the batch that QuestionData describes, from rows of `encode`."""
     document, question, answer = (jnp.asarray(rows[name]) for name in ("document", "question", "answer_indices"))
     question_mask = question != PADDING
     output = jnp.where(question < vocabulary_size, question, UNKNOWN)
@@ -181,28 +181,28 @@ def load(
     vocabulary_size: int = 10_000,
     lengths: Lengths = Lengths(),
 ) -> QuestionData:
-    """The questions `name`: of all files together, the passages are split 80 / 10 / 10 with a fixed seed.
+    """Returns the questions `name`, with the passages of all files split 80 / 10 / 10 with a fixed seed.
 
-    No text is in two splits, whatever files it is in. The vocabulary is the training split's.
+    A text is in one split only, even if it is in several files. The vocabulary is the training split's.
 
     Args:
       name: one of DATASETS.
-      data_dir: where sets that aren't bundled lie.
-      vectors: "bundled" or the path of GloVe's vectors, which leaves words without one unknown; "": to be learned.
-      vocabulary_size: of the words to choose the vocabulary from (book: 10,000, of which GloVe has 9,980).
-      lengths: the room for words.
+      data_dir: directory of the sets that are not bundled.
+      vectors: "bundled" or the path of GloVe vectors; words without a vector are unknown. "": vectors are trained.
+      vocabulary_size: number of words to choose the vocabulary from (book: 10,000, of which GloVe has 9,980).
+      lengths: maximum lengths.
 
     Raises:
-      UserError: unknown name; missing or unreadable files, or files of another form; too few questions with answers.
+      UserError: unknown name; missing or unreadable files, or files in another format; too few questions with answers.
     """
     whole = _read(name, data_dir)
     selection = clip(whole.passages, lengths.document)
     left_out = whole.left_out + selection.left_out
-    note = f"{left_out} questions without an answer in the first {lengths.document} words left out"
+    note = f"{left_out} questions without an answer in the first {lengths.document} words skipped"
     if len(selection.passages) < FEWEST_PASSAGES:
         few = f"{len(selection.passages)} passages with an answer in the first {lengths.document} words"
         raise ConfigError(
-            "dataset", name, f"{few}; needs {FEWEST_PASSAGES}, one a split ({left_out} questions left out)"
+            "dataset", name, f"{few}; needs {FEWEST_PASSAGES}, one per split ({left_out} questions skipped)"
         )
     splits = _splits(selection.passages)
     vocabulary, word_vectors = make_vocabulary(splits["train"], vocabulary_size, vectors)
@@ -221,7 +221,7 @@ def load(
 
 
 def _first_places(words: Sequence[str]) -> dict[str, int]:
-    """Each word in lower case -> the first place where it stands."""
+    """Returns {word in lower case: position of its first occurrence}."""
     places: dict[str, int] = {}
     for place, word in enumerate(words):
         places.setdefault(word.lower(), place)
@@ -229,31 +229,45 @@ def _first_places(words: Sequence[str]) -> dict[str, int]:
 
 
 def _padded(numbers: Sequence[int], length: int, padding: int) -> np.ndarray:
-    """(length,) int32: cut or filled up."""
+    """Returns numbers cut or padded to (length,) int32."""
     row = np.full(length, padding, np.int32)
     row[: len(numbers)] = numbers[:length]
     return row
 
 
 def _read(name: str, data_dir: str | None) -> Selection:
-    """All passages of a set, of one file after the other."""
+    """Returns all passages of a set, file after file."""
     kind, _, path = name.partition(":")
     if name == "bulletins":
         return Selection(bulletins.make(BULLETINS, seed=0), 0)
     if kind not in PATH_KINDS or (":" in name and not path):
         raise ConfigError("dataset", name, f"unknown; choose one of {', '.join(DATASETS)}")
     reader, suffix = READERS[kind]
-    place = Path(path).expanduser() if path else find(name, data_dir, (kind, "qa"))
-    files = sorted(place.glob(f"*{suffix}")) if place.is_dir() else [place]
-    if not files:
-        raise UserError(f"{place}: holds no {suffix} file for dataset={name}")
-    selections = [reader(file) for file in files]
+    place = user_path(path) if path else find(name, data_dir, (kind, "qa"))
+    selections = [reader(file) for file in _files(place, suffix, name)]
     passages = tuple(passage for selection in selections for passage in selection.passages)
     return Selection(passages, sum(selection.left_out for selection in selections))
 
 
+def _files(place: Path, suffix: str, name: str) -> list[Path]:
+    """Returns the file `place`, or the files of a folder that end in `suffix` (in any case), sorted.
+
+    Raises:
+      UserError: the folder cannot be read or has no such file.
+    """
+    if not is_folder(place):
+        return [place]
+    try:
+        files = sorted(path for path in place.iterdir() if path.suffix.lower() == suffix and path.name[0] != ".")
+    except OSError as error:
+        raise UserError(f"{place}: cannot be read: {reason(error)}") from error
+    if not files:
+        raise UserError(f"{place}: holds no {suffix} file for dataset={name}")
+    return files
+
+
 def _splits(passages: Sequence[Passage]) -> dict[str, list[Passage]]:
-    """A tenth for validation, a tenth for testing, at least one passage each."""
+    """Returns {split: passages}: a tenth each, at least one, for validation and testing."""
     count = max(1, len(passages) // 10)
     order = np.random.default_rng(0).permutation(len(passages))
     chosen = {"train": order[2 * count :], "validation": order[:count], "test": order[count : 2 * count]}

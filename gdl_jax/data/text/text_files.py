@@ -1,54 +1,110 @@
-"""Files of text: where they lie, and what may be wrong with them."""
+"""Readers of text and JSON files in UTF-8, or in UTF-16 or UTF-32 with a byte-order mark."""
 
+import codecs
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from gdl_jax.core.errors import ConfigError, UserError
+from gdl_jax.core.errors import UserError
+from gdl_jax.core.paths import expand_user
+from gdl_jax.data import known
+
+# Byte-order marks; UTF-32's begins with UTF-16's.
+MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+
+
+def user_path(path: str) -> Path:
+    """Returns a path with a leading `~` or `~user` replaced by that home directory.
+
+    Raises:
+      UserError: there is no such user, or no home directory is known.
+    """
+    try:
+        return Path(expand_user(path))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def reason(error: OSError) -> str:
+    """Returns why a file cannot be read or written, without its name."""
+    return error.strerror or type(error).__name__
+
+
+def is_folder(path: Path) -> bool:
+    """True if `path` is a folder; False also where its name cannot be looked up (too long, no permission, ...)."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def find(dataset: str, data_dir: str | None, layouts: Sequence[str]) -> Path:
-    """Returns the first of `layouts`, paths inside data_dir, that exists.
+    """Returns the first of `layouts`, paths inside data_dir, that exists; `~` in data_dir is replaced.
 
     Raises:
-      ConfigError: none does; says what is looked for.
+      UserError: none does, or data_dir cannot be read; names what is looked for.
     """
-    wanted = " or ".join(layouts)
-    if data_dir is None:
-        raise ConfigError("dataset", dataset, f"needs data_dir, a directory with {wanted}")
-    directory = Path(data_dir).expanduser()
-    if not directory.is_dir():
-        raise ConfigError("data_dir", data_dir, "no such directory")
-    for layout in layouts:
-        if (directory / layout).exists():
-            return directory / layout
-    raise ConfigError("data_dir", data_dir, f"holds no {wanted} for dataset={dataset}")
+    return known.find(dataset, None if data_dir is None else str(user_path(data_dir)), layouts)
 
 
 def read(path: Path) -> str:
-    """The text of a UTF-8 file, as `decode` has it.
+    """Returns the text of a file; see `decode`.
 
     Raises:
-      UserError: the file can't be read, is not UTF-8, is binary or is empty.
+      UserError: the file cannot be read, is in another encoding, is binary or is empty.
     """
     try:
         contents = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        raise UserError(f"{path}: cannot be read: {reason(error)}") from error
     return decode(contents, str(path))
 
 
 def decode(contents: bytes, name: str) -> str:
-    """A text in UTF-8, with or without a byte-order mark; its lines end in a newline each.
+    """Decodes a text; its line ends become newlines.
+
+    It is UTF-8 unless a byte-order mark names UTF-16 or UTF-32. Other encodings are refused rather than guessed.
 
     Raises:
-      UserError: it is not UTF-8, is binary or is empty; says so of `name`.
+      UserError: the text is in another encoding, binary or empty; names `name`, the line and the byte.
     """
+    mark = next((mark for mark in MARKS if contents.startswith(mark)), b"")
+    encoding = MARKS.get(mark, "utf-8")
+    body = contents[len(mark) :]
     try:
-        text = contents.decode("utf-8-sig")
+        text = body.decode(encoding)
     except UnicodeDecodeError as error:
-        raise UserError(f"{name}: not a text in UTF-8: byte {error.start} cannot be decoded") from error
+        before = body[: error.start].decode(encoding, errors="ignore")
+        where = f"{name}: line {before.count(chr(10)) + 1}, byte {len(mark) + error.start}"
+        convert = "" if mark else "; convert it, e.g. with iconv -f WINDOWS-1252 -t UTF-8"
+        raise UserError(f"{where}: not {encoding.upper()}{convert}") from error
     if "\0" in text:
-        raise UserError(f"{name}: a binary file, not a text")
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise UserError(f"{name}: line {line}: a NUL character: a binary file, or UTF-16 without its byte-order mark")
     if not text.strip():
         raise UserError(f"{name}: an empty text")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Returns the value in a JSON file.
+
+    Raises:
+      UserError: as `read`; or the file is no JSON, nested too deeply, or has an integer of thousands of digits.
+    """
+    text = read(path)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: line {error.lineno}: not a readable JSON: {error.msg}") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: not a readable JSON: nested too deeply") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not a readable JSON: a number has too many digits") from error

@@ -1,4 +1,4 @@
-"""Words and their numbers."""
+"""Vocabulary of tokens."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words that a model knows.
+    """Bijection between words and token ids.
 
     Attributes:
-      words: word i has the number i; no word twice.
-      unknown: the number that stands for all other words.
+      words: the word with id i is words[i]; all are different.
+      unknown: id of the token for all other words.
     """
 
     words: tuple[str, ...]
@@ -21,20 +21,20 @@ class Vocabulary:
 
     def __post_init__(self):
         if len(set(self.words)) != len(self.words) or not 0 <= self.unknown < len(self.words):
-            raise ValueError("a vocabulary needs words that differ, and an unknown one among them")
+            raise ValueError("a vocabulary needs different words, and an unknown token among them")
 
     def __len__(self) -> int:
         return len(self.words)
 
     @cached_property
     def index(self) -> dict[str, int]:
-        """Word -> number."""
+        """{word: id}."""
         return {word: number for number, word in enumerate(self.words)}
 
     def encode(self, words: Iterable[str]) -> np.ndarray:
-        """(N,) int32, the numbers of N words."""
+        """Returns the ids (N,) int32 of N words."""
         return np.array([self.index.get(word, self.unknown) for word in words], np.int32)
 
     def decode(self, numbers: Iterable[int]) -> list[str]:
-        """The words of these numbers."""
+        """Returns the words of ids."""
         return [self.words[number] for number in numbers]

@@ -1,4 +1,4 @@
-"""Stretches of long sequences as rows, cut out when they are asked for: each token is kept once."""
+"""Windows of long sequences as rows, cut lazily, so that each token is stored once."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from gdl_jax.data.dataset import Rows
 
 @dataclass(frozen=True)
 class Windows:
-    """One row for each start: the next `length` tokens of each sequence.
+    """Source with a row for each start: the next `length` tokens of each sequence.
 
     Attributes:
-      sequences: {name: (T,)}, all as long.
-      starts: (N,) places in them, each at most T - length.
-      length: tokens of a row.
+      sequences: {name: (T,)}, of equal length.
+      starts: (N,) positions in them, each at most T - length.
+      length: of a row, in tokens.
     """
 
     sequences: Rows
@@ -29,12 +29,12 @@ class Windows:
         return len(self.starts)
 
     def take(self, indices: np.ndarray) -> Rows:
-        """{name: (len(indices), length)}."""
+        """Returns {name: (len(indices), length)}."""
         places = self.starts[indices][:, None] + np.arange(self.length)
         return {name: tokens[places] for name, tokens in self.sequences.items()}
 
     def first(self, count: int) -> "Windows":
-        """The first `count` rows, at least one, and no more of the sequences than they are of."""
+        """Returns the first `count` rows, at least one, without the rest of the sequences."""
         starts = self.starts[:count]
         end = starts.max() + self.length
         return Windows({name: tokens[:end] for name, tokens in self.sequences.items()}, starts, self.length)

@@ -1,4 +1,4 @@
-"""Rollouts as an encoder sees them: shards of whole episodes of codes.
+"""Encoded rollouts: shards of whole episodes of latent codes.
 
 A shard has the arrays of a shard of rollouts (`gdl_jax.data.worlds.rollouts`), with `mean` and `log_var` (E, T, z)
 float32 in place of the frames.
@@ -21,11 +21,11 @@ from gdl_jax.data.worlds.rollouts import open_shards, places
 
 @dataclass(frozen=True)
 class Episodes:
-    """Whole episodes of latents, each a row.
+    """Source whose rows are whole episodes of latent codes.
 
     Attributes:
       shards: {name: (E, T, ...)} of each shard, on disk.
-      place: (N, 2) int32, shard and episode in it of every row.
+      place: (N, 2) int32, the shard of every row and its episode in the shard.
     """
 
     shards: Sequence[Mapping[str, OnDisk]]
@@ -43,7 +43,7 @@ class Episodes:
         return {name: self._gather(name, indices, lambda array, rows: array[rows]) for name in self.shards[0]}
 
     def first_codes(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and log-variance (N, z) of the first frame of at most `count` episodes."""
+        """Returns mean and log-variance (N, z) of the first frames of at most `count` episodes."""
         indices = np.arange(min(count, len(self)))
         mean, log_var = (
             self._gather(name, indices, lambda array, rows: array[rows, 0]) for name in ("mean", "log_var")
@@ -53,7 +53,7 @@ class Episodes:
     def _gather(
         self, name: str, indices: np.ndarray, read: Callable[[np.ndarray, np.ndarray], np.ndarray]
     ) -> np.ndarray:
-        """What `read` makes of a shard's array and of rows of it, in the order of `indices`."""
+        """Returns the rows at `indices`, in that order; `read` maps a shard's array and row numbers to its rows."""
         shard, episode = self.place[indices].T
         order = np.argsort(shard, kind="stable")
         parts = [read(self.shards[i][name].open(), episode[shard == i]) for i in np.unique(shard)]
@@ -64,7 +64,7 @@ class Episodes:
 
 
 def transitions(rows: Rows) -> Rows:
-    """Rows of latents as a sequence learner wants them: T - 1 transitions, and which of them belong to the episode.
+    """Converts rows of latents to a batch of T - 1 transitions, with a mask of those before the episode's end.
 
     Returns:
       {"mean", "log_var" (B, T, z); "action" (B, T - 1, A); "reward", "done", "mask" (B, T - 1)}, float32: transition t
@@ -84,34 +84,34 @@ def transitions(rows: Rows) -> Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class LatentData(DataSet):
-    """Episodes of codes.
+    """Data set of encoded episodes.
 
     Attributes:
-      made_by: what their maker wrote beside them: "vision", the digest of what encoded them; "frames", of what kind.
+      made_by: notes of the encoding: "vision", the digest of the encoder; "frames", the kind of frames.
     """
 
     made_by: Mapping[str, Any]
 
 
 def load(root: Path, image_size: int | None = None) -> LatentData:
-    """The episodes of a folder of latents.
+    """Loads the episodes of a folder of latents.
 
     Raises:
-      UserError: no shards there, a damaged one, those of several makers, or too few episodes to hold some out.
+      UserError: no shards there, a damaged one, shards of different encoders, or too few episodes to hold some out.
     """
     if image_size is not None:
-        raise ConfigError("image_size", image_size, f"{root} holds codes, not images")
-    shards = open_shards(root, "mean")
+        raise ConfigError("image_size", image_size, f"{root} has latent codes, not images")
+    shards = open_shards(root, ("mean", "log_var", "action", "reward", "done", "length"))
     notes = [read_notes(root, number) for number in range(len(shards))]
     for number, note in enumerate(notes):
-        for name, what in (("vision", "was encoded by another vision"), ("frames", "is of another kind of frames")):
+        for name, what in (("vision", "was encoded by another VAE"), ("frames", "has frames of another kind")):
             if note.get(name) != notes[0].get(name):
                 raise UserError(f"{root}: shard {number} {what} than shard 0; delete one of them")
     place, split = places(shards)
     sources = {name: Episodes(shards, place[split == name]) for name in ("train", "validation", "test")}
     for name, source in sources.items():
         if not len(source):
-            raise UserError(f"{root}: {len(place)} episodes are too few: none is left for the {name} split")
+            raise UserError(f"{root}: {len(place)} episodes are too few: none falls into the {name} split")
     return LatentData(
         f"latents:{root}",
         **sources,

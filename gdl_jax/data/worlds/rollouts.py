@@ -1,11 +1,11 @@
-"""What a policy saw and did, episode by episode, in shards on disk.
+"""Rollouts of a policy, episode by episode, in shards on disk.
 
 A shard of rollouts has the arrays
-  frames  (E, T, H, W, 3) uint8   what was seen before each action
-  action  (E, T, A) float32       what was done then
-  reward  (E, T) float32          what that brought
-  done    (E, T) bool             whether the episode ended with it
-  length  (E,) int32              steps until then, T where it did not end; later frames show the state it ended in
+  frames  (E, T, H, W, 3) uint8   observation before each action
+  action  (E, T, A) float32
+  reward  (E, T) float32
+  done    (E, T) bool             True at the step that ended the episode
+  length  (E,) int32              steps until then, T if the episode did not end; later frames repeat the last state
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,22 +21,22 @@ from gdl_jax.data.images.pixels import to_float
 from gdl_jax.data.shards import OnDisk, check_shards, count_shards, digest, open_shard
 
 FRAMES = "frames"
-HELD_OUT = 20  # of so many episodes in a row, the last is for testing and the one before it for validation
+HELD_OUT = 20  # of every 20 consecutive episodes, the last is for testing and the one before it for validation
 
 
 def split_of(episode: np.ndarray) -> np.ndarray:
-    """The split of each episode, by its number in the folder: whole episodes are held out, never some frames of one."""
+    """Returns the split of each episode, by its number in the folder; whole episodes are held out."""
     place = episode % HELD_OUT
     return np.where(place == HELD_OUT - 1, "test", np.where(place == HELD_OUT - 2, "validation", "train"))
 
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of some episodes, each a row "image".
+    """Source whose rows are single frames, "image".
 
     Attributes:
       shards: frames (E, T, H, W, 3) of each shard, on disk.
-      place: (N, 3) int32, shard, episode in it, and step of every row.
+      place: (N, 3) int32: shard, episode in the shard, and step of every row.
     """
 
     shards: Sequence[OnDisk]
@@ -61,27 +61,28 @@ class Frames:
         raise UserError("frames of rollouts have no labels")
 
 
-def open_shards(root: Path, needed: str) -> list[dict[str, OnDisk]]:
-    """All shards of a folder.
+def open_shards(root: Path, needed: Sequence[str]) -> list[dict[str, OnDisk]]:
+    """Opens all shards of a folder.
 
     Args:
       root: the folder.
-      needed: an array that each must have, (E, T, ...) with the same T and shape in all of them.
+      needed: arrays (E, ...) that every shard must have; all but the first axis must be the same in all shards.
 
     Raises:
-      UserError: no shards there, a damaged one, or one of another make.
+      UserError: no shards there, a damaged one, or one that lacks an array or has one of another shape.
     """
     shards = [open_shard(root, number) for number in range(count_shards(root))]
     for number, arrays in enumerate(shards):
-        if needed not in arrays:
-            raise UserError(f"{root}: shard {number} has {', '.join(arrays)}, no {needed}")
-        if arrays[needed].shape[1:] != shards[0][needed].shape[1:]:
-            raise UserError(f"{root}: shard {number} has {needed} of {arrays[needed].shape[1:]}, not as shard 0")
+        for name in needed:
+            if name not in arrays:
+                raise UserError(f"{root}: shard {number} has {', '.join(arrays)}, no {name}")
+            if arrays[name].shape[1:] != shards[0][name].shape[1:]:
+                raise UserError(f"{root}: shard {number} has {name} of {arrays[name].shape[1:]}, unlike shard 0")
     return shards
 
 
 def places(shards: Sequence[Mapping[str, OnDisk]]) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 2) shard and place in it of every episode, and (N,) its split."""
+    """Returns the shard and number in it of every episode, (N, 2) int32, and its split, (N,)."""
     counts = [arrays["length"].shape[0] for arrays in shards]
     shard = np.repeat(np.arange(len(counts)), counts)
     episode = np.concatenate([np.arange(count) for count in counts])
@@ -89,12 +90,12 @@ def places(shards: Sequence[Mapping[str, OnDisk]]) -> tuple[np.ndarray, np.ndarr
 
 
 def load(root: Path, image_size: int | None = None) -> DataSet:
-    """The frames of a folder of rollouts, those after an episode's end left out.
+    """Loads the frames of a folder of rollouts, without those after the end of an episode.
 
     Raises:
-      UserError: no shards there, a damaged one, too few episodes to hold some out, or another size asked for.
+      UserError: no shards there, a damaged one, too few episodes to hold some out, or another image size requested.
     """
-    shards = open_shards(root, FRAMES)
+    shards = open_shards(root, (FRAMES, "length"))
     size = shards[0][FRAMES].shape[2]
     if image_size not in (None, size):
         raise ConfigError("image_size", image_size, f"the frames in {root} are {size} pixels wide")

@@ -1,9 +1,8 @@
-"""gymnasium's CarRacing-v3 car as one rigid body on four wheels that slip.
+"""The car of gymnasium's CarRacing-v3 as one rigid body on four wheels that slip.
 
-gymnasium has Box2D join a hull and four wheel bodies by motorised hinges and solve for the forces between them. The
-hinges are stiff, so hull and wheels move as one body here, and only the angle of each wheel's hinge has a life of its
-own. Units are gymnasium's; a car faces (-sin angle, cos angle); wheels are front left, front right, rear left, rear
-right.
+In gymnasium, Box2D joins a hull and four wheel bodies by motorised hinges and solves for the forces between them. The
+hinges are stiff, so hull and wheels move as one body here, and only the hinge angles are separate. Units are
+gymnasium's; a car faces (-sin angle, cos angle); wheels are front left, front right, rear left, rear right.
 """
 
 import jax
@@ -15,24 +14,24 @@ FPS = 50
 DT = 1.0 / FPS
 SIZE = 0.02
 ENGINE_POWER = 1e8 * SIZE**2
-WHEEL_MOMENT = 4000 * SIZE**2  # of a wheel's rolling, which knows nothing of the body's mass
-ROAD_FRICTION = 1e6 * SIZE**2  # force that a wheel can pass on
+WHEEL_MOMENT = 4000 * SIZE**2  # moment of inertia of a rolling wheel, set independently of its mass
+ROAD_FRICTION = 1e6 * SIZE**2  # largest force that a wheel can transmit
 GRASS_FRICTION = 0.6 * ROAD_FRICTION
-STIFFNESS = 205000 * SIZE**2  # force per speed of slip
-BRAKE = 15.0  # radians/s that a full brake takes off a wheel at each step
-GAS_RISE = 0.1  # at each step
-WHEEL_HALF_SIZE = (14 * SIZE, 27 * SIZE)  # across, along; the latter is the radius
+STIFFNESS = 205000 * SIZE**2  # force per slip velocity
+BRAKE = 15.0  # radians/s by which a full brake slows a wheel in each step
+GAS_RISE = 0.1  # largest increase of gas per step
+WHEEL_HALF_SIZE = (14 * SIZE, 27 * SIZE)  # across and along; the latter is the radius
 WHEEL_X = SIZE * np.array([-55.0, 55.0, -55.0, 55.0], np.float32)  # from the hull's origin
 WHEEL_Y = SIZE * np.array([80.0, 80.0, -82.0, -82.0], np.float32)
 FRONT = np.array([1.0, 1.0, 0.0, 0.0], np.float32)
 REAR = 1.0 - FRONT
 HINGE_SPEED, HINGE_GAIN = 3.0, 50.0  # radians/s; 1/s
 HINGE_LIMIT = 0.4  # radians
-HINGE_SLOP = 2 * np.pi / 180  # by which Box2D lets a hinge overshoot its limit
-# Box2D moves no body farther than 2 in a step. There, hull and wheels are held back one by one, which turns the car; a
-# car that spins at this speed, which takes two seconds of full gas on a straight line, goes other ways here.
+HINGE_SLOP = 2 * np.pi / 180  # by which Box2D allows a hinge to exceed its limit
+# Box2D moves no body by more than 2 per step. It limits hull and wheels separately, which turns the car; here the whole
+# car is limited, so a car that spins at this speed (after two seconds of full gas straight ahead) moves differently.
 MAX_SPEED = 2.0 * FPS
-# What Box2D makes of the hull's four polygons (density 1) and a wheel's rectangle (density 0.1).
+# Masses that Box2D computes from the hull's four polygons (density 1) and a wheel's rectangle (density 0.1).
 HULL_MASS, HULL_CENTRE_Y, HULL_INERTIA = 7.06, -0.0825, 18.2604  # the inertia is about the hull's origin
 WHEEL_MASS = 0.1 * 4 * WHEEL_HALF_SIZE[0] * WHEEL_HALF_SIZE[1]
 WHEEL_INERTIA = WHEEL_MASS * (WHEEL_HALF_SIZE[0] ** 2 + WHEEL_HALF_SIZE[1] ** 2) / 3
@@ -46,17 +45,17 @@ ARM_X, ARM_Y = WHEEL_X, WHEEL_Y - CENTRE_Y
 
 @struct.dataclass
 class Car:
-    """The car's state.
+    """State of a car.
 
     Attributes:
-      position: (2,), of the centre of mass of hull and wheels; `hull_position` gives gymnasium's `hull.position`.
+      position: (2,), of the centre of mass of hull and wheels; `hull_position` is gymnasium's `hull.position`.
       angle: (), radians.
       velocity: (2,), of the centre of mass.
       spin: (), radians/s.
-      wheel_omega: (4,), the wheels' rolling, radians/s.
-      wheel_phase: (4,), its integral.
-      joint_angle: (4,), of the wheels against the hull, radians, positive to the left.
-      gas: (), what reaches the rear wheels, 0 to 1.
+      wheel_omega: (4,), angular velocities of the wheels, radians/s.
+      wheel_phase: (4,), their integrals, radians.
+      joint_angle: (4,), of the wheels relative to the hull, radians, positive to the left.
+      gas: (), gas at the rear wheels, 0 to 1.
     """
 
     position: jax.Array
@@ -75,28 +74,28 @@ def _rotate(angle: jax.Array, x, y):
 
 
 def hull_position(car: Car) -> jax.Array:
-    """(2,), the hull's origin, which lies half-way between the left and right wheels, and near the axles' middle."""
+    """Returns the hull's origin (2,), half-way between the left and right wheels, and nearly so between the axles."""
     return car.position - CENTRE_Y * jnp.stack([-jnp.sin(car.angle), jnp.cos(car.angle)])
 
 
 def hull_velocity(car: Car) -> jax.Array:
-    """(2,), of the hull's own centre of mass: gymnasium's `hull.linearVelocity`."""
+    """Returns the velocity (2,) of the hull's own centre of mass: gymnasium's `hull.linearVelocity`."""
     arm = HULL_CENTRE_Y - CENTRE_Y
     return car.velocity - car.spin * arm * jnp.stack([jnp.cos(car.angle), jnp.sin(car.angle)])
 
 
 def wheel_positions(car: Car) -> tuple[jax.Array, jax.Array]:
-    """x and y of the wheels' centres, both (4,)."""
+    """Returns x and y of the wheels' centres, both (4,)."""
     x, y = _rotate(car.angle, ARM_X, ARM_Y)
     return car.position[0] + x, car.position[1] + y
 
 
 def place_car(position: jax.Array, angle: jax.Array) -> Car:
-    """A car at rest as gymnasium's `reset` leaves it, with the hull's origin put to `position` (2,), at `angle` ().
+    """Returns a car at rest as after gymnasium's `reset`, with the hull's origin at `position` (2,) and `angle` ().
 
-    gymnasium places the wheels as if the angle were 0 and leaves it to Box2D to pull them to their hinges. That moves
-    no centre of mass and turns no wheel, but it turns the hull against the pull's torque: with k the wheels' share in
-    the moment of inertia, by -delta where delta (1 + k (1 + cos angle) / 2) = k sin angle.
+    gymnasium places the wheels as if the angle were 0, and Box2D then pulls them to their hinges. This moves no centre
+    of mass and turns no wheel, but its torque turns the hull. With k the wheels' share in the moment of inertia, the
+    hull turns by -delta, where delta (1 + k (1 + cos angle) / 2) = k sin angle.
     """
     share = WHEEL_MASS * WHEEL_SPREAD / (HULL_INERTIA - HULL_MASS * HULL_CENTRE_Y**2)
     turn = -share * jnp.sin(angle) / (1 + 0.5 * share * (1 + jnp.cos(angle)))
@@ -107,10 +106,10 @@ def place_car(position: jax.Array, angle: jax.Array) -> Car:
 
 
 def _turn_hinges(angle: jax.Array, target: jax.Array) -> jax.Array:
-    """Each hinge's angle (4,) after its motor's step towards `target` (4,)."""
+    """Returns the hinge angles (4,) after a step of their motors towards `target` (4,)."""
     error = target - angle
     move = DT * jnp.sign(error) * jnp.minimum(HINGE_GAIN * jnp.abs(error), HINGE_SPEED)
-    # Box2D looks at the limit before the step: a hinge within it may cross it, one beyond it may only come back.
+    # Box2D checks the limit before the step: a hinge within it may cross it, one beyond it may only return.
     above, below = angle >= HINGE_LIMIT, angle <= -HINGE_LIMIT
     move = jnp.where(above, jnp.minimum(move, 0.0), jnp.where(below, jnp.maximum(move, 0.0), move))
     beyond = HINGE_LIMIT + HINGE_SLOP
@@ -118,11 +117,11 @@ def _turn_hinges(angle: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def step_car(car: Car, action: jax.Array, friction_limit: jax.Array) -> Car:
-    """A fiftieth of a second.
+    """Advances a car by 1/50 s.
 
     Args:
-      action: (3,), steering (-1 full left, 1 full right), gas (0 to 1, clipped) and brake (from 0.9, wheels lock).
-      friction_limit: (4,), force that each wheel can pass on: ROAD_FRICTION or GRASS_FRICTION.
+      action: (3,), steering (-1 full left, 1 full right), gas (0 to 1, clipped) and brake (wheels lock from 0.9 on).
+      friction_limit: (4,), largest force that each wheel can transmit: ROAD_FRICTION or GRASS_FRICTION.
     """
     steer, gas, brake = action[0], action[1], action[2]
     gas = car.gas + jnp.minimum(jnp.clip(gas, 0.0, 1.0) - car.gas, GAS_RISE)
@@ -132,7 +131,7 @@ def step_car(car: Car, action: jax.Array, friction_limit: jax.Array) -> Car:
     omega = jnp.where(brake >= 0.9, 0.0, braked)
     phase = car.wheel_phase + DT * omega
 
-    # Box2D has set the wheels' velocities by where they were before its last step moved them.
+    # Box2D computed the wheels' velocities from their positions before its last step moved them.
     x, y = _rotate(car.angle - DT * car.spin, ARM_X, ARM_Y)
     velocity_x, velocity_y = car.velocity[0] - car.spin * y, car.velocity[1] + car.spin * x
     cos, sin = jnp.cos(car.angle + car.joint_angle), jnp.sin(car.angle + car.joint_angle)

@@ -1,10 +1,10 @@
-"""The colours of the ground, which gymnasium's CarRacing-v3 can draw anew for each episode."""
+"""Colours of the ground; in gymnasium's CarRacing-v3 they may be random in each episode."""
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-BRIGHTER = 20.0  # by which the squares of a random meadow stand out, in one channel
+BRIGHTER = 20.0  # by which one channel of the grass squares exceeds a random background
 
 
 @struct.dataclass
@@ -12,9 +12,9 @@ class Colours:
     """Red, green and blue, each (3,), 0 to 255.
 
     Attributes:
-      road: of the tiles; every second and third of three is 2.55 and 5.1 lighter.
+      road: of the tiles; in each group of three, the second is 2.55 and the third 5.1 lighter.
       background: of the meadow.
-      grass: of the squares on it.
+      grass: of the squares on the meadow.
     """
 
     road: jax.Array
@@ -23,13 +23,13 @@ class Colours:
 
 
 def default_colours() -> Colours:
-    """gymnasium's without domain randomisation."""
+    """Returns gymnasium's colours without domain randomisation."""
     rgb = (102, 102, 102), (102, 204, 102), (102, 230, 102)
     return Colours(*(jnp.array(channels, jnp.float32) for channels in rgb))
 
 
 def random_colours(key: jax.Array) -> Colours:
-    """gymnasium's with domain randomisation: road and background uniform in [0, 210), grass brighter in one channel."""
+    """Draws gymnasium's random colours: road and background uniform in [0, 210), grass brighter in one channel."""
     road_key, background_key, channel_key = jax.random.split(key, 3)
     road = jax.random.uniform(road_key, (3,), maxval=210.0)
     background = jax.random.uniform(background_key, (3,), maxval=210.0)

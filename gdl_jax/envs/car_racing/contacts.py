@@ -1,7 +1,7 @@
-"""Which tiles each wheel touches, by the separating axis theorem on wheels' rectangles and tiles' quadrilaterals.
+"""Contacts of wheels (rectangles) with tiles (quadrilaterals), by the separating axis theorem.
 
-Only the tiles that the track's index lists near the car are looked at, at most 20 of some 300. By XLA's count, that is
-26,000 floating-point operations and 19 kB for a step of one car, where all tiles would take 514,000 and 107 kB.
+Only the tiles near the car, by the track's index, are tested: at most 20 of about 300. By XLA's count this takes 26,000
+floating-point operations and 19 kB per step of a car, where all tiles would take 514,000 and 107 kB.
 """
 
 import functools
@@ -13,24 +13,23 @@ from gdl_jax.envs.car_racing.car import WHEEL_HALF_SIZE
 from gdl_jax.envs.car_racing.tile_index import tiles_near
 from gdl_jax.envs.car_racing.track import Track
 
-MARGIN = 0.02  # Box2D lets two polygons touch that are this far apart: each has a skin of half of it
+MARGIN = 0.02  # distance up to which Box2D's polygons touch: each has a skin of half of it
 HALF_X, HALF_Y = WHEEL_HALF_SIZE
 
-
-Points = list[tuple[jax.Array, jax.Array]]  # x and y of some points of many bodies, each array of all bodies
+Points = list[tuple[jax.Array, jax.Array]]  # x and y of each of some points, as arrays over bodies
 
 
 def _project(points: Points, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The least and greatest coordinate of `points` along the axis (x, y)."""
+    """Returns the smallest and largest coordinate of `points` along the axis (x, y)."""
     along = [x * point_x + y * point_y for point_x, point_y in points]
     return functools.reduce(jnp.minimum, along), functools.reduce(jnp.maximum, along)
 
 
 def _overlap(corners: Points, wheel_x: jax.Array, wheel_y: jax.Array, angle: jax.Array) -> jax.Array:
-    """(W, K): whether wheels, centres (W, 1) at angles (W, 1), touch tiles, four corners of (K,): no axis parts them.
+    """Returns (W, K), True where wheels, given centres and angles (W, 1), touch tiles, given four corners (K,).
 
-    The axes are the wheels' two and the tiles' four normals. A tile is as long along an axis as its corners say, so one
-    that is not convex counts as its convex hull, or a little more.
+    They touch if no axis separates them; tested axes are the two of a wheel and the four normals of a tile. A tile is
+    projected by its corners, so a non-convex one counts as its convex hull or slightly more.
     """
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     relative = [(x - wheel_x, y - wheel_y) for x, y in corners]
@@ -51,13 +50,13 @@ def _overlap(corners: Points, wheel_x: jax.Array, wheel_y: jax.Array, angle: jax
 def touch(
     track: Track, visited: jax.Array, hull: jax.Array, wheels: tuple[jax.Array, jax.Array], angle: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Where the wheels are: which of them are on the road, (4,) bool, and which tiles have been visited by now, (T,).
+    """Detects contacts: returns which wheels are on the road, (4,) bool, and the updated visited tiles, (T,) bool.
 
     Args:
-      visited: (T,) bool, before.
+      visited: (T,) bool, tiles visited before.
       hull: (2,), the hull's origin; the wheels are within `tile_index.REACH` of it.
-      wheels: x and y of their centres, both (4,).
-      angle: (4,), radians, of the wheels.
+      wheels: x and y of the wheels' centres, both (4,).
+      angle: (4,), of the wheels, radians.
     """
     tiles, real = tiles_near(track.index, hull)
     before = jnp.where(tiles == 0, track.count - 1, tiles - 1)

@@ -1,7 +1,7 @@
-"""What lies over the ground in a frame of CarRacing: the car, and the black panel of indicators below.
+"""Foreground of a frame of CarRacing: the car, and the black panel of indicators at the bottom.
 
-Both are drawn by the share of each pixel that a shape covers. Positions on the window are in its own pixels, of which
-a frame's pixel covers many; as in pygame, a shape reaches half a window pixel beyond its outline.
+Both are anti-aliased: pixels are weighted by the share that a shape covers. Positions are in pixels of the window, each
+smaller than a pixel of the frame. As in pygame, a shape extends half a window pixel beyond its outline.
 """
 
 import functools
@@ -19,34 +19,34 @@ HULL = (
     ((-15, 120), (15, 120), (20, 20), (-20, 20)),
     ((25, 20), (50, -10), (50, -40), (20, -90), (-20, -90), (-50, -40), (-50, -10), (-25, 20)),
     ((-50, -120), (50, -120), (50, -90), (-50, -90)),
-)  # in SIZE, from the hull's origin, y forwards
+)  # in units of SIZE, relative to the hull's origin; y points forwards
 HULL_RED = 204.0
 STRIPE_GREY = 77.0
-STRIPE_ANGLE = 1.2  # radians of the wheel's rim that are grey
-ZOOM = 2.7 * SCALE  # window pixels per unit of length, the most that there are
-FOOT = 0.25  # of the window's height, that the car is above its foot
-UPRIGHT_REACH = (2.65, 1.6)  # of the car, up and to the side, when it is upright
-TURNED_REACH = (2.9, 2.9)  # and when it is not
-SPOTS = 4  # along each axis of a pixel, at which the car is tested
-OUTLINE = 0.5  # window pixels that a shape reaches beyond its outline
-INVISIBLE = 1e-4  # value of an indicator up to which it is not drawn
-PANEL = 1 / 8  # of the window's height
-PANEL_UNITS = 40  # in the window's width, and in its height
+STRIPE_ANGLE = 1.2  # radians, width of the grey stripe on a wheel
+ZOOM = 2.7 * SCALE  # largest zoom, in window pixels per unit of length
+FOOT = 0.25  # height of the car above the lower edge of the window, in window heights
+UPRIGHT_REACH = (2.65, 1.6)  # extent of an upright car, vertically and horizontally
+TURNED_REACH = (2.9, 2.9)  # extent of a turned car
+SPOTS = 4  # samples per pixel along each axis, for anti-aliasing the car
+OUTLINE = 0.5  # window pixels by which a shape extends beyond its outline
+INVISIBLE = 1e-4  # smaller values of an indicator are not drawn
+PANEL = 1 / 8  # height of the panel, in window heights
+PANEL_UNITS = 40  # units of the panel per window width and per window height
 
 
 class Window(NamedTuple):
-    """The window that a frame is a small picture of, in pixels."""
+    """Size in pixels of the window that a frame is a reduced picture of."""
 
     width: int
     height: int
 
 
 class Patch(NamedTuple):
-    """A rectangle of a frame's pixels, the first of which is at `row`, `column`.
+    """A rectangle of a frame's pixels to draw, with its upper left corner at `row`, `column`.
 
     Attributes:
-      keep: (h, w), share of what is below that stays.
-      add: three arrays (h, w), red, green, blue, 0 to 255.
+      keep: (h, w), share of the background that stays visible.
+      add: red, green and blue to add, each (h, w), 0 to 255.
     """
 
     row: int
@@ -56,7 +56,7 @@ class Patch(NamedTuple):
 
 
 def _half_planes(corners: tuple) -> list[tuple[float, float, float]]:
-    """(a, b, c) of a convex polygon's edges: a x + b y <= c inside; (a, b) has length 1; lengths in world units."""
+    """Returns (a, b, c) of a convex polygon's edges in world units: a x + b y <= c inside; (a, b) has length 1."""
     corners = SIZE * np.array(corners, np.float64)
     along = np.roll(corners, -1, axis=0) - corners
     normal = np.stack([along[:, 1], -along[:, 0]], axis=1) / np.linalg.norm(along, axis=1, keepdims=True)
@@ -74,7 +74,7 @@ def _on_hull(x: jax.Array, y: jax.Array, margin: jax.Array) -> jax.Array:
 
 
 def _stripe(phase: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """From where to where, along the wheels (in radii), their grey stripes are seen; `from` exceeds `to` if nowhere."""
+    """Returns both ends of the visible grey stripe along each wheel, in radii; the first is larger if it is hidden."""
     below = [jnp.sin(phase + turn) <= 0 for turn in (0.0, STRIPE_ANGLE)]
     cosines = [jnp.cos(phase + turn) for turn in (0.0, STRIPE_ANGLE)]
     ends = [jnp.where(seen, cosine, jnp.sign(cosine)) for seen, cosine in zip(below, cosines, strict=True)]
@@ -83,7 +83,7 @@ def _stripe(phase: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _on_wheels(car: Car, x: jax.Array, y: jax.Array, margin: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Whether points of the car's frame are on a wheel, and on a wheel's stripe."""
+    """Returns whether points in the car's coordinates are on a wheel, and whether they are on a stripe."""
     half_x, half_y = WHEEL_HALF_SIZE
     cos, sin = jnp.cos(car.joint_angle), jnp.sin(car.joint_angle)
     first, last = _stripe(car.wheel_phase)
@@ -98,11 +98,11 @@ def _on_wheels(car: Car, x: jax.Array, y: jax.Array, margin: jax.Array) -> tuple
 
 
 def _spots(window: Window, shape: tuple[int, int], reach: tuple[float, float]):
-    """The pixels of the frame within `reach` of the car, and the spots in them at which it is tested.
+    """Returns the pixels of the frame within `reach` of the car, and the sampling points in them.
 
     Returns:
-      First row and column, numbers of rows and columns, and the spots' places to the right of and above the car's
-      origin, (SPOTS * SPOTS, rows * columns) each, in the window's pixels.
+      First row and column; numbers of rows and columns; x (to the right) and y (up) of the sampling points from the
+      car's origin, each (SPOTS * SPOTS, rows * columns), in pixels of the window.
     """
     scale = np.array([window.height, window.width]) / shape
     middle = np.array([1 - FOOT, 0.5]) * shape
@@ -119,12 +119,12 @@ def _spots(window: Window, shape: tuple[int, int], reach: tuple[float, float]):
 def car_patch(
     car: Car, window: Window, shape: tuple[int, int], zoom: jax.Array | float, turn: jax.Array | None
 ) -> Patch:
-    """The car, with its hull's origin in the middle of the frame's width and FOOT of its height above its foot.
+    """Draws the car, with the hull's origin at half the frame's width and FOOT of its height above the lower edge.
 
     Args:
       shape: rows and columns of the frame.
       zoom: (), window pixels per unit of length, up to ZOOM.
-      turn: (), radians by which the car points to the left of straight up; None if it never does.
+      turn: (), radians by which the car points to the left of up; None if it always points up.
     """
     first, size, x, y = _spots(window, shape, UPRIGHT_REACH if turn is None else TURNED_REACH)
     x, y, margin = x / zoom, y / zoom, OUTLINE / zoom
@@ -140,14 +140,14 @@ def car_patch(
 
 
 def _interval(low: jax.Array | float, high: jax.Array | float, pixels: int, size: float) -> jax.Array:
-    """Share of each of `pixels` pixels of `size` that an interval on the window covers; it is rounded outwards."""
+    """Returns the share of each of `pixels` pixels of `size` that an interval, rounded outwards, covers."""
     low, high = jnp.floor(jnp.minimum(low, high)) / size, (jnp.floor(jnp.maximum(low, high)) + 1) / size
     edges = jnp.arange(pixels)
     return jnp.clip(jnp.minimum(high, edges + 1) - jnp.maximum(low, edges), 0, 1)
 
 
 def panel(car: Car, window: Window, shape: tuple[int, int]) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Red, green and blue of a frame's lowest rows, (h, W) each: bars for speed, wheels' rolling, steering and spin.
+    """Draws a frame's lowest rows, with bars for speed, wheel speeds, steering and spin: red, green, blue, each (h, W).
 
     Args:
       shape: rows and columns of the frame.
@@ -155,7 +155,7 @@ def panel(car: Car, window: Window, shape: tuple[int, int]) -> tuple[jax.Array, 
     rows, columns = round(PANEL * shape[0]), shape[1]
     tall, wide = window.height / shape[0], window.width / columns
     unit_x, unit_y = window.width / PANEL_UNITS, window.height / PANEL_UNITS
-    foot = PANEL * window.height  # of the panel, from its top
+    foot = PANEL * window.height  # lower edge of the panel, from its upper edge
 
     def upright(place, value):
         across = _interval(place * unit_x, (place + 1) * unit_x, columns, wide)

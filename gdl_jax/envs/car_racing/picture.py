@@ -1,9 +1,9 @@
 """Frames of CarRacing: gymnasium's, the book's, and large ones for videos.
 
-A frame shows the ground, one look-up in the scene's raster for each pixel; the car, drawn by shares of the few pixels
-that it can cover; and a panel of indicators. What a pixel shows is the mean over its area. No frame shows the score in
-digits: it is not the car's state, and gymnasium 1.3 writes it as a float of up to 18 digits that hide the bars of
-speed and wheels. Nor do tiles lose their shade (2 or 5 of 255) once the car has touched them, as gymnasium's do.
+A frame consists of the ground (one look-up in the scene's raster per pixel), the car (anti-aliased, within the few
+pixels that it can cover) and a panel of indicators. Each pixel is the mean over its area. There are two differences
+from gymnasium. The score is not drawn: it is not part of the car's state, and gymnasium 1.3 prints it as a float of up
+to 18 digits that hide the bars of speed and wheels. Tiles keep their shade (2 or 5 of 255) when the car touches them.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,19 +19,19 @@ from gdl_jax.envs.car_racing.scene import SHADES, SQUARES, Scene, look_up
 from gdl_jax.envs.car_racing.simulation import Dynamic
 from gdl_jax.envs.car_racing.track import SCALE
 
-FAR_ZOOM = 0.1 * SCALE  # from which gymnasium's camera comes down in the first second
-SHADE = 2.55  # by which a shade of the road is lighter than the one before
+FAR_ZOOM = 0.1 * SCALE  # initial zoom of gymnasium's camera, which approaches ZOOM in the first second
+SHADE = 2.55  # difference in brightness between successive shades of the road
 BORDER_WIDTH = 8.0 / SCALE
-GLIDING = 0.5  # speed above which the book's camera looks where the car goes, not where it points
+GLIDING = 0.5  # speed above which the book's camera follows the direction of motion, not that of the car
 GYMNASIUM, BOOK = Window(1000, 800), Window(1200, 1000)
-# What a channel loses on its way to a whole number. pygame's smoothscale, which shrinks gymnasium's window, rounds down
-# once for each axis: 102 becomes 100. The book's OpenGL rounds to the nearest.
+# Rounding losses of a channel. pygame's smoothscale, which shrinks gymnasium's window, rounds down once per axis: 102
+# becomes 100. The book's OpenGL rounds to the nearest integer.
 SMOOTHSCALE_LOSS, OPENGL_LOSS = 2.25, 0.0
-SCORE = np.s_[..., 56:, :18, :]  # of a 64x64 frame: where gymnasium writes the score, over the bars of speed and wheels
+SCORE = np.s_[..., 56:, :18, :]  # of a 64x64 frame: where gymnasium prints the score, over the bars of speed and wheels
 
 
 class Camera(NamedTuple):
-    """Where pixels are in the world: the middle of the one at (row, column) is at corner + row down + column across.
+    """The map from pixels to the world: the centre of pixel (row, column) is at corner + row * down + column * across.
 
     Attributes:
       corner, across, down: (2,).
@@ -45,7 +45,7 @@ class Camera(NamedTuple):
 def camera_above(
     position: jax.Array, heading: jax.Array, zoom: jax.Array | float, window: Window, shape: tuple[int, int]
 ) -> Camera:
-    """The view of the car at `position` (2,), with the direction (-sin, cos) of `heading` upwards.
+    """Returns the view of a car at `position` (2,), with the direction (-sin, cos) of `heading` pointing up.
 
     Args:
       zoom: (), window pixels per unit of length.
@@ -60,15 +60,15 @@ def camera_above(
 
 
 def _share(inwards: jax.Array) -> jax.Array:
-    """Share of a pixel that is on the inner side of an edge, its middle being `inwards` pixels from it."""
+    """Returns the share of a pixel inside an edge; its centre is `inwards` pixels inside (negative: outside)."""
     return jnp.clip(0.5 + inwards, 0, 1)
 
 
 def _stripes(place: jax.Array, period: jax.Array) -> jax.Array:
-    """Share of a pixel that is on stripes which cover the first half of each period.
+    """Returns the share of a pixel covered by stripes, which take up the first half of each period.
 
     Args:
-      place: the middle of the pixel, in periods.
+      place: centre of the pixel, in periods.
       period: in pixels.
     """
     place = place - 0.25
@@ -76,10 +76,10 @@ def _stripes(place: jax.Array, period: jax.Array) -> jax.Array:
 
 
 def _ground(scene: Scene, camera: Camera, rows: range, columns: range) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Red, green and blue of the ground in a rectangle of the frame, (H, W) each, 0 to 255."""
+    """Returns red, green and blue, each (H, W) from 0 to 255, of the ground in a rectangle of the frame."""
     row, column = np.array(rows, np.float32)[:, None], np.array(columns, np.float32)
     x, y = (camera.corner[k] + row * camera.down[k] + column * camera.across[k] for k in (0, 1))
-    # gymnasium's pixels are 1.25 times as wide as high, the book's 1.2 times: they are taken for squares of that area.
+    # gymnasium's pixels are 1.25 times as wide as high, the book's 1.2 times; squares of the same area stand for them.
     scale = jax.lax.rsqrt(jnp.linalg.norm(camera.across) * jnp.linalg.norm(camera.down))  # pixels per unit of length
 
     place = look_up(scene, x, y)
@@ -107,8 +107,8 @@ def _ground(scene: Scene, camera: Camera, rows: range, columns: range) -> tuple[
 
 
 def _pack(channels, loss: float) -> jax.Array:
-    """Channels (H, W), 0 to 255, rounded and put into the low three bytes of (H, W) uint32, red lowest."""
-    # Adding 2^23 to a float32 leaves its whole part in the lowest bits, which is faster than a conversion.
+    """Rounds channels (H, W), 0 to 255, and packs them into the low three bytes of (H, W) uint32, red lowest."""
+    # Adding 2^23 to a float32 puts its integer part into the lowest bits, which is faster than a conversion.
     whole = (jnp.maximum(channel - loss, 0) + 2.0**23 for channel in channels)
     red, green, blue = (jax.lax.bitcast_convert_type(channel, jnp.uint32) & 0xFF for channel in whole)
     return red | green << 8 | blue << 16
@@ -123,10 +123,10 @@ def _draw(
     loss: float,
     heading: jax.Array | None = None,
 ) -> jax.Array:
-    """A frame, (rows, columns) uint32 of red, green and blue from the lowest byte; `heading` () if not the car's."""
+    """Returns a frame, (rows, columns) uint32 with red in the lowest byte; `heading` () is up, by default the car's."""
     turn = None if heading is None else car.angle - heading
     camera = camera_above(hull_position(car), car.angle if heading is None else heading, zoom, window, shape)
-    # All rows are ground at first, and those of the panel are drawn over: joining two parts is slower.
+    # The ground fills all rows, and the panel overwrites the lowest: concatenating two parts is slower.
     frame = _pack(_ground(scene, camera, range(shape[0]), range(shape[1])), loss)
     bars = _pack(panel(car, window, shape), loss)
     frame = frame.at[-len(bars) :].set(bars)
@@ -144,30 +144,30 @@ def _bytes(frame: jax.Array) -> jax.Array:
 
 
 def opening_zoom(time: jax.Array) -> jax.Array:
-    """gymnasium's zoom `time` () seconds after the reset: it comes closer during the first second."""
+    """Returns gymnasium's zoom, `time` () seconds after the reset; it increases during the first second."""
     return FAR_ZOOM * jnp.maximum(1 - time, 0) + ZOOM * jnp.minimum(time, 1)
 
 
 def draw_gymnasium(scene: Scene, car: Car, time: jax.Array) -> jax.Array:
-    """(96, 96, 3) uint8: gymnasium's observation but for the score.
+    """Returns gymnasium's observation without the score, (96, 96, 3) uint8.
 
     Args:
-      time: (), seconds; gymnasium's is 0.02 after a reset, which takes a step.
+      time: (), seconds; 0.02 in gymnasium after a reset, which takes one step.
     """
     return _bytes(_draw(scene, car, opening_zoom(time), GYMNASIUM, (96, 96), SMOOTHSCALE_LOSS))
 
 
 def draw_gymnasium64(scene: Scene, car: Car, time: jax.Array) -> jax.Array:
-    """(64, 64, 3) uint8: what `shrink` makes of gymnasium's observation; for agents that are to drive there, too."""
+    """Returns gymnasium's observation after `shrink`, (64, 64, 3) uint8, to train agents that can drive there."""
     frame = _draw(scene, car, opening_zoom(time), GYMNASIUM, (64, 64), SMOOTHSCALE_LOSS)
     return _bytes(frame.at[SCORE[1:3]].set(0))
 
 
 def shrink(frames: np.ndarray) -> np.ndarray:
-    """gymnasium's observations (..., 96, 96, 3) uint8 as (..., 64, 64, 3), with the score blackened.
+    """Shrinks gymnasium's observations (..., 96, 96, 3) uint8 to (..., 64, 64, 3) and blackens the score.
 
-    Each pixel is the mean over its area, a pixel and a half wide and high. The score goes because it is written over
-    the bars of speed and wheels, in digits that differ between versions of gymnasium.
+    Each new pixel is the mean over its area of 1.5 by 1.5 old ones. The score is removed because it is printed over the
+    bars of speed and wheels, in a format that differs between versions of gymnasium.
     """
     sums = frames.astype(np.uint16)
     for axis in (-3, -2):
@@ -182,10 +182,10 @@ def shrink(frames: np.ndarray) -> np.ndarray:
 
 
 def draw_book(scene: Scene, car: Car) -> jax.Array:
-    """(64, 64, 3) uint8: the picture of the book's copy of the game (08_WorldModels) but for the score.
+    """Returns the observation of the book's copy of the game (08_WorldModels) without the score, (64, 64, 3) uint8.
 
-    Its zoom is constant, its window is 1200 by 1000, and its camera looks where the car goes as soon as that moves.
-    OpenGL took the colour in the middle of each pixel; here it is the mean over the pixel.
+    Its zoom is constant, its window is 1200 by 1000, and its camera follows the direction of motion once the car moves.
+    OpenGL samples the colour at the centre of each pixel; here it is the mean over the pixel.
     """
     x, y = hull_velocity(car)
     heading = jnp.where(jnp.square(x) + jnp.square(y) > GLIDING**2, -jnp.arctan2(x, y), car.angle)
@@ -193,15 +193,15 @@ def draw_book(scene: Scene, car: Car) -> jax.Array:
 
 
 def draw_view(scene: Scene, car: Car, time: jax.Array, height: int = 400, width: int = 600) -> jax.Array:
-    """(height, width, 3) uint8, both sizes static: what gymnasium's observation shows, for videos."""
+    """Returns gymnasium's view for videos, (height, width, 3) uint8; both sizes are static."""
     return _bytes(_draw(scene, car, opening_zoom(time), GYMNASIUM, (height, width), OPENGL_LOSS))
 
 
 def _seconds(now: Dynamic) -> jax.Array:
-    return (now.time + 1) / FPS  # gymnasium's clock starts before the step that its reset takes
+    return (now.time + 1) / FPS  # gymnasium's reset takes one step itself
 
 
-# name -> shape, and (scene, all that changes) -> frame
+# name -> shape, (scene, dynamic state) -> frame
 PICTURES: Mapping[str, tuple[tuple[int, int, int], Callable[[Scene, Dynamic], jax.Array]]] = {
     "gymnasium": ((96, 96, 3), lambda scene, now: draw_gymnasium(scene, now.car, _seconds(now))),
     "gymnasium64": ((64, 64, 3), lambda scene, now: draw_gymnasium64(scene, now.car, _seconds(now))),

@@ -1,6 +1,6 @@
-"""Ways to drive without learning: random actions, and a driver that sees the track.
+"""Policies without training: random actions, and a driver with access to the track.
 
-Actions are (3,): steering in [-1, 1], gas and brake in [0, 1]. Random policies don't look where they drive, so they
+Actions are (3,): steering in [-1, 1], gas and brake in [0, 1]. Random policies don't depend on observations, so they
 are functions from a key to all actions of an episode.
 """
 
@@ -11,7 +11,7 @@ from gdl_jax.envs.car_racing.car import FPS, Car, hull_position, hull_velocity
 from gdl_jax.envs.car_racing.track import TILE_LENGTH, Track
 
 LOW, HIGH = (-1.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-# Of `pure_pursuit`: tiles between the car and the point that it steers at, and tiles whose turns it slows down for.
+# Of `pure_pursuit`: tiles from the car to the point that it steers towards, and tiles whose curvature limits the speed.
 LOOK_AHEAD, LOOK_AHEAD_PER_SPEED, WATCHED = 2.5, 0.05, 12
 
 
@@ -20,21 +20,21 @@ def _uniform(key: jax.Array, rows: int) -> jax.Array:
 
 
 def held(actions: jax.Array, steps: int, hold: int) -> jax.Array:
-    """Each row of (ceil(steps / hold), ...) for `hold` steps: (steps, ...)."""
+    """Repeats each row of (ceil(steps / hold), ...) for `hold` steps: (steps, ...)."""
     return jnp.repeat(actions, hold, axis=0)[:steps]
 
 
 def held_uniform(key: jax.Array, steps: int, hold: int) -> jax.Array:
-    """(steps, 3): uniform in the action box, a new action every `hold` steps (the book's policy of 2019)."""
+    """Draws (steps, 3): uniform in the action box, a new action every `hold` steps (the book's policy of 2019)."""
     return held(_uniform(key, -(-steps // hold)), steps, hold)
 
 
 def book_2020(key: jax.Array, steps: int, hold: int) -> jax.Array:
-    """(steps, 3): the policy of the book's repository since 2020, a new action every `hold` steps.
+    """Draws (steps, 3): the policy of the book's repository since 2020, a new action every `hold` steps.
 
-    Actions chosen in the first 20 steps are full gas with a touch of steering to the left. After that, one number is
-    drawn from U(0, 1): of ten actions, four press the gas by it, two steer left and two right, one brakes, and one does
-    nothing.
+    Actions chosen in the first 20 steps are full gas with slight steering to the left. Later ones have an amount from
+    U(0, 1) and one of ten equally probable kinds: four are gas, two steer left, two steer right, one brakes, and one
+    does nothing.
     """
     rows = -(-steps // hold)
     choice_key, amount_key = jax.random.split(key)
@@ -46,7 +46,7 @@ def book_2020(key: jax.Array, steps: int, hold: int) -> jax.Array:
 
 
 def brownian(key: jax.Array, steps: int) -> jax.Array:
-    """(steps, 3): a random walk clipped to the action box, a_t+1 = a_t + N(0, dt) with dt = 1/50 (ctallec 2018)."""
+    """Draws (steps, 3): a random walk clipped to the action box, a_t+1 = a_t + N(0, dt), dt = 1/50 (ctallec 2018)."""
     start_key, walk_key = jax.random.split(key)
     moves = FPS**-0.5 * jax.random.normal(walk_key, (steps, 3))
 
@@ -57,11 +57,11 @@ def brownian(key: jax.Array, steps: int) -> jax.Array:
 
 
 def pure_pursuit(track: Track, car: Car, cornering: float = 120.0, top_speed: float = 80.0) -> jax.Array:
-    """The action (3,) of a driver that steers at a point of the road ahead and slows down for turns (Coulter 1992).
+    """Returns the action (3,) of a driver that steers towards a point ahead and slows down for turns (Coulter 1992).
 
     Args:
-      cornering: sideways acceleration that the driver trusts the wheels with, in units/s^2; on the road, they hold 219.
-      top_speed: units/s.
+      cornering: largest lateral acceleration in turns, in units/s^2; the wheels hold up to 219 on the road.
+      top_speed: in units/s.
     """
     position, speed = hull_position(car), jnp.linalg.norm(hull_velocity(car))
     nearest = jnp.square(track.centre - position).sum(axis=1).argmin()

@@ -1,9 +1,9 @@
-"""A track laid out as a raster, made once, so that drawing a frame takes one look-up for each pixel.
+"""A raster of a track, made once, so that drawing a frame takes one look-up per pixel.
 
-A texel does not hold a colour. It holds how far its middle is from the edge of the road, in which direction that edge
-lies, and how far along the road it is; near the texel all of these change linearly. So edges come out sharp, and
-smooth, at any zoom, although texels are larger than a frame's pixels, and no copies at lower resolutions are needed.
-The ground's colours and the meadow's pattern come in when a frame is drawn. A track takes 1.1 MB.
+A texel does not hold a colour. It holds the distance of its centre to the edge of the road, the direction of that edge,
+and the position along the road; all of these are extrapolated linearly within the texel. Edges are therefore sharp and
+smooth at any zoom, although texels are larger than a frame's pixels, and no mipmaps are needed. The colours and the
+meadow's pattern are added when a frame is drawn. A track takes 1.1 MB.
 """
 
 import functools
@@ -18,15 +18,15 @@ from gdl_jax.envs.car_racing.colours import Colours
 from gdl_jax.envs.car_racing.track import TILE_LENGTH, Track, previous
 
 TEXEL = 0.75  # side of a texel
-SHAPE = 464, 576  # texels along y and x: 348 by 432, around the track (the largest of 1,500 was 332 by 412)
-REACH = 6.0  # beyond the road's edge up to which texels know of it
-WINDOW = 32.0  # side of a square around a tile that holds all within its reach
-SQUARES = 20  # of the meadow's pattern from its middle to its edge, every other one of which is grass
-SHADES = 3  # of the road, tile by tile
-PHASES = 2 * SHADES  # tiles after which the road repeats: borders are white and red in turn
+SHAPE = 464, 576  # texels along y and x: 348 by 432 around the track (the largest of 1,500 tracks was 332 by 412)
+REACH = 6.0  # distance from the road's edge up to which texels store it
+WINDOW = 32.0  # side of a square around a tile that contains all texels within its REACH
+SQUARES = 20  # periods of the meadow's pattern along each axis; each has one square of grass
+SHADES = 3  # of the road, alternating by tile
+PHASES = 2 * SHADES  # period of the road in tiles: borders are alternately white and red
 
-# Bits of a texel's fields, the lowest first, and the value of a field's 0 and of 1 more. Distances are compared as
-# they are stored, which is why they come first.
+# Fields of a texel from the lowest bits up: (bits, value of level 0, value of one level). The distance is first because
+# stored distances are compared.
 _FIELDS = {
     "distance": (9, -8.0, 1 / 32),
     "inwards_x": (6, -1.0, 1 / 31),
@@ -41,14 +41,14 @@ _SHIFTS = dict(zip(_FIELDS, np.cumsum([0, *(bits for bits, _, _ in _FIELDS.value
 
 @struct.dataclass
 class Scene:
-    """A track and its surroundings, as they are drawn.
+    """A track and its surroundings, prepared for drawing.
 
     Attributes:
-      texels: (H * W,) uint32 row by row, or (P * H * W,) after `choose`.
-      start: () int32, where in `texels` this scene's begin.
-      origin: (2,), the raster's corner of least x and y.
+      texels: (H * W,) uint32 in row-major order, or (P * H * W,) after `choose`.
+      start: () int32, index of this scene's first texel in `texels`.
+      origin: (2,), the raster's corner with the smallest x and y.
       colours: of the ground.
-      playfield: (), half the side of the meadow; beyond it all is black.
+      playfield: (), half the side of the meadow, which is surrounded by black.
     """
 
     texels: jax.Array
@@ -60,15 +60,15 @@ class Scene:
 
 @struct.dataclass
 class Place:
-    """What is known of places in the world; all arrays of one shape.
+    """Position of points relative to the road; all arrays have one shape.
 
     Attributes:
       distance: to the edge of the road, positive on the road, about -8 far from it.
-      inwards_x, inwards_y: the direction in which it grows.
-      phase: tiles along the road, modulo PHASES.
-      pace: phase for each unit of length along the edge; tiles are shorter on the inside of a turn.
-      left: 1 where the edge is the left one, else 0.
-      bordered: 1 where the edge has a border, else 0.
+      inwards_x, inwards_y: the direction in which the distance increases.
+      phase: position along the road in tiles, modulo PHASES.
+      pace: increase of the phase per unit of length along the edge; tiles are shorter on the inside of a turn.
+      left: 1 if the nearest edge is the left one, else 0.
+      bordered: 1 if that edge has a border, else 0.
     """
 
     distance: jax.Array
@@ -81,7 +81,7 @@ class Place:
 
 
 def rasterise(track: Track, colours: Colours, playfield: float | jax.Array) -> Scene:
-    """The scene of a track; of many tracks, with `jax.lax.map`, which is faster here than `jax.vmap`."""
+    """Returns the scene of a track. For many tracks use `jax.lax.map`, which is faster here than `jax.vmap`."""
     ends = jnp.concatenate([track.left, track.right])
     origin = 0.5 * (ends.min(axis=0) + ends.max(axis=0) - TEXEL * np.array(SHAPE[::-1]))
     size = int(WINDOW / TEXEL)
@@ -91,7 +91,7 @@ def rasterise(track: Track, colours: Colours, playfield: float | jax.Array) -> S
         number, border, *corners = tile
         middle = sum(corners) / 4
         first = jnp.round((middle - origin - 0.5 * WINDOW) / TEXEL).astype(jnp.int32)
-        first = jnp.clip(first, 0, np.array(SHAPE[::-1]) - size)  # of a track too large for the raster, some is cut
+        first = jnp.clip(first, 0, np.array(SHAPE[::-1]) - size)  # a track larger than the raster is cut off
         x, y = (origin[axis] + TEXEL * first[axis] + here for axis in (0, 1))
         place, known = _around_tile(number, border, *corners, x[None, :], y[:, None])
         place = jnp.where(known & (number < track.count), _pack(place), 0)
@@ -103,12 +103,12 @@ def rasterise(track: Track, colours: Colours, playfield: float | jax.Array) -> S
     back = previous(track.left, track.count), previous(track.right, track.count)
     tiles = jnp.arange(len(track.left)), track.border, track.left, track.right, *back
     raster, _ = jax.lax.scan(lay, jnp.zeros(SHAPE, jnp.uint32), tiles)
-    raster = jnp.zeros_like(raster).at[1:-1, 1:-1].set(raster[1:-1, 1:-1])  # the rim stands for all beyond it
+    raster = jnp.zeros_like(raster).at[1:-1, 1:-1].set(raster[1:-1, 1:-1])  # the rim stands for all beyond
     return Scene(raster.ravel(), jnp.int32(0), origin, colours, jnp.float32(playfield))
 
 
 def _around_tile(number, border, left, right, back_left, back_right, x, y) -> tuple[Place, jax.Array]:
-    """What tile `number` knows of places x (1, W), y (H, 1), and of which it does: those beside it, not too far."""
+    """Returns points x (1, W), y (H, 1) relative to tile `number`, and a mask of those on it or beside it in REACH."""
     from_left, left_x, left_y = _beyond(back_left, left, x, y)
     from_right, right_x, right_y = _beyond(right, back_right, x, y)
     passed, _, _ = _beyond(back_right, back_left, x, y)
@@ -123,7 +123,7 @@ def _around_tile(number, border, left, right, back_left, back_right, x, y) -> tu
 
 
 def _beyond(start, end, x, y):
-    """Distance of places to the right of the line from `start` (2,) to `end`, and the direction in which it grows."""
+    """Returns the distances of points to the right of the line from `start` (2,) to `end`, and their gradient."""
     along = end - start
     along = along / jnp.maximum(jnp.linalg.norm(along), 1e-6)
     right_x, right_y = along[1], -along[0]
@@ -144,7 +144,7 @@ def _unpack(texels: jax.Array) -> Place:
         bits, least, step = _FIELDS[name]
         return least + step * (signed >> _SHIFTS[name] & 2**bits - 1).astype(jnp.float32)
 
-    signed = texels.astype(jnp.int32)  # from which CPUs convert faster; the mask takes off the sign's copies
+    signed = texels.astype(jnp.int32)  # CPUs convert int32 faster; the mask removes copies of the sign bit
     return Place(**{name: unpack(name) for name in _FIELDS})
 
 
@@ -153,7 +153,7 @@ def _stored_distance(texels: jax.Array) -> jax.Array:
 
 
 def look_up(scene: Scene, x: jax.Array, y: jax.Array) -> Place:
-    """What is known of places x, y (H, W): what their texel knows, carried on to them."""
+    """Returns the position of points x, y (H, W) relative to the road, extrapolated from their texels."""
     column, row = (x - scene.origin[0]) * (1 / TEXEL), (y - scene.origin[1]) * (1 / TEXEL)
     texel_row, texel_column = jnp.floor(row), jnp.floor(column)
     index = jnp.clip(texel_row, 0, SHAPE[0] - 1) * SHAPE[1] + jnp.clip(texel_column, 0, SHAPE[1] - 1)
@@ -165,10 +165,10 @@ def look_up(scene: Scene, x: jax.Array, y: jax.Array) -> Place:
 
 
 def _gather(texels: jax.Array, index: jax.Array) -> jax.Array:
-    """texels[index], in a loop that runs once.
+    """Returns texels[index], computed in a loop that runs once.
 
-    XLA would fuse the look-ups with what is computed from them, and cannot vectorise a loop with look-ups in it; it
-    fuses nothing across a loop's end. On CPU a frame takes half the time, or less.
+    XLA would fuse the look-ups with the computations on their results, and cannot vectorise the fused loop; it never
+    fuses across the end of a loop. On CPUs this halves the time per frame, or better.
     """
 
     def body(state):
@@ -178,16 +178,16 @@ def _gather(texels: jax.Array, index: jax.Array) -> jax.Array:
 
 
 def choose(scenes: Scene, index: jax.Array) -> Scene:
-    """Scene number `index` () of a pool whose arrays all have a leading axis P, at most 8,000.
+    """Returns scene `index` () of a pool whose arrays all have a leading axis P, at most 8,000.
 
-    The texels stay one array for the whole pool, which cars mapped over their indices share; indexing it would copy
-    a raster for every car.
+    The texels stay one array for the whole pool, shared by cars that are vmapped over their indices; indexing it would
+    copy a raster per car.
 
     Raises:
-      UserError: there are more, whose texels 32 bits cannot count.
+      UserError: the pool is larger, so that 32 bits cannot index its texels.
     """
     if scenes.texels.size >= 2**31:
-        raise UserError(f"{len(scenes.texels):,} tracks at a time are too many: at most 8,000")
+        raise UserError(f"{len(scenes.texels):,} tracks in one pool; at most 8,000 are supported")
     own = jax.tree.map(lambda leaf: leaf[index], scenes.replace(texels=scenes.start))
     start = index.astype(jnp.int32) * (SHAPE[0] * SHAPE[1])
     return own.replace(texels=scenes.texels.ravel(), start=start)

@@ -1,7 +1,6 @@
-"""The rules of gymnasium's CarRacing-v3, without its picture: pure functions of a track, a state and an action.
+"""The rules of gymnasium's CarRacing-v3, without rendering: pure functions of a track, a state and an action.
 
-The track is an argument of its own: map `step` over many cars with in_axes=None for the track, and all of them share
-it.
+The track is a separate argument, so that many cars can share one: vmap `step` with in_axes=None for the track.
 """
 
 import jax
@@ -22,23 +21,23 @@ from gdl_jax.envs.car_racing.car import (
 from gdl_jax.envs.car_racing.contacts import touch
 from gdl_jax.envs.car_racing.track import SCALE, Track
 
-# What the numbers 0 to 4 of the discrete action space stand for: nothing, right, left, gas, brake.
+# Actions 0 to 4 of the discrete action space: nothing, right, left, gas, brake.
 DISCRETE_ACTIONS = ((0.0, 0.0, 0.0), (0.6, 0.0, 0.0), (-0.6, 0.0, 0.0), (0.0, 0.2, 0.0), (0.0, 0.0, 0.8))
 
 
 @struct.dataclass
 class EnvParams:
-    """The game's numbers; the defaults are gymnasium's.
+    """Parameters of the game; the defaults are gymnasium's.
 
     Attributes:
-      max_steps_in_episode: after which an episode is cut off (truncated).
-      lap_complete_percent: share of tiles (0 to 1, the name is gymnasium's) after which coming upon an unvisited
-        first tile ends the lap. The car starts on the first tile, so this never happens there.
+      max_steps_in_episode: after which an episode is truncated.
+      lap_complete_percent: share of visited tiles (0 to 1; the name is gymnasium's) above which a first visit of tile 0
+        ends the lap. A car that starts on tile 0 never ends a lap this way.
       playfield: half the side of the square that the car must not leave.
       step_reward: of each step.
-      tile_reward: shared by all tiles of the track.
-      outside_reward: of the step that leaves the playfield, in place of all else.
-      domain_randomize: whether each episode has its own colours.
+      tile_reward: divided among all tiles of the track.
+      outside_reward: reward of the step that leaves the playfield, in place of all others.
+      domain_randomize: whether each episode has random colours.
     """
 
     max_steps_in_episode: int = 1000
@@ -50,18 +49,18 @@ class EnvParams:
     domain_randomize: bool = False
 
 
-BOOK_PARAMS = EnvParams(playfield=3000 / SCALE)  # the book's own copy of the game (08_WorldModels)
+BOOK_PARAMS = EnvParams(playfield=3000 / SCALE)  # of the book's copy of the game (08_WorldModels)
 
 
 @struct.dataclass
 class Dynamic:
-    """What changes during an episode.
+    """The part of the state that changes during an episode.
 
     Attributes:
       car: the car.
-      on_road: (4,) bool, which wheels touched a tile when contacts were last looked for.
-      visited: (T,) bool, the tiles that a wheel has touched.
-      carried: (), reward that the next step pays out: that of the tiles the car was put on.
+      on_road: (4,) bool, wheels that touched a tile at the last contact detection.
+      visited: (T,) bool, tiles that a wheel has touched.
+      carried: (), reward that is added to the next step's: that of the tiles on which the car starts.
       time: () int32, steps since the reset.
     """
 
@@ -77,12 +76,13 @@ def _tile_reward(track: Track, before: jax.Array, visited: jax.Array, params: En
 
 
 def reset(track: Track, params: EnvParams, tile: jax.Array | int = 0) -> Dynamic:
-    """The car at rest on a tile: 0, as in gymnasium, or another. The same track and tile always give the same state.
+    """Returns the state of a car at rest on a tile: 0, as in gymnasium, or another. It is deterministic.
 
-    From another than 0, a lap ends with the last tile alone: the rule of 95 % waits for tile 0 to be new.
+    A lap ends once all tiles are visited. The 95 % rule of gymnasium needs an unvisited tile 0, so it can only apply to
+    a car that starts on another tile.
 
-    gymnasium moves the world one step on at a reset, at no cost; the tiles touched then are paid for later. It looks
-    for contacts before it turns the wheels from the axes to the car's direction.
+    gymnasium's reset advances the world by one step without the step reward; rewards for tiles touched in it are added
+    to the next step's. It detects contacts before it turns the wheels from the axes to the car's direction.
     """
     position, angle = track.centre[tile], track.angle[tile]
     nothing = jnp.zeros(track.centre.shape[0], bool)
@@ -93,24 +93,23 @@ def reset(track: Track, params: EnvParams, tile: jax.Array | int = 0) -> Dynamic
 
 
 def is_outside(car: Car, params: EnvParams) -> jax.Array:
-    """(), whether the car has left the playfield, which ends the episode."""
+    """Returns (), True if the car has left the playfield, which ends the episode."""
     return (jnp.abs(hull_position(car)) > params.playfield).any()
 
 
 def step(
     track: Track, dynamic: Dynamic, action: jax.Array, params: EnvParams
 ) -> tuple[Dynamic, jax.Array, jax.Array, jax.Array, dict[str, jax.Array]]:
-    """A fiftieth of a second.
+    """Advances the game by 1/50 s.
 
     Args:
       action: (3,), steering (-1 to 1, right is positive), gas (0 to 1) and brake (0 to 1).
 
     Returns:
-      The next state, the reward (), whether the episode has come to an end () and whether its time is up (), and
-      {"lap_finished": (), "tiles_visited": ()}.
+      The next state, reward (), terminated (), truncated (), and info {"lap_finished": (), "tiles_visited": ()}.
     """
-    # Box2D looks for contacts before it moves the bodies, and gymnasium sets the forces before that, by the contacts
-    # of the step before.
+    # Box2D detects contacts before it moves the bodies. gymnasium sets the forces before both, by the contacts of the
+    # previous step.
     friction_limit = jnp.where(dynamic.on_road, ROAD_FRICTION, GRASS_FRICTION)
     before = dynamic.car
     on_road, visited = touch(

@@ -1,9 +1,9 @@
-"""Which tiles lie near a place: a grid of square cells over the playfield, made once for each track.
+"""Spatial index of a track's tiles: a grid of square cells over the playfield, made once per track.
 
-A car touches a handful of the track's tiles, but not always those next to the ones that it touched before: the road
-passes near itself, and a car can cross the grass to another part of it. The index lists, for each cell, every tile
-whose bounding box comes within REACH of the cell. It is stored as one list of tiles, sorted by cell, and the place
-where each cell's tiles begin: 16 kB for a track, where a table of all cells would have 131 kB.
+A car touches only a few tiles at a time, but not always neighbours of the previous ones: parts of the road are close
+together, and a car can cross the grass between them. For each cell, the index lists all tiles whose bounding box is
+within REACH of the cell. It is stored as one list of tiles, sorted by cell, with the start of each cell's tiles: 16 kB
+per track, where a dense table of cells would take 131 kB.
 """
 
 import jax
@@ -11,12 +11,12 @@ import jax.numpy as jnp
 from flax import struct
 
 CELL = 8.0  # side of a cell
-COLUMNS = 64  # cells along each axis; those at the rim also stand for all that lies beyond them
+COLUMNS = 64  # cells along each axis; those at the rim extend to infinity
 ORIGIN = -0.5 * CELL * COLUMNS  # of both axes
-REACH = 2.62  # farther than any point of a wheel is from the hull's origin, contact margin included
-SPAN = 4  # cells that a tile's bounding box, grown by REACH, may cover along each axis
-ENTRIES = 4096  # pairs (cell, tile) of a track; at most 3,519 in 600 tracks
-PER_CELL = 20  # tiles of one cell; at most 16 in 600 tracks
+REACH = 2.62  # exceeds the distance of any point of a wheel from the hull's origin, contact margin included
+SPAN = 4  # most cells along each axis that a tile's bounding box, grown by REACH, may cover
+ENTRIES = 4096  # most (cell, tile) pairs of a track; the maximum over 600 tracks is 3,519
+PER_CELL = 20  # most tiles of a cell; the maximum over 600 tracks is 16
 
 
 @struct.dataclass
@@ -37,11 +37,11 @@ def _column(coordinate: jax.Array) -> jax.Array:
 
 
 def build_index(corners: jax.Array, count: jax.Array) -> tuple[TileIndex, jax.Array]:
-    """The index of a track's tiles, and whether it holds all of them (it has a fixed size).
+    """Returns the index of a track's tiles, and whether all of them fit into its fixed size.
 
     Args:
       corners: (T, 4, 2), of all tiles.
-      count: () int32, how many of them are real.
+      count: () int32, number of real tiles; the others are padding.
     """
     tiles = jnp.arange(corners.shape[0])
     first = _column(corners.min(axis=1) - REACH)  # (T, 2)
@@ -60,7 +60,7 @@ def build_index(corners: jax.Array, count: jax.Array) -> tuple[TileIndex, jax.Ar
 
 
 def tiles_near(index: TileIndex, position: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """All tiles within REACH of `position` (2,), and some more: (PER_CELL,) int32, and which entries are real."""
+    """Returns all tiles within REACH of `position` (2,), and some more: (PER_CELL,) int32, and a mask of real ones."""
     column = _column(position)
     cell = column[0] * COLUMNS + column[1]
     start, end = index.starts[cell].astype(jnp.int32), index.starts[cell + 1]

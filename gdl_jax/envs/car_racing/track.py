@@ -1,6 +1,6 @@
-"""Random race tracks, drawn as gymnasium's CarRacing-v3 draws them.
+"""Random race tracks with the distribution of gymnasium's CarRacing-v3.
 
-A dot walks counter-clockwise from checkpoint to checkpoint with bounded turns; its last closed lap is the track.
+A point walks counter-clockwise from checkpoint to checkpoint with bounded turns; its last closed lap is the track.
 Lengths are in gymnasium's world units: the road is 13.3 wide and a tile 3.5 long.
 """
 
@@ -14,29 +14,29 @@ SCALE = 6.0
 TRACK_RADIUS = 900.0 / SCALE
 TILE_LENGTH = 21.0 / SCALE
 HALF_WIDTH = 40.0 / SCALE
-TURN_RATE = 0.31  # most radians between two points
+TURN_RATE = 0.31  # largest turn between two points, radians
 CHECKPOINTS = 12
 START_ALPHA = -jnp.pi / CHECKPOINTS  # a lap begins half-way between the last checkpoint and the first
 LAPS = 5
-WALK = 2500  # points, at most
-BORDER_LENGTH = 4  # tiles of a hard turn at least, for a border
+WALK = 2500  # most points
+BORDER_LENGTH = 4  # fewest tiles of a hard turn that has a border
 BORDER_TURN = 0.2 * TURN_RATE
 MAX_TILES = 400  # gymnasium's tracks: 293 tiles on average, 99.9 % up to 380, the longest of 1,500 had 390
 
 
 @struct.dataclass
 class Track:
-    """A closed road of `count` tiles; rows from `count` on repeat the last one, so that their tiles have no area.
+    """A closed road of `count` tiles. Rows from `count` on repeat the last one, so their tiles have no area.
 
     Tile i is the quadrilateral left[i], right[i], right[i - 1], left[i - 1]; tile 0's predecessor is `count` - 1.
 
     Attributes:
       count: () int32, the number N of tiles, at most T = MAX_TILES.
       centre: (T, 2), the middle of each tile's front edge.
-      angle: (T,), radians; the way goes towards (-sin, cos) of it. Neighbours may differ by a whole turn.
-      left, right: (T, 2), the ends of each tile's front edge, seen in the direction of the way.
+      angle: (T,), radians; the road's direction is (-sin, cos) of it. Neighbours may differ by 2 pi.
+      left, right: (T, 2), the ends of each tile's front edge, as seen in the direction of the road.
       border: (T,) int8, the side (-1 left, 1 right) with a red and white border, or 0.
-      index: which tiles lie where; only driving needs it.
+      index: spatial index of the tiles; needed for driving only.
     """
 
     count: jax.Array
@@ -49,18 +49,18 @@ class Track:
 
 
 def previous(values: jax.Array, count: jax.Array) -> jax.Array:
-    """values (T, ...) of each tile's predecessor on the closed road."""
+    """Returns the values (T, ...) of each tile's predecessor on the closed road."""
     return jnp.roll(values, 1, axis=0).at[0].set(values[count - 1])
 
 
 def tile_corners(track: Track) -> jax.Array:
-    """(T, 4, 2): front left, front right, back right, back left."""
+    """Returns the corners of all tiles, (T, 4, 2): front left, front right, back right, back left."""
     left, right = track.left, track.right
     return jnp.stack([left, right, previous(right, track.count), previous(left, track.count)], axis=1)
 
 
 def lay_tiles(count: jax.Array, angle: jax.Array, centre: jax.Array) -> tuple[Track, jax.Array]:
-    """The track through given points, and whether its index has room for it.
+    """Returns the track through given points, and whether it fits into its index.
 
     Args:
       count: () int32, the number of points.
@@ -77,7 +77,7 @@ def lay_tiles(count: jax.Array, angle: jax.Array, centre: jax.Array) -> tuple[Tr
 
 
 def _borders(count: jax.Array, angle: jax.Array) -> jax.Array:
-    """The side of the border on tiles of turns that are hard, the same way round, over BORDER_LENGTH tiles."""
+    """Returns the side of the border for tiles in hard one-way turns of at least BORDER_LENGTH tiles, else 0."""
     turn = angle - previous(angle, count)
     hard = jnp.where(jnp.abs(turn) > BORDER_TURN, jnp.sign(turn), 0)
     rows, window = jnp.arange(MAX_TILES)[:, None], jnp.arange(BORDER_LENGTH)
@@ -86,7 +86,7 @@ def _borders(count: jax.Array, angle: jax.Array) -> jax.Array:
 
 
 def draw_checkpoints(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Polar angles, ascending, and radii of the checkpoints, both (CHECKPOINTS,); the first and last are fixed."""
+    """Draws ascending polar angles and radii of the checkpoints, both (CHECKPOINTS,); the first and last are fixed."""
     angle_key, radius_key = jax.random.split(key)
     sector = 2 * jnp.pi / CHECKPOINTS
     angles = sector * (jnp.arange(CHECKPOINTS) + jax.random.uniform(angle_key, (CHECKPOINTS,)))
@@ -96,12 +96,12 @@ def draw_checkpoints(key: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _wrap_down(angle: jax.Array, limit: float) -> jax.Array:
-    """Whole turns to take off an angle above `limit`."""
+    """Returns the multiple of 2 pi to subtract from an angle above `limit`."""
     return 2 * jnp.pi * jnp.maximum(jnp.ceil((angle - limit) / (2 * jnp.pi)), 0)
 
 
 def _walk(angles: jax.Array, radii: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """WALK points: polar angle, road angle (both (WALK,)), position (WALK, 2), and which come before the end."""
+    """Returns WALK points: polar angle, road angle (both (WALK,)), position (WALK, 2), and a mask of the valid ones."""
     goals_x, goals_y = radii * jnp.cos(angles), radii * jnp.sin(angles)
 
     def step(walker, _):
@@ -111,7 +111,7 @@ def _walk(angles: jax.Array, radii: jax.Array) -> tuple[jax.Array, jax.Array, ja
         walking, laps = laps < LAPS, laps + crossed
         below = (below & ~crossed) | (alpha < 0)
         alpha = jnp.where(alpha < 0, alpha + 2 * jnp.pi, alpha)
-        # Angles ascend, so the checkpoints ahead are the last ones; with none left, a new lap begins at the first.
+        # Angles ascend, so the checkpoints ahead are the last ones; if none is left, a new lap begins at the first.
         ahead = ((alpha <= angles) & (jnp.arange(CHECKPOINTS) >= goal)).sum()
         alpha = jnp.where(ahead == 0, alpha - 2 * jnp.pi, alpha)
         goal = (CHECKPOINTS - ahead) % CHECKPOINTS
@@ -129,9 +129,9 @@ def _walk(angles: jax.Array, radii: jax.Array) -> tuple[jax.Array, jax.Array, ja
 
 
 def track_through(angles: jax.Array, radii: jax.Array) -> tuple[Track, jax.Array]:
-    """The track through checkpoints (CHECKPOINTS,) and whether they make one.
+    """Returns the track through checkpoints (CHECKPOINTS,), and whether it is valid.
 
-    They make none if the walk closes no lap, if the lap's ends lie apart, or if it has too many tiles.
+    It is invalid if the walk closes no lap, if the ends of the lap are apart, or if it has too many tiles.
     """
     alpha, angle, centre, walked = _walk(angles, radii)
     numbers = jnp.arange(WALK)
@@ -141,7 +141,7 @@ def track_through(angles: jax.Array, radii: jax.Array) -> tuple[Track, jax.Array
     count = end - 1 - start
     rows = jnp.minimum(start + jnp.arange(MAX_TILES), WALK - 1)
     angle, centre = angle[rows], centre[rows]
-    # gymnasium measures the gap between the ends by its components scaled with the first tile's direction.
+    # gymnasium scales the components of the gap between the ends by the first tile's direction.
     gap = (centre[0] - centre[count - 1]) * jnp.stack([jnp.cos(angle[0]), jnp.sin(angle[0])])
     closed = (start > 0) & (jnp.linalg.norm(gap) <= TILE_LENGTH)
     track, fits = lay_tiles(count, angle, centre)
@@ -149,7 +149,7 @@ def track_through(angles: jax.Array, radii: jax.Array) -> tuple[Track, jax.Array
 
 
 def make_track(key: jax.Array) -> Track:
-    """A random track; checkpoints are drawn anew until they make one (about one try in fifteen fails)."""
+    """Draws a random track: checkpoints are drawn again until the track is valid (about one in fifteen is not)."""
 
     def attempt(state):
         next_key, draw_key = jax.random.split(state[0])

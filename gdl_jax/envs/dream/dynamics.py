@@ -1,7 +1,7 @@
-"""What happens in a dream (Ha & Schmidhuber 2018; book chapter 8): pure functions of a network's weights.
+"""Dynamics of a world model's dream (Ha & Schmidhuber 2018; book chapter 8): pure functions of a network's weights.
 
-A state is a latent vector and the network's carry; nothing is ever decoded, except by who wants pictures: a frame is
-the decoder's of `state.z`. Under vmap with the parameters left unbatched, many dreams share one matrix product.
+A state is a latent vector and the network's carry. Nothing is decoded; for pictures, decode `state.z`. Under vmap with
+unbatched parameters, many dreams share one matrix product.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,14 @@ Transition = Callable[..., tuple[jax.Array, jax.Array, jax.Array, Any]]
 
 @struct.dataclass(kw_only=True)
 class EnvParams:
-    """What the network knows, where dreams begin, and how they go.
+    """Parameters of dreams.
 
     Attributes:
       variables: of the network, as `transition` takes them.
-      initial_mean, initial_log_var: (N, z_dim), encodings of the first frames of episodes. A dream begins in a draw
+      initial_mean, initial_log_var: (N, z_dim), encodings of first frames of episodes; a dream's first z is sampled
         from one of them.
-      temperature: above 0: uncertainty of the dream; 1 is the network's own.
-      max_steps_in_episode: where the dream is cut off.
+      temperature: of sampling, above 0; 1 samples from the predicted distribution itself.
+      max_steps_in_episode: after which a dream is truncated.
     """
 
     variables: Any
@@ -37,14 +37,14 @@ class EnvParams:
 
 @struct.dataclass
 class EnvState:
-    """A moment of a dream.
+    """State of a dream.
 
     Attributes:
       time: () int32, steps so far.
-      z: (z_dim,), what would be seen.
+      z: (z_dim,), latent code of the current frame.
       carry: of the network: hidden state and cell state, each (hidden_units,).
-      reward: 0.0 or 1.0, what came with z.
-      done: whether the dream has ended; it goes on, but without rewards.
+      reward: 0.0 or 1.0, predicted together with z.
+      done: () bool, True once the dream has ended; later steps have no reward.
     """
 
     time: jax.Array
@@ -56,13 +56,14 @@ class EnvState:
 
 @dataclass(frozen=True)
 class Dream:
-    """A world model's dream.
+    """The dream of a world model.
 
     Attributes:
-      transition: one step of the network, such as `gdl_jax.models.mdn_rnn.transition` makes.
+      transition: one step of the network, as made by `gdl_jax.models.mdn_rnn.transition`.
       z_dim: dimensions of the latent space.
-      hidden_units: of the network's hidden and cell state.
-      can_end: a dream ends where the network thinks that more likely than not; without, only time ends it.
+      hidden_units: size of the network's hidden and cell state.
+      can_end: whether a dream ends when the network predicts the end of the episode with a probability above 0.5;
+        otherwise it is only truncated.
     """
 
     transition: Transition
@@ -71,7 +72,7 @@ class Dream:
     can_end: bool = False
 
     def begin(self, params: EnvParams, key: jax.Array) -> EnvState:
-        """A dream's first moment: z drawn from a random initial encoding, an empty memory, no reward."""
+        """Returns the initial state: z sampled from a random initial encoding, a zero carry, no reward."""
         which_key, noise_key = jax.random.split(key)
         row = jax.random.randint(which_key, (), 0, params.initial_mean.shape[0])
         mean, log_var = jnp.asarray(params.initial_mean)[row], jnp.asarray(params.initial_log_var)[row]
@@ -80,9 +81,9 @@ class Dream:
         return EnvState(time=jnp.int32(0), z=z, carry=(zeros, zeros), reward=jnp.float32(0), done=jnp.bool_(False))
 
     def advance(self, params: EnvParams, state: EnvState, action: jax.Array, key: jax.Array) -> EnvState:
-        """The moment after an action (action_dim,).
+        """Returns the state after an action (action_dim,).
 
-        Its `reward` is what the action earned, 1 or 0; and 0 after the step that ended the dream.
+        Its `reward` is the reward of the action, 1 or 0; it is 0 after the step that ended the dream.
         """
         z, earned, done_logit, carry = self.transition(
             params.variables, key, state.z, action, state.reward, state.carry, params.temperature

@@ -1,24 +1,27 @@
-"""A dream (`dynamics`) with gymnax's interface; its parameters hold the network's weights.
+"""A world model's dream with gymnax's interface; the environment's parameters hold the network's weights.
 
-gymnax's `step_env` never resets, but its `step` does so at every step, whether the episode ends or not.
+Use `step_env`, which never resets; gymnax's `step` computes a reset at every step, whether the episode ends or not.
 """
 
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from gymnax.environments import environment, spaces
 
+from gdl_jax.core.extras import extra
 from gdl_jax.envs.dream.dynamics import Dream, EnvParams, EnvState
+
+with extra("worlds"):
+    from gymnax.environments import environment, spaces
 
 
 class DreamEnv(environment.Environment[EnvState, EnvParams]):
-    """A world model's dream as an environment. An observation is z and the hidden state, (z_dim + hidden_units,).
+    """Environment of a world model's dream. Observations are z and the hidden state, (z_dim + hidden_units,).
 
     Args:
-      dream: the network's.
-      action_low, action_high: bounds of each number of an action; the defaults are those of the racing car.
-      observe_cell: append the cell state to observations, as the paper does for Doom.
+      dream: its dynamics.
+      action_low, action_high: bounds of each dimension of an action; the defaults are CarRacing's.
+      observe_cell: whether observations include the cell state, as in the paper's Doom experiment.
     """
 
     def __init__(
@@ -35,36 +38,36 @@ class DreamEnv(environment.Environment[EnvState, EnvParams]):
 
     @property
     def default_params(self) -> EnvParams:
-        raise ValueError("a dream has no default parameters: give it EnvParams with the network's variables")
+        raise ValueError("a dream has no default parameters: pass EnvParams with the network's variables")
 
     def step_env(self, key, state: EnvState, action, params: EnvParams):
-        """(observation, state, reward, terminated, {}); see `Dream.advance`."""
+        """Returns (observation, state, reward, terminated, {}); see `Dream.advance`."""
         state = self.dream.advance(params, state, action, key)
         return self.get_obs(state), state, state.reward, self.is_terminated(state, params), {}
 
     def reset_env(self, key, params: EnvParams):
-        """(observation, state); see `Dream.begin`."""
+        """Returns (observation, state); see `Dream.begin`."""
         state = self.dream.begin(params, key)
         return self.get_obs(state), state
 
     def get_obs(self, state: EnvState, params: EnvParams | None = None, key=None) -> jax.Array:
-        """z, the hidden state, and perhaps the cell state: (z_dim + hidden_units (+ hidden_units),)."""
+        """Returns z, the hidden state and, if observed, the cell state: (z_dim + hidden_units (+ hidden_units),)."""
         return jnp.concatenate([state.z, *(state.carry if self.observe_cell else state.carry[:1])])
 
     def is_terminated(self, state: EnvState, params: EnvParams) -> jax.Array:
-        """Whether the network ended the dream."""
+        """Returns True if the network has ended the dream."""
         return state.done
 
     @property
     def num_actions(self) -> int:
-        """Numbers in an action."""
+        """Dimensions of an action."""
         return len(self.action_low)
 
     def action_space(self, params: EnvParams | None = None) -> spaces.Box:
-        """The box of allowed actions, (action_dim,)."""
+        """Returns the box of allowed actions, (action_dim,)."""
         return spaces.Box(jnp.array(self.action_low), jnp.array(self.action_high), (self.num_actions,))
 
     def observation_space(self, params: EnvParams | None = None) -> spaces.Box:
-        """Unbounded, (z_dim + hidden_units (+ hidden_units),)."""
+        """Returns an unbounded box, (z_dim + hidden_units (+ hidden_units),)."""
         size = self.dream.z_dim + self.dream.hidden_units * (2 if self.observe_cell else 1)
         return spaces.Box(-jnp.inf, jnp.inf, (size,))

@@ -1,4 +1,4 @@
-"""Avatars: what is drawn, that attributes are true of it, and that the same seed draws the same."""
+"""Avatars: sampled factors, attributes that are true of the picture, and reproducibility from the seed."""
 
 import numpy as np
 import py_avataaars_no_png as avataaars
@@ -17,7 +17,7 @@ def column(name):
 
 
 def changed_pixels(face, **factors):
-    """How many pixels differ once some factors are others."""
+    """Returns the number of pixels that differ when some factors are changed."""
     before, after = avatars.render(face, SIZE), avatars.render(face | factors, SIZE)
     return int((before != after).any(-1).sum())
 
@@ -41,7 +41,7 @@ def all_rows(data):
     return {name: np.concatenate([split[name] for split in splits]) for name in splits[0]}
 
 
-def test_levels_are_drawn_as_often_as_they_should_be():
+def test_levels_are_as_frequent_as_their_probabilities():
     for factor, levels in avatars.LEVELS.items():
         assert sum(levels.values()) == pytest.approx(1)
         for level, probability in levels.items():
@@ -49,13 +49,13 @@ def test_levels_are_drawn_as_often_as_they_should_be():
             assert abs(share - probability) < 5 * np.sqrt(probability / len(FACES)), (factor, level)
 
 
-def test_attributes_are_neither_rare_nor_the_rule():
+def test_attributes_are_neither_rare_nor_ubiquitous():
     shares = dict(zip(avatars.ATTRIBUTES, ATTRIBUTES.mean(0), strict=True))
     assert all(0.07 < share < 0.6 for share in shares.values()), shares
 
 
 @pytest.mark.parametrize("face", one_face_of_each_hairstyle(), ids=lambda face: face["top_type"])
-def test_a_hair_colour_is_an_attribute_where_hair_is_seen(face):
+def test_a_hair_colour_is_an_attribute_if_hair_is_visible(face):
     shaved = face | {"facial_hair_type": "DEFAULT"}
     other = {"hair_color": "RED" if face["hair_color"] != "RED" else "BLACK"}
     values = dict(zip(avatars.ATTRIBUTES, avatars.attributes_of(face), strict=True))
@@ -65,7 +65,7 @@ def test_a_hair_colour_is_an_attribute_where_hair_is_seen(face):
     assert sum(values[name] for name in avatars.HAIRSTYLES) == 1
 
 
-def test_the_hair_has_the_colour_that_the_attribute_names():
+def test_the_hair_has_the_colour_of_its_attribute():
     values = {name: avataaars.HairColor[level].main_value for name, level in avatars.HAIR_COLORS.items()}
     palette = np.array([to_rgb(value) for value in values.values()]) * 255
     with_hair = [face for face in FACES if avatars.shows_hair(face)]
@@ -84,12 +84,12 @@ def test_the_hair_has_the_colour_that_the_attribute_names():
         ("facial_hair_type", "DEFAULT", ("Beard", "Moustache")),
     ],
 )
-def test_what_is_taken_off_was_there(factor, plain, names):
+def test_removing_an_accessory_changes_the_picture_if_present(factor, plain, names):
     for face, has in zip(FACES[:30], sum(column(name) for name in names)[:30], strict=True):
         assert (changed_pixels(face, **{factor: plain}) > 5) == has
 
 
-def test_other_attributes_are_those_of_the_factors():
+def test_other_attributes_follow_from_the_factors():
     def of(factor, *levels):
         return np.array([face[factor] in levels for face in FACES])
 
@@ -100,7 +100,7 @@ def test_other_attributes_are_those_of_the_factors():
     assert (column("Sunglasses") <= column("Eyeglasses")).all()
 
 
-def test_a_face_is_the_same_whatever_the_count_and_no_two_are_alike(cache):
+def test_faces_are_distinct_and_independent_of_the_count(cache):
     few, many = (avatars.load(count, 16, seed=3) for count in (12, 40))
     assert [len(source) for source in (many.train, many.validation, many.test)] == [32, 4, 4]
     few, many = all_rows(few), all_rows(many)
@@ -111,7 +111,7 @@ def test_a_face_is_the_same_whatever_the_count_and_no_two_are_alike(cache):
     assert (other["attributes"] != few["attributes"]).any()
 
 
-def test_rows_are_bytes_and_batches_are_floats(cache):
+def test_rows_are_uint8_and_batches_float(cache):
     data = avatars.load(10, 16)
     rows = data.train.take(np.arange(8))
     assert rows["image"].shape == (8, 16, 16, 3) and rows["image"].dtype == np.uint8
@@ -122,15 +122,15 @@ def test_rows_are_bytes_and_batches_are_floats(cache):
     np.testing.assert_allclose(batch["image"], rows["image"] / 255.0, rtol=1e-6)
 
 
-def test_a_set_is_drawn_once(cache, monkeypatch):
+def test_a_set_is_rendered_once(cache, monkeypatch):
     first = all_rows(avatars.load(10, 16))
     monkeypatch.setattr(avatars, "render", None)
     np.testing.assert_array_equal(all_rows(avatars.load(10, 16))["image"], first["image"])
 
 
 @pytest.mark.slow
-def test_other_processes_draw_the_same(cache):
-    """So many faces are shared out among processes where there are several processors."""
+def test_other_processes_render_the_same(cache):
+    """This many faces are divided among processes if there are several processors."""
     count = 2 * avatars.FACES_PER_WORKER
     alone = np.stack([avatars.render(face, 8) for face in FACES[:count]])
     np.testing.assert_array_equal(all_rows(avatars.load(count, 8))["image"], alone)

@@ -1,5 +1,6 @@
 """Image folders: read lazily, split stably."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,14 +15,14 @@ from gdl_jax.data.images.folder import ImageFiles, list_images, split_of
 
 
 def fill(root, names):
-    """Images of one colour each, so that a file is known by its pixels: red and green hold its number."""
+    """Writes images of one colour each; red and green encode the file's number."""
     for number, name in enumerate(names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (12, 10), (number % 16 * 16, number // 16 * 16, 77)).save(root / name)
 
 
 def numbers(images):
-    """The numbers that `fill` gave."""
+    """Returns the numbers that `fill` gave."""
     return (images[:, 0, 0, 0] // 16 + images[:, 0, 0, 1] // 16 * 16).tolist()
 
 
@@ -29,7 +30,7 @@ def files_of(data):
     return {split: [str(name) for name in getattr(data, split).names] for split in ("train", "validation", "test")}
 
 
-def test_rows_are_the_files_asked_for_from_many_threads_at_once(tmp_path):
+def test_many_threads_read_the_requested_rows(tmp_path):
     names = [f"{number:03}.png" for number in range(100)]
     fill(tmp_path, names)
     source = ImageFiles(tmp_path, names, 8, {"label": np.arange(100)})
@@ -41,8 +42,8 @@ def test_rows_are_the_files_asked_for_from_many_threads_at_once(tmp_path):
             assert rows["image"].shape == (17, 8, 8, 3)
 
 
-def test_subfolders_are_classes_and_nothing_is_read_at_first(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "read_image", lambda *_: pytest.fail("read too early"))
+def test_subfolders_are_classes_and_no_image_is_decoded(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(folder, "read_image", lambda *_: pytest.fail("decoded too early"))
     fill(tmp_path, [f"{kind}/deep/{number}.PNG" for kind in ("cat", "ant", "bee") for number in range(60)])
     (tmp_path / ".hidden").mkdir()
     for name in (".hidden/x.png", "cat/._0.png", "notes.txt"):
@@ -55,6 +56,7 @@ def test_subfolders_are_classes_and_nothing_is_read_at_first(tmp_path, monkeypat
         assert [data.classes[label] for label in labels] == [name.split("/")[0] for name in names]
     bees = joined(only_class(data, "bee")).train
     assert len(bees) == sum(name.startswith("bee/") for names in files_of(data).values() for name in names)
+    assert ".txt" in data.note and data.note in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("names", ["{}.png", "only/{}.png"])
@@ -62,9 +64,10 @@ def test_without_classes_there_are_no_labels(tmp_path, names):
     fill(tmp_path, [names.format(number) for number in range(60)])
     data = catalogue.load(f"folder:{tmp_path}")
     assert data.classes == () and set(data.train.take(np.arange(2))) == {"image"}
+    assert data.note == ""
 
 
-def test_splits_share_no_file_and_stay_when_files_come_and_go(tmp_path):
+def test_splits_are_disjoint_and_stable_when_files_change(tmp_path):
     names = [f"{number}.png" for number in range(250)]
     fill(tmp_path, names)
     before = files_of(catalogue.load(f"folder:{tmp_path}"))
@@ -78,10 +81,45 @@ def test_splits_share_no_file_and_stay_when_files_come_and_go(tmp_path):
         assert kept == [name for name in after[split] if not name.startswith("new")]
 
 
-def test_a_split_is_a_fair_share():
+def test_splits_have_their_shares():
     splits = [split_of(f"{number:06}.jpg") for number in range(20_000)]
     for split, share in (("train", 0.8), ("validation", 0.1), ("test", 0.1)):
         assert abs(splits.count(split) / 20_000 - share) < 4 * np.sqrt(share * (1 - share) / 20_000)
+
+
+def test_linked_classes_are_loaded(tmp_path):
+    fill(tmp_path, [f"{kind}/{number}.png" for kind in ("mine/cats", "mine/dogs", "birds") for number in range(40)])
+    (tmp_path / "mine" / "birds").symlink_to(tmp_path / "birds")
+    data = catalogue.load(f"folder:{tmp_path}/mine", image_size=8)
+    assert data.classes == ("birds", "cats", "dogs")
+    assert np.bincount(joined(data).train.labels()).tolist() == [40, 40, 40]
+
+
+def test_copies_in_different_splits_are_noted(tmp_path, capsys):
+    fill(tmp_path, [f"{number}.png" for number in range(60)])
+    names = files_of(catalogue.load(f"folder:{tmp_path}"))
+    assert capsys.readouterr().err == ""
+    copied, original = tmp_path / names["test"][0], tmp_path / names["train"][0]
+    copied.write_bytes(original.read_bytes())
+    note = catalogue.load(f"folder:{tmp_path}").note
+    assert copied.name in note and original.name in note and note in capsys.readouterr().err
+
+
+def test_the_digest_follows_contents_not_the_path(tmp_path):
+    fill(tmp_path / "a", [f"{number}.png" for number in range(60)])
+    before = catalogue.load(f"folder:{tmp_path}/a").digest
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert catalogue.load(f"folder:{tmp_path}/b", image_size=9).digest == before != ""
+    Image.new("RGB", (12, 10)).save(tmp_path / "b" / "7.png")
+    assert catalogue.load(f"folder:{tmp_path}/b").digest != before
+
+
+def test_names_that_are_not_utf8_are_read(tmp_path):
+    fill(tmp_path, [os.fsdecode(b"%b/\xe9%d.png" % (kind, i)) for kind in (b"caf\xe9", b"\xff") for i in range(40)])
+    data = catalogue.load(f"folder:{tmp_path}", image_size=4)
+    assert data.classes == ("caf\\xe9", "\\xff")
+    assert len(joined(data).train.take(np.arange(80))["image"]) == 80
+    data.note.encode()
 
 
 def test_user_errors_name_the_folder_or_the_file(tmp_path):

@@ -1,4 +1,4 @@
-"""Palettes: colours found, pixels encoded as the nearest of them, and back."""
+"""Palettes: fitting, encoding of pixels as the nearest colours, decoding."""
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ def flat_images(count=6, size=8):
     return index, FLAT[index]
 
 
-def test_images_of_few_colours_come_back_as_they_were():
+def test_images_of_few_colours_are_decoded_exactly():
     index, images = flat_images()
     found = palette.fit(images, 16)
     features = np.asarray(jax.jit(palette.encode)(found, images / 255.0))
@@ -23,7 +23,7 @@ def test_images_of_few_colours_come_back_as_they_were():
     np.testing.assert_allclose(decoded, images / 255.0, atol=1 / 255)
 
 
-def test_a_pixel_becomes_the_nearest_colour_up_to_the_width_of_a_shade():
+def test_pixels_get_the_nearest_colour_up_to_a_shades_width():
     rng = np.random.default_rng(1)
     images = rng.integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
     found = palette.fit(images, 32)
@@ -35,7 +35,7 @@ def test_a_pixel_becomes_the_nearest_colour_up_to_the_width_of_a_shade():
     assert found.colors.shape == (32, 3)
 
 
-def test_grey_images_have_a_palette_too():
+def test_grey_images_have_a_palette():
     images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
     found = palette.fit(images, 64)
     features = np.asarray(palette.encode(found, images / 255.0))

@@ -1,3 +1,5 @@
+"""Quick, Draw! drawings: splits, classes, and files that cannot be read."""
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,7 @@ def test_googles_bitmaps_are_split_without_overlap(tmp_path):
     np.testing.assert_array_equal(np.sort(both, axis=0), np.sort(DRAWINGS, axis=0))
 
 
-def test_no_more_than_the_books_number_is_trained_on(tmp_path, monkeypatch):
+def test_the_training_split_is_limited_to_the_books_number(tmp_path, monkeypatch):
     monkeypatch.setattr(quickdraw, "MOST_TRAINED_ON", 20)
     np.save(tmp_path / "full_numpy_bitmap_camel.npy", DRAWINGS)
     assert len(load(tmp_path).train) == 20
@@ -42,7 +44,7 @@ def test_labelled_drawings_keep_their_classes(tmp_path):
         only_class(data, "pig")
 
 
-def test_what_is_missing_or_something_else_is_one_line(tmp_path):
+def test_missing_files_and_other_arrays_are_named(tmp_path):
     with pytest.raises(ConfigError, match=r"^dataset=quickdraw:camel: .*data_dir"):
         catalogue.load("quickdraw:camel")
     with pytest.raises(ConfigError, match=rf"^data_dir={tmp_path}: .*full_numpy_bitmap_camel\.npy"):
@@ -50,9 +52,53 @@ def test_what_is_missing_or_something_else_is_one_line(tmp_path):
     np.save(tmp_path / "full_numpy_bitmap_camel.npy", np.zeros((20, 10), np.uint8))
     with pytest.raises(UserError, match=r"full_numpy_bitmap_camel\.npy: .*28x28"):
         load(tmp_path)
-    (tmp_path / "full_numpy_bitmap_camel.npy").write_bytes(b"no array")
-    with pytest.raises(UserError, match=r"full_numpy_bitmap_camel\.npy: "):
+    for contents in (b"", b"no array", b"<?xml version='1.0'?><Error>", b"\x93NUMPY"):
+        (tmp_path / "full_numpy_bitmap_camel.npy").write_bytes(contents)
+        with pytest.raises(UserError, match=r"full_numpy_bitmap_camel\.npy: ") as raised:
+            load(tmp_path)
+        assert "pickle" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"images": np.zeros((1, 20, 784), np.uint8)},
+        {"images": np.zeros(784 * 20, np.uint8)},
+        {"images": np.zeros((20, 784))},
+        {"images": np.zeros((9, 784), np.uint8)},
+        {"images": np.uint8(3)},
+        {"images": DRAWINGS, "labels": np.arange(49)},
+        {"images": DRAWINGS, "labels": np.arange(50), "classes": np.array(["cow"])},
+        {"drawings": DRAWINGS},
+    ],
+)
+def test_other_shapes_and_labels_are_named(tmp_path, arrays):
+    (tmp_path / "quickdraw").mkdir()
+    np.savez(tmp_path / "quickdraw" / "camel.npz", **arrays)
+    with pytest.raises(UserError, match=r"camel\.npz: "):
         load(tmp_path)
+
+
+def test_an_archive_with_the_suffix_of_an_array_is_read(tmp_path):
+    (tmp_path / "quickdraw").mkdir()
+    with (tmp_path / "quickdraw" / "camel.npy").open("wb") as file:
+        np.savez(file, images=DRAWINGS)
+    assert len(load(tmp_path).train) == 45
+
+
+def test_labels_without_classes_name_the_classes(tmp_path):
+    (tmp_path / "camel").mkdir()
+    np.savez(tmp_path / "camel" / "camel.npz", images=DRAWINGS, labels=np.arange(50) % 2 * 7)
+    assert load(tmp_path).classes == ("0", "7")
+
+
+def test_the_digest_follows_the_drawings(tmp_path):
+    digests = []
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "full_numpy_bitmap_camel.npy", DRAWINGS[::-1] if name == "c" else DRAWINGS)
+        digests.append(load(tmp_path / name).digest)
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_the_quadrupeds_at_hand(data_dir):

@@ -1,4 +1,4 @@
-"""TFDS sets, written here in TFDS's own format and read back without TensorFlow."""
+"""TFDS sets: written in TFDS's own format, read back without TensorFlow."""
 
 import io
 import json
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gdl_jax.core.errors import ConfigError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data import catalogue
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -18,8 +18,8 @@ LABELS = np.arange(20) % 3
 FLAGS = {"Eyeglasses": (LABELS == 1).astype(int), "Young": (LABELS > 0).astype(int)}
 
 
-def write(root, name, version, splits, shape=(12, 10, 3), flags=FLAGS):
-    """A prepared set: features, dataset_info.json and one ArrayRecord file a split; `splits`: name -> rows."""
+def write(root, name, version, splits, shape=(12, 10, 3), flags=FLAGS, images=IMAGES):
+    """Writes a prepared set: features, dataset_info.json and one ArrayRecord file a split; `splits`: name -> rows."""
     from array_record.python.array_record_module import ArrayRecordWriter
     from tensorflow_datasets.proto import tf_example_pb2
 
@@ -38,7 +38,7 @@ def write(root, name, version, splits, shape=(12, 10, 3), flags=FLAGS):
         writer = ArrayRecordWriter(str(directory / f"{name}-{split}.array_record-00000-of-00001"), "group_size:1")
         for row in rows:
             encoded = io.BytesIO()
-            Image.fromarray(IMAGES[row]).save(encoded, "PNG")
+            Image.fromarray(images[row]).save(encoded, "PNG")
             example = tf_example_pb2.Example()
             feature = example.features.feature
             feature["image"].bytes_list.value.append(encoded.getvalue())
@@ -111,7 +111,7 @@ def test_celeba_is_found_where_tfds_prepared_it(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mnist", "no_such_set"])
-def test_a_set_that_is_not_prepared_is_a_user_error_that_says_how(tmp_path, name):
+def test_for_a_set_that_is_not_prepared_the_error_says_how(tmp_path, name):
     with pytest.raises(ConfigError, match=f"^dataset=tfds:{name}: .*{tmp_path}.*builder.*{name}") as raised:
         catalogue.load(f"tfds:{name}", data_dir=str(tmp_path))
     assert "\n" not in str(raised.value)
@@ -119,5 +119,27 @@ def test_a_set_that_is_not_prepared_is_a_user_error_that_says_how(tmp_path, name
 
 def test_without_the_package_it_is_a_user_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(ConfigError, match=r"^dataset=tfds:mnist: .*tensorflow-datasets"):
+    with pytest.raises(UserError, match=r"tensorflow_datasets .*tfds"):
         catalogue.load("tfds:mnist")
+
+
+def test_the_digest_follows_the_records_not_the_path(tmp_path):
+    digests = []
+    for place, images, count in (("a", IMAGES, 20), ("b", IMAGES, 20), ("c", IMAGES[::-1], 20), ("d", IMAGES, 19)):
+        write(tmp_path / place, "own", "1.0.0", {"train": np.arange(count)}, images=images)
+        digests.append(catalogue.load("tfds:own", data_dir=str(tmp_path / place)).digest)
+    assert digests[0] == digests[1] and len(set(digests)) == 3
+
+
+def test_damaged_records_are_named(tmp_path):
+    write(tmp_path, "own", "1.0.0", {"train": np.arange(20)})
+    data = catalogue.load("tfds:own", data_dir=str(tmp_path))
+    (path,) = tmp_path.glob("own/1.0.0/*.array_record*")
+    contents = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    used = np.flatnonzero(contents)  # the rest is padding
+    contents[used[len(used) // 4 : len(used) // 2]] ^= 255
+    path.write_bytes(contents)
+    with pytest.raises(UserError, match=r"tfds:own"):
+        catalogue.load("tfds:own", data_dir=str(tmp_path))
+    with pytest.raises(UserError, match=r"tfds:own: train: record \d"):
+        rows_of(data.train)

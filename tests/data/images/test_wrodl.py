@@ -1,4 +1,4 @@
-"""The Wrodl table is consistent with all that the book prints of it (tables 1-1 and 1-2 are written out here again)."""
+"""The Wrodl table agrees with everything that the book prints of it (tables 1-1 and 1-2 are copied here)."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_the_sample_space():
 
 
 @pytest.mark.parametrize("feature", TABLE_1_2)
-def test_values_are_as_frequent_as_in_table_1_2(feature):
+def test_values_have_the_counts_of_table_1_2(feature):
     printed = TABLE_1_2[feature].split()
     column = [fashion[list(wrodl.FEATURES).index(feature)] for fashion in NAMED]
     assert {value: column.count(value) for value in wrodl.FEATURES[feature]} == dict(
@@ -32,18 +32,18 @@ def test_values_are_as_frequent_as_in_table_1_2(feature):
     )
 
 
-def test_some_rows_of_table_1_1():
+def test_the_first_rows_are_those_of_table_1_1():
     assert NAMED[0] == ("Round", "White", "ShirtScoopNeck", "Red", "ShortHairShortFlat")
     assert NAMED[5] == ("Blank", "White", "Overall", "Black", "LongHairStraight")
     assert NAMED[9] == ("Round", "PastelOrange", "ShirtScoopNeck", "Blonde", "LongHairStraight")
 
 
-def test_combination_1_occurs_twice_and_in_blue_never():
+def test_combination_1_occurs_twice_and_never_in_blue():
     assert NAMED.count(("Round", "White", "ShirtScoopNeck", "Red", "LongHairStraight")) == 2
     assert NAMED.count(("Round", "Blue01", "ShirtScoopNeck", "Red", "LongHairStraight")) == 0
 
 
-def test_the_table_is_the_same_each_time_and_codes_go_both_ways():
+def test_the_table_is_deterministic_and_decoding_inverts_encoding():
     np.testing.assert_array_equal(wrodl.load().train.take(np.arange(50))["features"], TRAIN)
     np.testing.assert_array_equal(wrodl.encode(NAMED), TRAIN)
 
@@ -56,7 +56,7 @@ def test_held_out_rows_have_the_marginals_of_the_table():
         assert (np.abs(shares - expected) <= 4 * np.sqrt(expected * (1 - expected) / len(rows))).all()
 
 
-def test_every_value_can_be_drawn_as_an_avatar():
+def test_every_value_can_be_rendered_as_an_avatar():
     plain = dict(zip(wrodl.FEATURES, NAMED[5], strict=True))
     for feature, values in wrodl.FEATURES.items():
         pictures = {avatars.render(wrodl.factors((plain | {feature: v}).values()), 32).tobytes() for v in values}

@@ -1,11 +1,10 @@
-"""Chorales: the book's file, music21's corpus against music21 itself, and the bars that are cut from them."""
+"""Tests of the book's chorales, of music21's corpus against music21 itself, and of the bars cut from them."""
 
 import difflib
 import json
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,13 +32,13 @@ def piece(steps):
     return RNG.integers(36, 82, (steps, 4))
 
 
-def test_the_first_bars_start_where_all_voices_sound():
+def test_first_bars_start_where_all_voices_sound():
     whole = piece(48)
     np.testing.assert_array_equal(chorales.first_bars(whole, 2), whole[:32])
     late = whole.copy()
     late[3, 1] = late[7, 2] = -1  # in the first beat and in the second
     np.testing.assert_array_equal(chorales.first_bars(late, 2), late[8:40])
-    late[20, 0] = -1  # a rest later on is music
+    late[20, 0] = -1  # a later rest stays
     np.testing.assert_array_equal(chorales.first_bars(late, 2), late[8:40])
     assert chorales.first_bars(late, 3) is None and chorales.first_bars(whole, 3) is not None
     assert chorales.first_bars(np.full((64, 4), -1), 1) is None
@@ -62,7 +61,7 @@ def test_rows_become_rolls(tmp_path):
 
 
 @pytest.mark.parametrize("bars", [1, 2, 3])
-def test_any_number_of_bars_and_what_is_too_short_for_them(tmp_path, bars):
+def test_chorales_with_fewer_bars_are_left_out(tmp_path, bars):
     pieces = [piece(steps) for steps in (16, 32, 100, 48)]
     data = chorales.load("chorales", data_dir=write_json(tmp_path, pieces, [piece(64)], [piece(64)]), bars=bars)
     rows = [whole[: 16 * bars] for whole in pieces if len(whole) >= 16 * bars]
@@ -71,14 +70,14 @@ def test_any_number_of_bars_and_what_is_too_short_for_them(tmp_path, bars):
     assert [len(whole) for whole in data.pieces["train"]] == [16, 32, 100, 48]
 
 
-def test_splits_are_the_files(tmp_path):
+def test_splits_are_those_of_the_file(tmp_path):
     train, valid, test = [piece(32) for _ in range(3)], [piece(32)], [piece(32)] * 2
     data = chorales.load("chorales", data_dir=write_json(tmp_path, train, valid, test))
     for source, pieces in ((data.train, train), (data.validation, valid), (data.test, test)):
         np.testing.assert_array_equal(everything(source)["pitches"], pieces)
 
 
-def test_user_errors(tmp_path):
+def test_errors_name_the_field(tmp_path):
     with pytest.raises(ConfigError, match=r"^dataset=chorales: .*data_dir"):
         chorales.load("chorales")
     with pytest.raises(ConfigError, match=rf"^data_dir={tmp_path}: .*chorales/Jsb16thSeparated\.json"):
@@ -105,15 +104,22 @@ def test_user_errors(tmp_path):
         "[" * 100_000,
     ],
 )
-def test_a_file_that_holds_something_else(tmp_path, text):
+def test_files_with_other_contents_are_refused(tmp_path, text):
     (tmp_path / "Jsb16thSeparated.json").write_text(text)
     with pytest.raises(UserError, match=r"Jsb16thSeparated\.json") as raised:
         chorales.load("chorales", data_dir=str(tmp_path))
     assert "\n" not in str(raised.value)
 
 
+def test_byte_order_marks_do_not_matter(tmp_path):
+    path = Path(write_json(tmp_path, [piece(40)])) / "Jsb16thSeparated.json"
+    plain = chorales.load("chorales", data_dir=str(tmp_path)).digest
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert chorales.load("chorales", data_dir=str(tmp_path)).digest == plain
+
+
 def cut_as_in_the_book(pieces, bars):
-    """The book's (07_04) loader in plain loops: -1 and 1, a rest is a 85th class that is dropped."""
+    """Returns the rolls of the book's loader (07_04), in plain loops: -1 and 1; a rest is an 85th class, dropped."""
     rolls = []
     for whole in pieces:
         start = 0
@@ -141,8 +147,8 @@ def test_the_books_chorales(data_dir):
     assert min(map(len, data.pieces["train"])) == 100
 
 
-def heard_by_music21(path):
-    """Its notes, tied ones joined: sorted (start, length, pitch, part) in ticks."""
+def notes_of_music21(path):
+    """Returns music21's notes, tied ones joined: sorted (start, length, pitch, part) in ticks."""
     from music21 import converter
 
     found = []
@@ -154,11 +160,11 @@ def heard_by_music21(path):
     return sorted(found)
 
 
-# Ties; one that ties nothing; grace notes; five parts of different divisions.
+# Ties; a tie without a second note; grace notes; five parts with different divisions.
 @pytest.mark.parametrize("name", ["bwv269", "bwv362", "bwv299", "bwv1.6"])
 def test_scores_are_read_as_music21_reads_them(name):
     notes = musicxml.read_notes(CORPUS / f"{name}.mxl")
-    assert sorted(map(tuple, notes.tolist())) == heard_by_music21(CORPUS / f"{name}.mxl")
+    assert sorted(map(tuple, notes.tolist())) == notes_of_music21(CORPUS / f"{name}.mxl")
 
 
 SCORE = """<score-partwise><part id="P1"><measure><attributes><divisions>2</divisions></attributes>
@@ -181,7 +187,7 @@ def test_chords_voices_ties_and_grace_notes(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "<score-partwise><part>", SCORE.replace("LAST", "x"), SCORE[:-30]])
-def test_damaged_scores_are_user_errors(tmp_path, content):
+def test_damaged_scores_are_refused(tmp_path, content):
     (tmp_path / "a.xml").write_text(content)
     (tmp_path / "b.mxl").write_text(content)
     with zipfile.ZipFile(tmp_path / "c.mxl", "w") as archive:
@@ -198,7 +204,7 @@ def test_finer_times_are_refused(tmp_path):
 
 
 def _leaps(soprano):
-    """The intervals of a melody (steps,) from each note to the next other one."""
+    """Returns the intervals of a melody (steps,) between consecutive different notes."""
     leaps = np.diff(soprano[soprano >= 0].astype(int))
     return leaps[leaps != 0].tolist()
 
@@ -214,10 +220,10 @@ def test_the_bundled_chorales():
     matcher = difflib.SequenceMatcher(autojunk=False)
     for held_out in tunes["validation"] + tunes["test"]:
         matcher.set_seq2(held_out)
-        for learnt in tunes["train"]:
-            matcher.set_seq1(learnt)
+        for trained_on in tunes["train"]:
+            matcher.set_seq1(trained_on)
             alike = matcher.real_quick_ratio() > 0.8 and matcher.quick_ratio() > 0.8 and matcher.ratio() > 0.8
-            assert not alike, (held_out, learnt)
+            assert not alike, (held_out, trained_on)
     pieces = [piece for split in data.pieces.values() for piece in split]
     assert len({piece.tobytes() for piece in pieces}) == 363
     assert {int(pitch) for piece in pieces for pitch in piece.ravel()} <= {-1, *range(36, 82)}
@@ -225,7 +231,7 @@ def test_the_bundled_chorales():
     assert any(np.array_equal(bach, piece) for piece in pieces)
 
 
-def test_a_hymn_is_told_in_any_key_rhythm_and_harmony():
+def test_hymns_are_recognised_in_any_key_and_rhythm():
     def chorale(pitches, length, bass):
         lines = ((pitches, 0), ([bass] * len(pitches), 3))
         return as_notes([(i * length, length, pitch, track) for line, track in lines for i, pitch in enumerate(line)])
@@ -246,7 +252,7 @@ def test_a_hymn_is_told_in_any_key_rhythm_and_harmony():
     assert chorales.tunes(scores) == [0, 1, 0, 3, 3, 3, 6]
 
 
-def test_pieces_on_one_tune_are_held_out_together():
+def test_pieces_with_one_tune_are_in_one_split():
     tunes = np.random.default_rng(0).integers(0, 40, 100).tolist()
     places = chorales.split_by_tune(tunes)
     assert sorted(np.concatenate(list(places.values()))) == list(range(100))
@@ -262,14 +268,14 @@ NOTE = "<note><pitch><step>{}</step><octave>4</octave></pitch><duration>{}</dura
 
 
 def score_of(*parts):
-    """A score in MusicXML whose parts are lists of notes."""
+    """Returns a score in MusicXML whose parts are lists of notes."""
     divisions = "<attributes><divisions>1</divisions></attributes>"
     measures = [f"<measure>{divisions}{''.join(notes)}</measure>" for notes in parts]
     numbered = (f'<part id="P{number}">{measure}</part>' for number, measure in enumerate(measures))
     return f"<score-partwise>{''.join(numbered)}</score-partwise>"
 
 
-def test_scores_of_other_than_four_single_voices_and_duplicates_are_left_out(tmp_path, monkeypatch):
+def test_only_different_scores_of_four_voices_are_kept(tmp_path, monkeypatch):
     c, d, e, f, g = ([NOTE.format(step, 1)] for step in "CDEFG")
     scores = {
         "a": score_of(c, d, e, f),
@@ -284,6 +290,6 @@ def test_scores_of_other_than_four_single_voices_and_duplicates_are_left_out(tmp
     for name, score in scores.items():
         (folder / f"{name}.xml").write_text(score)
     monkeypatch.setenv("GDL_JAX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(chorales, "find_spec", lambda name: SimpleNamespace(origin=str(tmp_path / "__init__.py")))
+    monkeypatch.setattr(chorales, "locate", lambda package, extra: tmp_path)
     kept = [sorted(notes[:, 2].tolist()) for notes in chorales.corpus_notes()]
     assert kept == [[60, 62, 64, 65], [60, 62, 64, 65, 67]]

@@ -1,4 +1,4 @@
-"""Chords and durations: what sounds when, which windows there are, and the book's counts."""
+"""Tests of chords, durations, windows and splits of music, and of the book's counts."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -24,19 +24,19 @@ def named(piece):
     return [(chord_name(chord), length / Q) for chord, length in zip(*piece, strict=True)]
 
 
-def test_a_chord_lasts_until_anything_changes():
+def test_chords_last_until_any_note_changes():
     notes = as_notes([(Q, 2 * Q, 43, 0), (2 * Q, 2 * Q, 50, 1), (5 * Q, Q, 43, 0), (5 * Q, Q, 43, 1)])
     with_rests = [("rest", 1), ("G2", 1), ("G2.D3", 1), ("D3", 1), ("rest", 1), ("G2", 1)]
     assert named(music.chords_of(notes, rests=True)) == with_rests
     assert named(music.chords_of(notes, rests=False)) == [chord for chord in with_rests if chord[0] != "rest"]
 
 
-def test_a_note_that_was_rounded_to_nothing_sounds_until_the_next_change():
+def test_zero_length_notes_sound_until_the_next_change():
     notes = as_notes([(0, Q, 43, 0), (Q, 0, 45, 0), (Q, Q, 47, 0), (2 * Q, 0, 48, 0)])
     assert named(music.chords_of(notes, rests=True)) == [("G2", 1), ("A2.B2", 1)]  # the last one has no next change
 
 
-def test_at_every_moment_what_sounds_is_what_the_chords_say():
+def test_chords_are_the_sounding_pitches_at_each_tick():
     rng = np.random.default_rng(0)
     rows = {(int(s), int(n), int(p), int(t)) for s, n, p, t in rng.integers([0, 1, 40, 0], [90, 20, 60, 3], (40, 4))}
     notes = as_notes(rows)
@@ -50,7 +50,7 @@ def test_at_every_moment_what_sounds_is_what_the_chords_say():
 
 
 def write_pieces(root, count, length=12):
-    """Piece i is a scale from pitch 40 + 2 i, in eighth notes and one quarter note."""
+    """Writes pieces: number i is a scale from pitch 40 + 2 i, in eighth notes and one quarter note."""
     for i in range(count):
         rows = [(step * Q // 2, Q // 2, 40 + 2 * i + step % 5, 0) for step in range(length)]
         midi.write_notes(as_notes([*rows, (length * Q // 2, Q, 90 + i, 0)]), root / f"piece{i:02}.mid")
@@ -65,7 +65,7 @@ def texts(data, rows):
     return [[data.notes[token] for token in note] for note, _ in rows]
 
 
-def test_windows_run_from_a_piece_into_the_next(tmp_path):
+def test_windows_span_the_end_of_a_piece(tmp_path):
     write_pieces(tmp_path, 10)
     data = music.load(f"midi:{tmp_path}", sequence_length=4)
     assert [len(source) for source in (data.train, data.validation, data.test)] == [8 * 17 - 4, 13, 13]
@@ -80,24 +80,24 @@ def test_windows_run_from_a_piece_into_the_next(tmp_path):
     assert [data.durations[d[-1]] for _, d in rows[:13]] == [Fraction(1, 2)] * 12 + [1]
 
 
-def test_a_continuation_makes_rows_longer_and_beginnings_not(tmp_path):
+def test_continuations_lengthen_rows_but_not_the_context(tmp_path):
     write_pieces(tmp_path, 10)
     data = music.load(f"midi:{tmp_path}", sequence_length=4, continuation_length=3)
     assert [len(source) for source in (data.train, data.validation, data.test)] == [8 * 17 - 6, 11, 11]
     begin = data.notes.index("START")
     first = sequences(data.train)[0][0]
     assert len(first) == 7
-    assert first[:4] == [begin] * 4 and begin not in first[4:]  # a piece starts right after as many as the context
+    assert first[:4] == [begin] * 4 and begin not in first[4:]  # the context alone is START
     windows = music.load(f"midi:{tmp_path}", sequence_length=4, continuation_length=3, hold_out="windows")
     rows = sequences(windows.train) + sequences(windows.validation)
-    assert len(rows) == 10 * 17 - 6 - 2  # none is to teach a chord that a held-out one predicts
+    assert len(rows) == 10 * 17 - 6 - 2  # no training window has a chord that a held-out one predicts
     last, held_out = sequences(windows.train)[-1][0], sequences(windows.validation)[0][0]
     assert last[3:] == held_out[:4]
     for one, other in [*pairwise(sequences(windows.train)), *pairwise(sequences(windows.validation))]:
         assert one[0][1:] == other[0][:-1]
 
 
-def test_whole_pieces_are_held_out_and_every_piece_is_somewhere(tmp_path):
+def test_whole_pieces_are_held_out(tmp_path):
     write_pieces(tmp_path, 20)
     data = music.load(f"midi:{tmp_path}", sequence_length=4)
     lasts = set(range(90, 110))
@@ -117,7 +117,7 @@ def test_held_out_windows_are_the_last_fifth(tmp_path):
         assert one[0][1:] == other[0][:-1]
 
 
-def test_transposition_moves_training_pieces_only(tmp_path):
+def test_only_training_pieces_are_transposed(tmp_path):
     write_pieces(tmp_path, 10)
     plain = music.load(f"midi:{tmp_path}", sequence_length=4)
     moved = music.load(f"midi:{tmp_path}", sequence_length=4, transpose=(-2, 3))
@@ -136,7 +136,7 @@ def test_transposition_moves_training_pieces_only(tmp_path):
     assert durations[1] == durations[0] * 6
 
 
-def test_all_tokens_are_in_the_vocabularies_and_no_others(tmp_path):
+def test_vocabularies_are_the_tokens_used(tmp_path):
     write_pieces(tmp_path, 10)
     data = music.load(f"midi:{tmp_path}", sequence_length=4, transpose=(-1, 1))
     used = [set(), set()]
@@ -149,19 +149,19 @@ def test_all_tokens_are_in_the_vocabularies_and_no_others(tmp_path):
 
 
 @pytest.mark.parametrize(("count", "of_keys"), [(8, (3, 3, 2)), (2, (1, 1, 0)), (3 * 132, (132, 132, 132))])
-def test_the_first_examples_are_of_all_keys_alike(tmp_path, count, of_keys):
+def test_the_first_examples_are_of_all_keys_equally(tmp_path, count, of_keys):
     write_pieces(tmp_path, 10)
     data = music.load(f"midi:{tmp_path}", sequence_length=4, transpose=(-1, 1))
     whole, first = sequences(data.train), music.first_in_every_key(data.train, count, 3)
     assert len(whole) == 3 * 132
     expected = [row for key, n in enumerate(of_keys) for row in whole[132 * key : 132 * key + n]]
     assert sequences(first) == expected and len(first) == count
-    assert len(first.sequences["note"]) == sum(n + 4 for n in of_keys if n)  # what is not trained on is not kept
+    assert len(first.sequences["note"]) == sum(n + 4 for n in of_keys if n)  # the other windows are dropped
 
 
 def test_tokens_become_notes_again(tmp_path):
     notes = as_notes([(0, Q, 43, 0), (0, Q, 50, 0), (Q, Q // 2, 45, 0), (2 * Q, 8, 47, 0)])
-    for number, name in enumerate("abc"):  # in other octaves: of files that are alike, none is held out
+    for number, name in enumerate("abc"):  # in different octaves: equal files would be in one split
         midi.write_notes(notes + np.array([0, 0, 12 * number, 0]), tmp_path / f"{name}.mid")
     data = music.load(f"midi:{tmp_path}", sequence_length=3)
     tokens = data.train.sequences
@@ -173,7 +173,7 @@ def test_tokens_become_notes_again(tmp_path):
     assert closed_up[-1].tolist() == [Q + Q // 2, 8, read[-1, 2], 0]
 
 
-def test_broken_files_are_told_in_the_note(tmp_path):
+def test_broken_files_are_named_in_the_note(tmp_path):
     write_pieces(tmp_path, 4)
     (tmp_path / "piece01.mid").write_bytes(b"broken")
     note = music.load(f"midi:{tmp_path}").note
@@ -189,7 +189,7 @@ def test_broken_files_are_told_in_the_note(tmp_path):
         ({"hold_out": "bars"}, "^hold_out=bars: .*pieces, windows"),
     ],
 )
-def test_options_that_cannot_be(tmp_path, options, named):
+def test_invalid_options_are_refused(tmp_path, options, named):
     write_pieces(tmp_path, 4)
     with pytest.raises(ConfigError, match=named):
         music.load(f"midi:{tmp_path}", **options)
@@ -200,22 +200,23 @@ def test_copies_of_a_file_are_in_one_split(tmp_path):
     for path in list(tmp_path.iterdir()):
         path.with_name(f"copy_of_{path.name}").write_bytes(path.read_bytes())
     data = music.load(f"midi:{tmp_path}", sequence_length=4)
+    assert "piece00.mid = copy_of_piece00.mid" in data.note
     rows = [set(sequences_of(source)) for source in (data.train, data.validation, data.test)]
     assert not rows[0] & (rows[1] | rows[2]) and not rows[1] & rows[2]
 
 
 def sequences_of(source):
-    """Rows without START in them."""
+    """Returns the rows without START."""
     return [tuple(note) for note, duration in sequences(source) if all(duration)]
 
 
-def test_a_split_without_windows_is_an_error(tmp_path):
+def test_splits_without_windows_are_refused(tmp_path):
     write_pieces(tmp_path, 12, length=3)
     with pytest.raises(ConfigError, match=f"^dataset=midi:{tmp_path}: .*validation.*64"):
         music.load(f"midi:{tmp_path}", sequence_length=4, continuation_length=60)
 
 
-def test_too_few_pieces(tmp_path):
+def test_too_few_pieces_are_refused(tmp_path):
     write_pieces(tmp_path, 2)
     with pytest.raises(ConfigError, match=f"^dataset=midi:{tmp_path}: .*hold_out=windows"):
         music.load(f"midi:{tmp_path}")
@@ -225,13 +226,21 @@ def test_too_few_pieces(tmp_path):
         music.load(f"midi:{tmp_path}", hold_out="windows")
 
 
+def test_home_directories_are_found(tmp_path, monkeypatch):
+    write_pieces(tmp_path, 10)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(music.load("midi:~", sequence_length=4).validation) == 13
+    with pytest.raises(UserError, match=r"^~no_such_user/m: "):
+        music.load("midi:~no_such_user/m")
+
+
 @pytest.mark.parametrize("name", ["cellos", "midi:", "melodies:x"])
-def test_unknown_names(name):
+def test_unknown_names_are_refused(name):
     with pytest.raises(ConfigError, match=f"^dataset={name}: .*melodies, corpus_chorales, cello, midi:PATH"):
         music.load(name)
 
 
-def test_chorales_are_all_voices_and_melodies_the_upper_ones(monkeypatch):
+def test_chorales_have_all_voices_and_melodies_the_sopranos(monkeypatch):
     def chorale(*sopranos):
         voices = [(pitch, 65, 60, 48) for pitch in sopranos]
         return as_notes([(i * Q, Q, pitch, voice) for i, four in enumerate(voices) for voice, pitch in enumerate(four)])
@@ -247,7 +256,7 @@ def test_chorales_are_all_voices_and_melodies_the_upper_ones(monkeypatch):
     assert data.notes == ("C3.C4.F4.C#5", "C3.C4.F4.C5", "C3.C4.F4.D5", "START")
 
 
-def test_the_cello_suites_must_be_whole(tmp_path):
+def test_the_cello_suites_must_be_complete(tmp_path):
     with pytest.raises(ConfigError, match=r"^dataset=cello: .*data_dir"):
         music.load("cello")
     for movement in music.CELLO_MOVEMENTS:

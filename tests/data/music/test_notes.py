@@ -1,4 +1,4 @@
-"""Notes, rolls and windows against plain loops."""
+"""Tests of notes, rolls and windows against plain loops."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from gdl_jax.data.music.notes import (
 from gdl_jax.data.text.windows import Windows
 
 
-def test_chords_have_music21s_names():
+def test_chords_have_the_names_of_music21():
     assert chord_name((45, 52, 61)) == "A2.E3.C#4"
     assert chord_name((58, 63)) == "B-3.E-4"
     assert chord_name(()) == "rest"
@@ -26,13 +26,13 @@ def test_chords_have_music21s_names():
     assert chord_pitches("START") == ()
 
 
-def test_a_table_of_what_sounds():
+def test_tables_of_pitches():
     table = pitch_table(["A2.E3", "START", "C4"])
     assert table.shape == (3, 128)
     assert [np.flatnonzero(row).tolist() for row in table] == [[45, 52], [], [60]]
 
 
-def test_quarter_notes():
+def test_times_in_quarter_notes():
     notes = as_notes([(TICKS, 8, 60, 1), (0, 12, 62, 0)])
     np.testing.assert_allclose(in_quarters(notes), [[0, 0.5, 62, 0], [1, 1 / 3, 60, 1]])
 
@@ -55,7 +55,7 @@ def runs(rolls, restruck=None):
 
 @pytest.mark.parametrize("restruck", [None, 4, 3])
 @pytest.mark.parametrize("share", [0.1, 0.6, 0.95])
-def test_notes_of_a_roll(restruck, share):
+def test_rolls_become_notes(restruck, share):
     rng = np.random.default_rng(0)
     rolls = np.where(rng.random((26, 7, 3)) < share, 1.0, -1.0)
     notes = from_rolls(rolls, restruck=restruck)
@@ -63,19 +63,19 @@ def test_notes_of_a_roll(restruck, share):
     assert (np.diff(notes[:, 0]) >= 0).all()
 
 
-def test_a_silent_roll_has_no_notes():
+def test_silent_rolls_have_no_notes():
     assert from_rolls(-np.ones((8, 12, 2))).shape == (0, 4)
 
 
-def test_steps_of_notes():
+def test_notes_become_steps():
     notes = as_notes([(0, 12, 60, 0), (12, 24, 62, 0), (7, 5, 48, 1), (13, 4, 50, 1), (24, 6, 52, 1), (30, 3, 53, 1)])
     steps = to_steps(notes, 3)
     assert steps[:, 0].tolist() == [60, 60, 62, 62, 62, 62]
-    assert steps[:, 1].tolist() == [-1, -1, -1, -1, 52, 53]  # what lies between two steps isn't heard
+    assert steps[:, 1].tolist() == [-1, -1, -1, -1, 52, 53]  # notes between two steps are dropped
     assert steps[:, 2].tolist() == [-1] * 6 and steps.dtype == np.int8
 
 
-def test_a_roll_of_voices_survives_the_way_to_notes_and_back():
+def test_rolls_survive_conversion_to_notes_and_back():
     rng = np.random.default_rng(1)
     pitches = rng.integers(-1, 12, (64, 2))
     rolls = pitches[:, None] == np.arange(12)[:, None]
@@ -84,7 +84,7 @@ def test_a_roll_of_voices_survives_the_way_to_notes_and_back():
     assert (pitches[len(steps) :] == -1).all()
 
 
-def test_windows_are_cut_when_they_are_asked_for():
+def test_windows_are_cut_lazily():
     sequences = {"note": np.arange(10, dtype=np.int32), "label": np.arange(100, 110)}
     windows = Windows(sequences, np.array([0, 3, 6]), 4)
     rows = windows.take(np.array([2, 0]))

@@ -1,4 +1,4 @@
-"""What is heard is what was written: pitches by their spectrum, times by loudness."""
+"""Tests of synthesised sound: pitches by its spectrum, times by its loudness."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ RATE = sound.SAMPLE_RATE
 
 
 def strongest(samples, count):
-    """The frequencies of the `count` highest peaks of a spectrum, in Hz, ascending."""
+    """Returns the frequencies of the `count` highest peaks of a spectrum, in Hz, ascending."""
     size = 2**17
     power = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), size))
     peaks = np.flatnonzero((power[1:-1] > power[:-2]) & (power[1:-1] > power[2:])) + 1
@@ -20,12 +20,12 @@ def strongest(samples, count):
 
 
 @pytest.mark.parametrize("pitch", [36, 48, 69, 84, 108])
-def test_a_note_has_its_frequency(pitch):
+def test_notes_have_their_frequency(pitch):
     (heard,) = strongest(sound.pluck(pitch, 1.0), 1)
     assert heard == pytest.approx(440 * 2 ** ((pitch - 69) / 12), rel=0.002)  # a semitone is 0.06
 
 
-def test_a_written_chord_is_heard_when_and_as_long_as_it_sounds(tmp_path):
+def test_written_notes_sound_at_their_times(tmp_path):
     rows = [(0, TICKS, 60, 0), (2 * TICKS, TICKS, 57, 0), (2 * TICKS, TICKS, 66, 1)]
     sound.write_sound(as_notes(rows), tmp_path / "a.mp3", quarters_per_minute=60)  # a quarter note is a second
     samples, rate = soundfile.read(tmp_path / "a.mp3")
@@ -38,31 +38,31 @@ def test_a_written_chord_is_heard_when_and_as_long_as_it_sounds(tmp_path):
     assert loudness[1] < 0.01 < 0.1 < min(loudness[0], loudness[2])
 
 
-def test_harmonics_above_half_the_sample_rate_are_left_out():
-    highest = sound.pluck(127, 1.0)  # 12,544 Hz: folded back, it would sound at 9,506 Hz
+def test_harmonics_above_half_the_sample_rate_are_dropped():
+    highest = sound.pluck(127, 1.0)  # 12,544 Hz: aliased, it would sound at 9,506 Hz
     assert np.abs(highest).max() < 1e-6
 
 
-def test_a_faster_tempo_is_shorter():
+def test_faster_tempos_are_shorter():
     notes = as_notes([(i * TICKS, TICKS, 60, 0) for i in range(8)])
     slow, fast = (len(sound.synthesise(notes, tempo)) / RATE for tempo in (60, 120))
     assert slow == pytest.approx(8, abs=0.1) and fast == pytest.approx(4, abs=0.1)
 
 
-def test_many_voices_do_not_overdrive_and_silence_stays_silent():
+def test_many_voices_do_not_clip_and_silence_is_silent():
     loud = sound.synthesise(as_notes([(0, TICKS, pitch, 0) for pitch in range(40, 80)]))
     assert np.abs(loud).max() == pytest.approx(sound.LOUDEST) and loud.dtype == np.float32
     assert not sound.synthesise(as_notes([])).any()
 
 
-def test_a_note_begins_and_ends_without_a_click():
+def test_notes_begin_and_end_without_a_click():
     wave = np.abs(sound.pluck(60, 0.5))
     millisecond = RATE // 1000
     loudest = wave.max()
     assert wave[:millisecond].max() < 0.2 * loudest and wave[-millisecond:].max() < 0.02 * loudest
-    assert wave[RATE // 2 - 10 * millisecond : RATE // 2].max() > 0.1 * loudest  # and doesn't end before its time
+    assert wave[RATE // 2 - 10 * millisecond : RATE // 2].max() > 0.1 * loudest  # still sounding before its end
 
 
-def test_a_file_that_cannot_be_written(tmp_path):
+def test_unwritable_files_are_named(tmp_path):
     with pytest.raises(UserError, match="absent"):
         sound.write_sound(as_notes([(0, TICKS, 60, 0)]), tmp_path / "absent" / "a.mp3")

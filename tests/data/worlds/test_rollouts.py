@@ -1,4 +1,4 @@
-"""Rollouts and latents on disk as data sets."""
+"""Rollouts and their latent codes on disk, as data sets."""
 
 import jax
 import numpy as np
@@ -17,7 +17,7 @@ def lengths():
 
 
 def write(root, shard_episodes=7):
-    """Frames whose first pixel names episode and step; latents likewise."""
+    """Writes frames whose first pixel encodes episode and step, and latent codes likewise."""
     episode, step = np.indices((EPISODES, STEPS))
     frames = np.zeros((EPISODES, STEPS, 4, 4, 3), np.uint8)
     frames[:, :, 0, 0, 0], frames[:, :, 0, 0, 1] = episode, step
@@ -36,7 +36,7 @@ def write(root, shard_episodes=7):
     return root
 
 
-def test_every_frame_of_an_episode_is_in_one_split_once_and_none_after_its_end(tmp_path):
+def test_splits_have_each_frame_before_an_end_once(tmp_path):
     data = rollouts.load(write(tmp_path) / "rollouts")
     seen = {}
     for name in ("train", "validation", "test"):
@@ -52,13 +52,13 @@ def test_every_frame_of_an_episode_is_in_one_split_once_and_none_after_its_end(t
     assert set().union(*seen.values()) == expected
 
 
-def test_rows_come_in_the_order_asked_for(tmp_path):
+def test_frames_come_in_the_requested_order(tmp_path):
     source = rollouts.load(write(tmp_path) / "rollouts").train
     order = np.random.default_rng(2).permutation(len(source))
     np.testing.assert_array_equal(source.take(order)["image"], source.take(np.arange(len(source)))["image"][order])
 
 
-def test_transitions_lead_from_a_code_by_an_action_to_the_next(tmp_path):
+def test_transitions_pair_codes_with_the_action_taken(tmp_path):
     data = latents.load(write(tmp_path) / "latents")
     assert len(data.train) + len(data.validation) + len(data.test) == EPISODES
     rows = data.train.take(np.array([3, 11, 0]))
@@ -74,7 +74,7 @@ def test_transitions_lead_from_a_code_by_an_action_to_the_next(tmp_path):
     np.testing.assert_array_equal((batch["done"] * batch["mask"]).sum(1), ends < STEPS)
 
 
-def test_episodes_come_in_the_order_asked_for_whatever_shard_they_are_in(tmp_path):
+def test_episodes_come_in_the_requested_order_across_shards(tmp_path):
     data = latents.load(write(tmp_path) / "latents")
     order = np.random.default_rng(2).permutation(len(data.train))
     rows, whole = data.train.take(order), data.train.take(np.arange(len(data.train)))
@@ -87,7 +87,7 @@ def test_episodes_come_in_the_order_asked_for_whatever_shard_they_are_in(tmp_pat
     assert data.made_by == {"vision": "a"}
 
 
-def test_codes_of_two_visions_are_not_mixed(tmp_path):
+def test_codes_of_two_encoders_are_not_mixed(tmp_path):
     root = write(tmp_path) / "latents"
     description = root / "00002.json"
     description.write_text(description.read_text().replace('"vision": "a"', '"vision": "b"'))
@@ -110,6 +110,10 @@ def test_bad_folders_are_refused(tmp_path):
         latents.load(tmp_path / "latents", 64)
     with pytest.raises(UserError, match=r"^image_size=64: "):
         rollouts.load(tmp_path / "rollouts", 64)
+    lacking = tmp_path / "lacking"
+    write_shard(lacking, 0, {name: np.zeros((24, 3, 2)) for name in ("mean", "log_var", "action")}, {})
+    with pytest.raises(UserError, match=r"/lacking: .*reward"):
+        latents.load(lacking)
     few = tmp_path / "few"
     write_shard(few, 0, {"frames": np.zeros((2, 3, 4, 4, 3), np.uint8), "length": np.array([3, 3])}, {})
     with pytest.raises(UserError, match="/few: "):

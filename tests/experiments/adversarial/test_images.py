@@ -1,4 +1,4 @@
-"""What chapter 4's experiments share: bad input, conditions, joined splits, schedules, and metrics of samples."""
+"""Tests of the GANs on images: bad flags, conditions, joined splits, schedules, and sample metrics."""
 
 import dataclasses
 import json
@@ -17,15 +17,9 @@ from gdl_jax.data.dataset import Subset
 from gdl_jax.runs.experiment import Run
 from gdl_jax.runs.main import main
 from gdl_jax.runs.records import with_absolute_paths
+from tests.runs.programs import refused, train
 
 SHORT = ["--config=tiny", "--steps=2", "--log_every=1", "--eval_every=2"]
-
-
-def refused(capsys, *flags):
-    with pytest.raises(SystemExit, match="2"):
-        main(gan.EXPERIMENT, "about", ["program", *SHORT, *flags])
-    (line,) = (text for text in capsys.readouterr().err.splitlines() if text.startswith("error: "))
-    return line
 
 
 def mean(scores):
@@ -56,9 +50,8 @@ def mean(scores):
         (["--judged_samples=9", "--features=vgg16"], ["--judged_samples=9", "10"]),
     ],
 )
-def test_bad_input_is_one_line(tmp_path, capsys, flags, texts):
-    line = refused(capsys, f"--workdir={tmp_path}/run", *flags)
-    assert all(text in line for text in texts), line
+def test_bad_flags_are_one_line(tmp_path, flags, texts):
+    refused(train(gan.EXPERIMENT, *SHORT, f"--workdir={tmp_path}/run", *flags), *texts)
     assert not (tmp_path / "run" / "flags.json").exists()
 
 
@@ -71,7 +64,7 @@ def classifier_workdir(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_samples_of_several_conditional_gans_are_measured_in_training_and_after(tmp_path, classifier_workdir):
+def test_samples_are_evaluated_during_and_after_training(tmp_path, classifier_workdir):
     more = ["--conditional", "--seeds=2", "--ema_decay=0.9", f"--features={classifier_workdir}", "--judged_samples=40"]
     main(wgan_gp.EXPERIMENT, "about", ["program", f"--workdir={tmp_path}", *SHORT, *more])
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").open()]
@@ -87,7 +80,7 @@ def test_samples_of_several_conditional_gans_are_measured_in_training_and_after(
 
 @pytest.fixture(scope="module")
 def measured(classifier_workdir):
-    """(config, data, evaluator) of the first preset."""
+    """Config, data and evaluator of the first preset."""
     config = dataclasses.replace(gan.PRESETS["digits"], features=str(classifier_workdir))
     data = adversarial.load(config)
     return config, data, adversarial.sample_evaluator(config, data)
@@ -105,7 +98,7 @@ def test_real_images_score_better_than_noise(measured):
     assert good["samples/kl_to_real"] < 0.1 < bad["samples/kl_to_real"]
 
 
-def test_samples_are_compared_with_all_held_out_images_where_those_are_few(measured):
+def test_samples_are_compared_with_all_of_a_small_test_split(measured):
     _, data, evaluator = measured
     assert evaluator.num == 1000 > len(data.test)
     assert "1,000" in evaluator.protocol and str(len(data.test)) in evaluator.protocol
@@ -114,7 +107,7 @@ def test_samples_are_compared_with_all_held_out_images_where_those_are_few(measu
     assert evaluator.reference["real_images/modes_covered"] == 10
 
 
-def test_joined_splits_are_compared_with_training_images_and_other_ones(measured):
+def test_joined_splits_are_compared_with_training_images(measured):
     config, _, _ = measured
     config = dataclasses.replace(config, join_splits=True, judged_samples=100)
     data = adversarial.load(config)
@@ -156,7 +149,7 @@ def test_joined_splits_leave_nothing_to_hold_out(tmp_path):
         ({"dataset": "npz:file.npz"}, False),
     ],
 )
-def test_shapes_are_known_without_the_data_unless_these_tell_the_classes(changes, known):
+def test_spec_is_none_where_only_the_data_have_the_classes(changes, known):
     spec = adversarial.spec(dataclasses.replace(gan.PRESETS["camel"], **{"dataset": "digits", **changes}))
     assert (spec is not None) == known
 
@@ -165,7 +158,7 @@ def test_shapes_are_known_without_the_data_unless_these_tell_the_classes(changes
     ("features", "kept"),
     [("", ""), ("vgg16", "vgg16"), ("run", "{}/run"), ("/run", "/run"), ("inception:w.h5", "inception:{}/w.h5")],
 )
-def test_flags_keep_where_the_feature_network_lies(tmp_path, monkeypatch, features, kept):
+def test_the_path_of_the_feature_extractor_is_kept_absolute(tmp_path, monkeypatch, features, kept):
     monkeypatch.chdir(tmp_path)
     config = dataclasses.replace(gan.PRESETS["tiny"], features=features)
     assert with_absolute_paths(config)["features"] == kept.format(tmp_path)
@@ -178,7 +171,7 @@ def test_labels_are_those_of_training_images(tmp_path):
     assert labels.shape == (50,) and set(labels.tolist()) == {3}
 
 
-def test_labels_are_as_frequent_as_in_training(tmp_path):
+def test_labels_have_the_frequencies_of_the_training_set(tmp_path):
     config = dataclasses.replace(gan.PRESETS["digits"], conditional=True)
     data = adversarial.load(config)
     twos = np.flatnonzero(data.train.take(np.arange(len(data.train)))["label"] == 2)
@@ -191,7 +184,7 @@ def test_labels_are_as_frequent_as_in_training(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("biases", [True, False])
-def test_weights_at_the_limit_are_counted_now_and_at_the_start(tmp_path, biases):
+def test_weights_at_the_clipping_limit_are_counted(tmp_path, biases):
     config = dataclasses.replace(wgan.PRESETS["digits"], clip_biases=biases)
     half = {"kernel": np.array([[0.0096, -0.01, 0.0094, 0.0]]), "bias": np.full(4, 0.01)}
     state = SimpleNamespace(critic=SimpleNamespace(params=half))
@@ -202,8 +195,8 @@ def test_weights_at_the_limit_are_counted_now_and_at_the_start(tmp_path, biases)
 
 
 @pytest.mark.parametrize("separate_updates", [True, False])
-def test_the_critic_s_schedule_ends_when_the_generator_s_does(separate_updates):
-    """A linear schedule over 4 steps in which the critic makes 2 updates, or 4 where they are separate."""
+def test_schedules_of_critic_and_generator_end_together(separate_updates):
+    """A linear schedule over 4 steps with 2 critic updates each, or 4 if they are separate."""
     config = dataclasses.replace(
         gan.PRESETS["tiny"],
         **{"schedule": "linear", "steps": 4, "n_critic": 2, "separate_updates": separate_updates},

@@ -1,4 +1,4 @@
-"""The tool that counts tokens a second, on a small network; and how the peer writes."""
+"""Tests of the generation benchmark on a small network, and of the Keras peer."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from experiments.bench.peers import keras_text
 
 
 @pytest.mark.slow
-def test_tokens_a_second_are_those_of_all_texts(monkeypatch, capsys):
+def test_rates_count_the_tokens_of_all_texts(monkeypatch, capsys):
     small = dataclasses.replace(text_rnn.PRESETS["aesop"], embedding_size=4, hidden_units=4)
     monkeypatch.setitem(text_rnn.PRESETS, "aesop", small)
     monkeypatch.setattr(generation_time, "TOKENS", 5)
@@ -25,19 +25,19 @@ def test_tokens_a_second_are_those_of_all_texts(monkeypatch, capsys):
         text_rnn, "build", lambda config, *more: gates.append(config.recurrent_activation) or build(config, *more)
     )
     generation_time.main(["program", "--batch_sizes=1,3", "--windows=1"])
-    assert set(gates) == {"sigmoid"}  # those of the peer, not the book's
+    assert set(gates) == {"sigmoid"}  # the peer's, not the book's
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["texts"], row["tokens_per_second"]) for row in rows] == [(1, 2.5), (3, 7.5)]
 
 
-def test_sizes_that_are_none_are_one_line(capsys):
+def test_bad_batch_sizes_are_one_line(capsys):
     with pytest.raises(SystemExit, match="2"):
         generation_time.main(["program", "--batch_sizes=1,0"])
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: --batch_sizes=1,0")
 
 
-def test_the_peer_reads_the_window_again_before_each_word():
+def test_the_peer_reads_the_window_again_for_each_word():
     def successors(window):
         return np.eye(50)[(window[:, -1] + window[:, 0]) % 50]
 

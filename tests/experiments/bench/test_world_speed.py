@@ -1,4 +1,4 @@
-"""The table of speeds: its arithmetic, and one game in it."""
+"""Tests of the table of speeds: its arithmetic, and the timed episodes."""
 
 import jax
 import numpy as np
@@ -8,7 +8,7 @@ from experiments.bench import world_speed
 from gdl_jax.envs.car_racing.env import CarRacing
 
 
-def test_ratios_are_to_gymnasium():
+def test_ratios_are_relative_to_gymnasium():
     rates = {"gymnasium": 200.0, "game_no_frames": 30_000.0, "agent_in_dream": 150_000.0}
     _, _, *lines = world_speed.table(rates).splitlines()
     assert [line.split("|")[3].strip() for line in lines] == ["", "150x", "750x"]
@@ -18,7 +18,7 @@ def test_ratios_are_to_gymnasium():
 
 
 @pytest.mark.slow
-def test_what_is_timed_are_episodes_on_tracks_of_their_own():
+def test_timed_episodes_are_on_different_tracks():
     dynamic, seen = jax.jit(lambda key: world_speed.play(CarRacing("none"), key, 3, 10))(jax.random.key(0))
     assert seen.shape == (3, 0)
     np.testing.assert_array_equal(dynamic.time, 10)
@@ -26,7 +26,7 @@ def test_what_is_timed_are_episodes_on_tracks_of_their_own():
     assert len(np.unique(positions.round(3), axis=0)) == 3
 
 
-def test_gymnasiums_speed_is_that_of_all_its_games():
+def test_gymnasium_s_rate_counts_all_of_its_games():
     pytest.importorskip("Box2D", reason="needs gymnasium[box2d]")
     from experiments.bench.peers.gymnasium_racing import pixel_steps_per_second
 

@@ -1,4 +1,4 @@
-"""What a study asks of its runs, without training them."""
+"""Configs of a study's runs, without training."""
 
 from absl import flags
 
@@ -6,7 +6,7 @@ from gdl_jax.core import config_flags
 
 
 def configs_of(study, options):
-    """{name of a variant: the config that its flags make}; refuses flags without effect, as a run does."""
+    """Returns {variant: config made from its flags}; raises for flags without effect, as a run does."""
     return {variant.name: _config(study, options, variant) for variant in study.variants(options)}
 
 

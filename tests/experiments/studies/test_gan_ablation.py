@@ -1,4 +1,4 @@
-"""The comparison of chapter 4's losses: what it asks of its runs, and what it measures of them."""
+"""Tests of the comparison of chapter 4's losses: configs of its runs, and metrics."""
 
 import dataclasses
 import json
@@ -16,13 +16,13 @@ from tests.experiments.studies.configs import configs_of
 OPTIONS = gan_ablation.Options(workdir="runs/here", seeds=2, critic_updates=500)
 
 
-def test_all_losses_get_the_same_networks_and_batches_for_the_critic():
+def test_all_losses_have_the_same_networks_and_critic_batches():
     configs = configs_of(gan_ablation.STUDY, OPTIONS)
     assert list(configs) == ["gan", "wgan", "wgan_gp", "hinge_spectral_norm"]
     assert {config.steps * config.n_critic for config in configs.values()} == {500}
     for name in ("generator_filters", "critic_filters", "batch_size", "seeds", "features"):
         assert len({getattr(config, name) for config in configs.values()}) == 1
-    assert len({config.log_every for config in configs.values()}) == 1  # a row averages as many updates of a generator
+    assert len({config.log_every for config in configs.values()}) == 1  # rows average equally many generator updates
     assert all(config.steps == 10 * config.eval_every for config in configs.values())
     for variant in gan_ablation.VARIANTS:
         config, experiment = configs[variant.name], variant.experiment
@@ -57,7 +57,7 @@ def test_every_column_is_measured(tmp_path):
         assert heading in text
 
 
-def test_instability_is_about_the_trend_of_the_second_half():
+def test_instability_is_relative_to_the_trend_of_the_second_half():
     steps = np.arange(0, 110, 10)
     rng = np.random.default_rng(0)
     of_a_line = gan_ablation.fid_instability(steps, [999, 5, 700, 3, 2, 60, 50, 40, 30, 20, 10])

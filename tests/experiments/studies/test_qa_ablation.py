@@ -1,4 +1,4 @@
-"""The comparison of decoders: what it asks of its runs, and the table that it makes of what they measured."""
+"""Tests of the comparison of decoders: configs of its runs, and its table."""
 
 import numpy as np
 import pytest
@@ -30,8 +30,13 @@ def test_three_decoders_are_trained_alike():
         qa_ablation.Options(config="triviaqa")
 
 
+def test_results_of_older_runs_are_read(tmp_path):
+    (tmp_path / "results.json").write_text('{"samples/kind_judged": 0.5}')
+    assert qa_ablation.measure(tmp_path) == {"samples/kind_known": 0.5}
+
+
 @pytest.mark.slow
-def test_who_asks_as_people_do_in_the_table(monkeypatch):
+def test_the_table_of_a_perfect_model(monkeypatch):
     monkeypatch.setattr(questions, "BULLETINS", 60)
     config = EXPERIMENT.preset("tiny")
     data = EXPERIMENT.load(config)
@@ -48,7 +53,7 @@ def test_who_asks_as_people_do_in_the_table(monkeypatch):
     assert header[1:-1] == list(qa_ablation.STUDY.columns.values())
     assert list(found) == [variant.label, *qa_ablation.STUDY.references.values()]
     cells = found[variant.label]
-    assert (cells["nats a word"], cells["answers, F1"], cells["BLEU-4"]) == ("2 ± 0.01", "1 ± 0.01", "100 ± 0.01")
+    assert (cells["nats per word"], cells["answer F1"], cells["BLEU-4"]) == ("2 ± 0.01", "1 ± 0.01", "100 ± 0.01")
     assert found["people"]["kind fits the answer"] == "1"
-    assert found["every word an answer's"]["answers, F1"].startswith("0.")
+    assert found["all words tagged"]["answer F1"].startswith("0.")
     assert "samples: as people do" in text

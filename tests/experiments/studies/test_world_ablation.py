@@ -1,4 +1,4 @@
-"""The comparisons of chapter 8: what they ask of their runs, and one of these up to the table."""
+"""Tests of the comparisons of chapter 8: configs of their runs, and one study up to its table."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ SMALL = (
 )
 
 
-def test_variants_differ_in_what_is_compared(world):
+def test_variants_differ_only_in_the_compared_flags(world):
     options = world_ablation.Options(world=str(world), generations=12, population=4)
     configs = configs_of(world_ablation.STUDIES["inputs"], options)
     assert {(name, config.controller_inputs, config.untrained_memory) for name, config in configs.items()} == {
@@ -50,7 +50,7 @@ def test_from_the_command_line_to_the_table(world, tmp_path):
     assert len(results["test/return"]["values"]) == 2
 
 
-def test_a_world_that_is_not_there_is_named(tmp_path, capsys):
+def test_a_missing_world_is_named(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         world_ablation.main(["program", f"--world={tmp_path / 'nowhere'}", f"--workdir={tmp_path}"])
     assert "nowhere" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The agent's view of the game and of dreams: many controllers at once do what each of them does alone."""
+"""Tests of the agent in the game and in dreams: controllers in a batch behave as each does alone."""
 
 import dataclasses
 
@@ -38,14 +38,14 @@ def controllers(game, count):
     return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=(count, *leaf.shape)), jnp.float32), shapes)
 
 
-def test_many_controllers_drive_as_each_of_them_alone(game):
-    """Returns on many tracks at once are those of single episodes, step by step."""
+def test_controllers_in_a_batch_drive_as_each_does_alone(game):
+    """Returns of a batch of episodes equal those of single episodes."""
     population, steps = controllers(game, 3), 60
     keys = jax.random.split(jax.random.key(2), 2)
     arguments = (game.agent, game.params)
     driven = jax.jit(lambda p: drive(*arguments, p, keys, "gymnasium", steps))(population)
     assert driven.returns.shape == (3, 2)
-    assert (np.ptp(driven.returns, axis=0) > 1).all()  # it matters who drives
+    assert (np.ptp(driven.returns, axis=0) > 1).all()  # the controller matters
     one = jax.jit(lambda controller, key: film(*arguments, controller, key, "gymnasium", steps))
     for i in range(3):
         for j in range(2):
@@ -57,8 +57,8 @@ def test_many_controllers_drive_as_each_of_them_alone(game):
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.3])
-def test_many_controllers_dream_as_each_of_them_alone(game, temperature):
-    """Returns of many dreams at once are those of single dreams, step by step."""
+def test_controllers_in_a_batch_dream_as_each_does_alone(game, temperature):
+    """Returns of a batch of dreams equal those of single dreams."""
     population, steps = controllers(game, 3), 30
     dream = Dream(transition(game.agent.memory), game.agent.memory.config.z_dim, game.agent.memory.config.hidden_units)
     params = DreamParams(
@@ -71,7 +71,7 @@ def test_many_controllers_dream_as_each_of_them_alone(game, temperature):
     keys = jax.random.split(jax.random.key(3), 2)
     returns = jax.jit(lambda p: dream_returns(game.agent, dream, params, p, keys))(population)
     assert returns.shape == (3, 2)
-    assert (np.ptp(returns, axis=0) > 0).any()  # it matters who dreams
+    assert (np.ptp(returns, axis=0) > 0).any()  # the controller matters
     one = jax.jit(lambda controller, key: dream_film(game.agent, dream, params, controller, key, steps))
     for i in range(3):
         for j in range(2):
@@ -79,7 +79,7 @@ def test_many_controllers_dream_as_each_of_them_alone(game, temperature):
             assert returns[i, j] == shot["reward"].sum()
 
 
-def test_a_driver_drives_where_no_action_is_given_and_remembers_what_was_done(game):
+def test_given_actions_replace_the_driver_s_and_are_remembered(game):
     agent = game.agent
     assert agent.sampled
     params, draw = FRAMES["gymnasium"]
@@ -118,8 +118,8 @@ def test_a_driver_drives_where_no_action_is_given_and_remembers_what_was_done(ga
         np.testing.assert_allclose(stepped, by_hand, rtol=1e-4, atol=1e-5)
 
 
-def test_the_memory_sees_at_run_time_what_it_sees_in_training(game):
-    """Stepping the agent leaves the memory where a pass over the whole sequence of (z_t, a_t, r_t) does."""
+def test_the_memory_gets_the_same_inputs_as_in_training(game):
+    """Stepping the agent gives the same memory state as one pass over the sequence of (z_t, a_t, r_t)."""
     agent, agent_params = game.agent, game.params
     choice = control(agent, controllers(game, 2), 1)
     rng = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""An agent in gymnasium's game: what is measured, and what is not measured twice."""
+"""Tests of the evaluation in gymnasium's game: results, resumption, and no repeated measurement."""
 
 import json
 import os
@@ -20,18 +20,18 @@ pytest.importorskip("Box2D", reason="needs gymnasium[box2d]")
 
 
 def stop_after(calls, made):
-    """A `leave_if_asked` that is asked to stop after so many calls; they are `made`."""
+    """Returns a `stop_if_requested` that stops after some number of calls, and appends each call to `made`."""
 
-    def leave_if_asked(stop):
+    def stop_if_requested(stop):
         made.append(stop)
         if len(made) > calls:
             raise command.Stopped
 
-    return leave_if_asked
+    return stop_if_requested
 
 
-def test_a_signal_to_all_processes_ends_all_in_one_line(driver, tmp_path):
-    """As a scheduler sends it, and a terminal Ctrl-C: games know nothing of it, and who plays them ends them."""
+def test_a_signal_to_all_processes_ends_in_one_line(driver, tmp_path):
+    """As sent by a scheduler, or by Ctrl-C in a terminal: games ignore it, and their parent ends them."""
     workdir = shutil.copytree(driver, tmp_path / "controller")
     argv = [sys.executable, "-m", "experiments.worlds.evaluate", f"--workdir={workdir}", "--games=2", "--max_steps=20"]
     pipes = {"stderr": subprocess.PIPE, "text": True, "env": environment(1)}
@@ -42,7 +42,7 @@ def test_a_signal_to_all_processes_ends_all_in_one_line(driver, tmp_path):
     os.killpg(process.pid, signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
-    assert errors.strip().splitlines()[-1] == "stopped; the same command goes on"
+    assert "rerun the same command" in errors.strip().splitlines()[-1]
     assert "Traceback" not in errors
     with pytest.raises(ProcessLookupError):
         for _ in range(100):
@@ -75,27 +75,27 @@ def test_from_a_workdir_to_the_numbers(driver, tmp_path, capsys, monkeypatch):
     assert f"{results['gymnasium/return']['mean']:.4g}" in page and protocol["controller"] in page
 
     after = 8 + 1 + 1  # a round's steps, the round, a step of the next
-    monkeypatch.setattr(world_evaluate.command, "leave_if_asked", stop_after(after, made := []))
+    monkeypatch.setattr(world_evaluate.command, "stop_if_requested", stop_after(after, made := []))
     with pytest.raises(SystemExit, match=r"^0$"):
         world_evaluate.main([*argv, "--seed=1"])
     assert len(made) == 11
-    assert "stopped; the same command goes on" in capsys.readouterr().err
+    assert "rerun the same command" in capsys.readouterr().err
     unfinished = json.loads((workdir / "gymnasium_unfinished.json").read_text())
     assert len(unfinished["returns"]) == 2
     assert results_of(workdir) == results
-    monkeypatch.setattr(world_evaluate.command, "leave_if_asked", stop_after(99, made := []))
+    monkeypatch.setattr(world_evaluate.command, "stop_if_requested", stop_after(99, made := []))
     world_evaluate.main([*argv, "--seed=1"])
-    assert len(made) == 9  # of the other episode only
+    assert len(made) == 9  # for the missing episode only
     monkeypatch.undo()
-    went_on = results_of(workdir)
-    assert went_on["gymnasium/return"]["values"][:2] == unfinished["returns"]
+    resumed = results_of(workdir)
+    assert resumed["gymnasium/return"]["values"][:2] == unfinished["returns"]
     assert not (workdir / "gymnasium_unfinished.json").exists()
     (workdir / "results.json").write_text(json.dumps(trained))
     world_evaluate.main([*argv, "--seed=1"])
-    assert results_of(workdir) == went_on
+    assert results_of(workdir) == resumed
 
 
-def test_what_is_measured_already_is_only_shown(driver, tmp_path, capsys, monkeypatch):
+def test_existing_results_are_not_measured_again(driver, tmp_path, capsys, monkeypatch):
     workdir = shutil.copytree(driver, tmp_path / "controller")
     argv = ["program", f"--workdir={workdir}", "--episodes=2", "--games=2", "--max_steps=4"]
     capsys.readouterr()
@@ -111,13 +111,13 @@ def test_what_is_measured_already_is_only_shown(driver, tmp_path, capsys, monkey
     with pytest.raises(AssertionError, match="measured again"):
         world_evaluate.main([*argv, "--seed=5"])
     results = results_of(workdir)
-    results["protocol"]["gymnasium"]["controller"] = "one that has learnt less"
+    results["protocol"]["gymnasium"]["controller"] = "an earlier one"
     (workdir / "results.json").write_text(json.dumps(results))
     with pytest.raises(AssertionError, match="measured again"):
         world_evaluate.main(argv)
 
 
-def test_a_spread_needs_two_episodes(driver, capsys):
+def test_a_standard_deviation_needs_two_episodes(driver, capsys):
     with pytest.raises(SystemExit, match="2"):
         world_evaluate.main(["program", f"--workdir={driver}", "--episodes=1"])
     assert "--episodes=1" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Learning by counting: the state is how often each value was seen, and one pass over the data is the fit."""
+"""Maximum-likelihood fits by counting: the state is the counts, and one pass over the data is the exact fit."""
 
 from collections.abc import Callable
 
@@ -13,28 +13,32 @@ from gdl_jax.models.naive_bayes import CountedModel
 
 @flax.struct.dataclass
 class CountState:
-    """counts: as `CountedModel.count` gives them, summed over all rows seen so far."""
+    """State of the fit.
+
+    Attributes:
+      counts: as returned by `CountedModel.count`, summed over all rows so far.
+    """
 
     counts: jax.Array
 
 
-def counting(
+def count_mle(
     model: CountedModel,
     *,
     encode: Callable[[Batch], jax.Array],
     decode: Callable[[jax.Array], jax.Array],
     axis_name: str | None = None,
 ) -> Learner:
-    """Fits a CountedModel: a step adds the counts of its batch.
+    """Fits a CountedModel by maximum likelihood: each step adds the counts of its batch.
 
-    The loop's epochs see every row once, so steps * batch_size = k * N rows is the exact fit for any k; with smoothing,
-    which is weighed against the rows seen, k should be 1. "loss" is the mean of -log p in nats: in training of the
-    batch under the model that has just counted it, so that it is finite without smoothing too.
+    An epoch contains every row once, so the fit is exact after k * N rows (steps * batch_size) for every integer k.
+    With smoothing, which counts relative to the rows, k should be 1. "loss" is the mean of -log p, in nats; in training
+    it is that of the batch after counting it, which is finite without smoothing too.
 
     Args:
       model: from `naive_bayes.make_model`.
       encode: batch -> features (B, F) int32.
-      decode: features (num, F) -> what `sample` returns.
+      decode: features (num, F) -> samples.
       axis_name: the pmapped axis, or None.
 
     `sample(state, key, num)` draws `num` rows.
