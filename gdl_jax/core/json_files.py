@@ -16,8 +16,10 @@ def _strict(value: Any) -> Any:
         return {name: _strict(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
         return [_strict(one) for one in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
+    if isinstance(value, np.generic):
+        return _strict(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     return value
 
 

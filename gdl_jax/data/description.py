@@ -21,6 +21,10 @@ SPLITS = ("train", "validation", "test")
 SEPARATE = (*SPLITS, "transform", "check", "row")  # fields that aren't described one by one
 
 
+class DescriptionError(UserError):
+    """A description is damaged, or names what can't be imported (any more)."""
+
+
 def describe(data: DataSet) -> dict[str, Any] | None:
     """Returns a data set's description, for `described`; None if one of its fields can't be said in JSON."""
     splits = {name: getattr(data, name) for name in SPLITS}
@@ -54,7 +58,7 @@ def described(description: Mapping[str, Any], load: Callable[[], DataSet]) -> Da
     """Returns the data set of a description; `load` is called at most once, when the first row is asked for.
 
     Raises:
-      UserError: the description is damaged, or of a class that is no longer there.
+      DescriptionError: the description is damaged, or of a class that is no longer there.
     """
     load = functools.cache(load)
     try:
@@ -74,7 +78,7 @@ def described(description: Mapping[str, Any], load: Callable[[], DataSet]) -> Da
         fields = {name: _decode(value) for name, value in description["fields"].items()}
         return cls(**fields, **splits, **contents, transform=_decode(description["transform"]), row=row)
     except (AttributeError, ImportError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"data.json: cannot be read: {type(error).__name__}: {error}") from error
+        raise DescriptionError(f"data.json cannot be read: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -130,8 +134,8 @@ class ReadLater(Mapping[str, Any]):
 
 
 def _name(thing: Any) -> str:
-    if "<" in thing.__qualname__:
-        raise TypeError(f"{thing.__qualname__} has no name to find it by")
+    if "<" in thing.__qualname__ or thing.__module__ == "__main__":
+        raise TypeError(f"{thing.__qualname__} can't be imported by another program")
     return f"{thing.__module__}:{thing.__qualname__}"
 
 

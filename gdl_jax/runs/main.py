@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 from absl import flags
+from jax.experimental import multihost_utils
 
 from gdl_jax.core import config_flags, loop
 from gdl_jax.core.errors import ConfigError
@@ -272,6 +273,20 @@ def _show(workdir: Path, results: Mapping[str, Any]) -> None:
     sys.stderr.write(f"figures: {workdir / 'figures'}\nreport:  {page}\n")
 
 
+def _lock(stack: ExitStack, workdir: Path) -> None:
+    """Locks the workdir until the stack is closed; where process 0 is refused, all processes are."""
+    refusal = None
+    if jax.process_index() == 0:
+        try:
+            stack.enter_context(locked(workdir))
+        except ConfigError as error:
+            refusal = error
+    if jax.process_count() > 1 and multihost_utils.process_allgather(np.asarray(refusal is not None)).any():
+        refusal = refusal or ConfigError("workdir", workdir, "is refused by process 0")
+    if refusal:
+        raise refusal
+
+
 def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str]) -> None:
     """Runs an experiment with parsed flags."""
     config = _config(experiment, values)
@@ -280,7 +295,8 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         return
     _join_processes(values)
     prepared = prepare(experiment, config, values, argv)
-    with locked(prepared.workdir) if jax.process_index() == 0 else nullcontext():
+    with ExitStack() as stack:
+        _lock(stack, prepared.workdir)
         prepared = find_previous(prepared)
         finish(prepared, train(prepared, values.profile))
 

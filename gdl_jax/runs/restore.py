@@ -13,7 +13,7 @@ from gdl_jax.core.learner import State
 from gdl_jax.core.parallel import make_devices
 from gdl_jax.core.programs import blank_state, make_keys
 from gdl_jax.data.dataset import DataSet
-from gdl_jax.data.description import described
+from gdl_jax.data.description import DescriptionError, described
 from gdl_jax.runs.experiment import Experiment, Run
 from gdl_jax.runs.measure import state_of_seed
 from gdl_jax.runs.records import check_same_data, find_experiment, read_description, read_flags
@@ -73,7 +73,11 @@ def restore(
         return data
 
     description = None if load or read_data else read_description(workdir)
-    data = described(description, load_data) if description else load_data()
+    try:
+        data = described(description, load_data) if description else load_data()
+    except DescriptionError as error:
+        warn(f"{workdir}: {error}; loading the data instead")
+        data = load_data()
     devices = make_devices("jit")
     learner = experiment.build(config, data, None)
     like = blank_state(learner, data, config.seed, config.seeds)

@@ -49,3 +49,8 @@ def test_names_a_file_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"a\.json"):
         write_json(tmp_path / "file" / "a.json", {})
+
+
+def test_numpy_scalars_are_numbers():
+    value = {"count": np.int64(3), "known": np.bool_(True), "share": np.float32(0.5)}
+    assert json.loads(to_json(value)) == {"count": 3, "known": True, "share": 0.5}

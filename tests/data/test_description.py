@@ -7,11 +7,10 @@ from functools import partial
 import numpy as np
 import pytest
 
-from gdl_jax.core.errors import UserError
 from gdl_jax.core.json_files import to_json
 from gdl_jax.data import catalogue
 from gdl_jax.data.dataset import ArraySource, DataSet
-from gdl_jax.data.description import describe, described
+from gdl_jax.data.description import DescriptionError, describe, described
 from gdl_jax.data.images.pixels import to_float
 from gdl_jax.data.music.events import Music
 from gdl_jax.data.text.tokens import TextData
@@ -71,8 +70,13 @@ def test_a_data_set_with_arrays_among_its_fields_is_not_described():
     assert describe(DataSet("x", row, row, transform=lambda rows: rows)) is None
 
 
+def test_a_transform_of_the_main_program_is_not_described(monkeypatch):
+    monkeypatch.setattr(to_float, "__module__", "__main__")
+    assert describe(catalogue.load("digits")) is None
+
+
 @pytest.mark.parametrize("changes", [{"class": "no_such_module:X"}, {"class": "json:X"}, {"row": 3}, {"fields": {}}])
 def test_a_damaged_description_is_one_line(changes):
     description = through_json(catalogue.load("digits"))
-    with pytest.raises(UserError, match=r"data\.json"):
+    with pytest.raises(DescriptionError, match=r"data\.json"):
         described(description | changes, never)

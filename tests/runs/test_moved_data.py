@@ -50,3 +50,10 @@ def test_evaluation_refuses_other_data(moved):
     save(moved / "other.npz", 1)
     refused(tool(evaluate, moved, f"--dataset=npz:{moved / 'other.npz'}"), "--workdir")
     refused(tool(evaluate, moved, "--dataset=digits"), "--dataset")
+
+
+def test_a_damaged_description_makes_sampling_load_the_data(moved):
+    (moved / "run" / "data.json").write_text('{"class": "gone:Gone"}')
+    refused(tool(sample, moved), "old.npz")
+    done = tool(sample, moved, "--num=4", f"--dataset=npz:{moved / 'new.npz'}")
+    assert done.returncode == 0 and "data.json" in done.stderr
