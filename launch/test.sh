@@ -15,4 +15,4 @@ if [ "${1:-}" = --quick ]; then
   set -- -m "not slow" "$@"
 fi
 # Most of the time is compilation, on one core each; tests of a file share fixtures, so they stay in one process.
-exec "$python" -m pytest --numprocesses=auto --dist=loadfile "$@"
+exec "$python" -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder "$@"

@@ -1,5 +1,7 @@
 """Tests of runs whose data were moved, changed or removed."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -17,13 +19,19 @@ def train(folder, file, steps):
     return run(folder / "run", *flags)
 
 
-@pytest.fixture
-def moved(tmp_path):
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
     """Folder of a run whose data were moved from old.npz to new.npz."""
-    save(tmp_path / "old.npz", 0)
-    assert train(tmp_path, "old.npz", 2).returncode == 0
-    (tmp_path / "old.npz").rename(tmp_path / "new.npz")
-    return tmp_path
+    folder = tmp_path_factory.mktemp("moved")
+    save(folder / "old.npz", 0)
+    assert train(folder, "old.npz", 2).returncode == 0
+    (folder / "old.npz").rename(folder / "new.npz")
+    return folder
+
+
+@pytest.fixture
+def moved(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "copy")
 
 
 def tool(program, folder, *flags):

@@ -1,6 +1,7 @@
 """Tests of results.json: when results are kept, recomputed or deleted."""
 
 import json
+import shutil
 
 import pytest
 
@@ -11,11 +12,18 @@ from tests.runs.programs import checkpoint, finished, refused, run
 STEPS = ("--steps=4", "--log_every=2", "--likelihood_examples=4")
 
 
-@pytest.fixture
-def workdir(tmp_path):
-    done = run(tmp_path, *STEPS)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("trained")
+    done = run(workdir, *STEPS)
     assert done.returncode == 0, done.stderr
-    return tmp_path
+    return workdir
+
+
+@pytest.fixture
+def workdir(trained, tmp_path):
+    """A copy of a finished run."""
+    return shutil.copytree(trained, tmp_path / "run")
 
 
 def results(workdir):
