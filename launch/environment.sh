@@ -5,6 +5,7 @@
 #   GDL_JAX_ACCELERATOR   JAX to install: cpu, cuda12, cuda13 or tpu [detected]
 # shellcheck shell=bash
 
+unset CDPATH # with it, cd prints where it goes
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 venv="${GDL_JAX_VENV:-$root/.venv}"
 python="$venv/bin/python"

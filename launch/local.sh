@@ -10,7 +10,8 @@
 # Paths in flags are relative to the working directory. Rerun the same command to resume a run.
 set -euo pipefail
 
-here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+unset CDPATH # with it, cd prints where it goes
+here="$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)"
 experiments="$here/../experiments"
 names="$(cd "$experiments" && grep -l "^if __name__ == \"__main__\":" -- *.py */*.py | sed "/^__/d; s/\.py$//; s|/|.|" | tr "\n" " ")"
 name="${1:-}"

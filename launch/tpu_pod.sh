@@ -9,6 +9,7 @@ set -euo pipefail
 
 : "${TPU_NAME:?set TPU_NAME to the name of the slice}" "${ZONE:?set ZONE to its zone}"
 [ $# -gt 0 ] || { echo "error: usage: launch/tpu_pod.sh NAME [flags]" >&2; exit 2; }
+unset CDPATH # with it, cd prints where it goes
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
 archive="$(mktemp -d)/gdl_jax.tar.gz"

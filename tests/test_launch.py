@@ -48,7 +48,7 @@ def test_lists_the_known_experiments_for_an_unknown_one(name):
 
 @pytest.mark.parametrize("python", [True, False])
 def test_lists_all_commands_without_a_name(python, tmp_path):
-    for tool in ("bash", "dirname", "grep", "sed", "tr"):
+    for tool in ("bash", "dirname", "grep", "readlink", "sed", "tr"):
         (tmp_path / tool).symlink_to(shutil.which(tool))
     if python:
         (tmp_path / "python3").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')

@@ -61,39 +61,15 @@ SUBSTITUTES = {  # beginnings of a row's data -> what they stand for
     "squad": "a part of SQuAD 1.1 in place of NewsQA",
     "corpus_chorales": "music21's chorales in place of the book's",
 }
-WORDING = {  # phrases in titles of rows -> on the page
-    "step of": "training step of",
-    "times as fast as": "speed relative to",
-    " a second": " per second",
-    "ms a generation": "ms per generation",
-    "pitch classes a bar": "pitch classes per bar",
-    "steps a note": "steps per note",
-    "nats a word of test questions": "loss of test questions, nats per word",
-    "questions by who, where, when or how many whose answer is of that kind": "share of questions (who, where, when, "
-    "how many) whose kind fits the answer",
-    "cells other than in": "cells that differ from",
-    " succeed": ": share that succeeds",
-    "tiles of hard turns": "share of hard turns",
-    "straight tiles": "share of straight tiles",
-    "drives:": "drives with the same actions:",
-    "as a share of the way": "relative to the distance driven",
-    "tiles that only one of both visited": "tiles visited by only one of the cars",
-    "greatest difference of a step's reward": "largest difference between the rewards of a step",
-    "scores, nothing": "scores, no action",
-    "rewards by the threshold": "rewards where their probability is above 0.5",
-    "rewards drawn": "sampled rewards",
-    "of a code's dimension": "per latent dimension",
-    "bytes of the training state on each of 8 devices, fsdp": "training state per device with fsdp on 8 devices, bytes",
-    "the same controller": "the same",
-    "the same search": "the same,",
-}
 HEADLINES = (
     Headline("MLP, CIFAR-10, 10 epochs: test accuracy", "classifier --config=mlp", "test accuracy"),
     Headline("CNN, CIFAR-10, 10 epochs: test accuracy", "classifier --config=cnn", "test accuracy"),
     Headline("autoencoder, MNIST's first 1,000 images, 200 epochs: MSE"),
     Headline("VAE digits, MNIST, mean loss of epoch 2"),
     Headline(
-        "VAE faces, avatars: edits that add Eyeglasses succeed", "vae --config=faces", "successful edits (glasses)"
+        "VAE faces, avatars: edits that add Eyeglasses: share that succeeds",
+        "vae --config=faces",
+        "successful edits (glasses)",
     ),
     Headline("GAN, quadrupeds: FID after 6,000 batches", "gan --config=quadrupeds", "FID by a classifier"),
     Headline("WGAN, horses: FID after 6,000 iterations", "wgan --config=horses", "FID by VGG16"),
@@ -101,14 +77,14 @@ HEADLINES = (
     *(Headline(f"ablation, {loss}: FID") for loss in ("GAN", "WGAN", "WGAN-GP", "hinge loss, spectral norm")),
     Headline("Aesop, the book's LSTM: test perplexity", "text_rnn --config=aesop", "test perplexity"),
     Headline(
-        "SQuAD, attention and copying: nats a word of test questions",
+        "SQuAD, attention and copying: loss of test questions, nats per word",
         "studies.qa_ablation --config=squad",
         "best loss, nats per word",
     ),
     Headline("SQuAD, attention and copying: BLEU-4 of questions"),
     Headline("cello suites, LSTMs with attention: validation loss", "music_rnn --config=cello", "validation loss"),
     Headline(
-        "the same in all twelve keys with dropout: validation loss",
+        "cello suites, LSTMs with attention in all twelve keys with dropout: validation loss",
         "music_rnn --config=cello_regularised",
         "validation loss",
     ),
@@ -128,8 +104,8 @@ HEADLINES = (
         "world_models",
         "return in gymnasium's game",
     ),
-    Headline("drives: greatest difference of a step's reward"),
-    Headline("CarRacing with 64x64 frames: steps a second"),
+    Headline("drives with the same actions: largest difference between the rewards of a step"),
+    Headline("CarRacing with 64x64 frames: steps per second"),
 )
 FIDS = "FIDs use the feature extractor of their protocol, not Inception-v3: they compare runs of one table only."
 COMMAND = re.compile(r"^ +python -m experiments\.(?P<command>\S+( \S+)*) {2,}(?P<about>.*); (?P<minutes>\d+) minutes?$")
@@ -152,19 +128,6 @@ def section_of(row: Row) -> str:
     """Returns the title of a row's section on the page."""
     name = RECORDS.get(row["experiment"], row["experiment"])
     return systems().get(name, name)
-
-
-def with_titles(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Returns rows with plain titles; "the same" at the beginning of a title becomes the run of the rows before."""
-    run, titled = "", []
-    for row in rows:
-        title = row["title"]
-        for phrase, plain in WORDING.items():
-            title = title.replace(phrase, plain)
-        if not title.startswith("the same"):
-            run = title.partition(":")[0]
-        titled.append({**row, "title": title.replace("the same", run, 1) if title.startswith("the same") else title})
-    return titled
 
 
 def substitute(row: Row) -> str:
@@ -246,11 +209,11 @@ def _in_order(rows: Iterable[Row]) -> list[Row]:
 
 def page(rows: Iterable[Row]) -> str:
     """Returns the page of all rows: those not reproduced, then a section for each system in the book's order."""
-    titled, sections = with_titles(rows), {}
-    for row in _in_order(titled):
+    sections: dict[str, dict[Any, list[Row]]] = {}
+    for row in _in_order(rows):
         shared = row["seeds"], row["hardware"], row["commit"]
         sections.setdefault(section_of(row), {}).setdefault(shared, []).append(row)
-    parts = [ABOUT, f"\n## Not reproduced\n\n{missed_table(titled)}"]
+    parts = [ABOUT, f"\n## Not reproduced\n\n{missed_table(rows)}"]
     for title, groups in sections.items():
         parts += [f"\n## {title}\n", *(f"\n{table(group)}" for group in groups.values())]
     return "".join(parts)
@@ -262,9 +225,8 @@ def commands(name: str) -> list[tuple[str, str, str]]:
     return [(each["command"], each["about"], each["minutes"]) for each in found if each]
 
 
-def _by_title(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """Returns {title: row with its plain title}."""
-    return {row["title"]: titled for row, titled in zip(rows, with_titles(rows), strict=True)}
+def _by_title(rows: Sequence[Row]) -> dict[str, Row]:
+    return {row["title"]: row for row in rows}
 
 
 def systems_table(rows: Sequence[Row]) -> str:
@@ -292,12 +254,12 @@ def results_table(rows: Sequence[Row]) -> str:
 
 
 def rows_table(rows: Sequence[Row], experiment: str, phrase: str = "") -> str:
-    """Returns the table of an experiment's rows with `phrase` in their title on the page.
+    """Returns the table of an experiment's rows with `phrase` in their title.
 
     Raises:
       UserError: there is none.
     """
-    found = [row for row in with_titles(rows) if row["experiment"] == experiment and phrase in row["title"]]
+    found = [row for row in rows if row["experiment"] == experiment and phrase in row["title"]]
     if not found:
         raise UserError(f"ledger:rows {experiment} {phrase}: no such row")
     minutes = ["" if row["minutes"] is None else f"{row['minutes']:.1f}" for row in found]

@@ -6,6 +6,7 @@ and the numbers do not depend on how steps are grouped into calls.
 
 import math
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext
@@ -45,15 +46,29 @@ def summarise(values: Mapping[str, np.ndarray]) -> dict[str, float]:
     return summary
 
 
+def termination_signals() -> list[int]:
+    """Returns the signals that ask a program to end: SIGTERM, and SIGHUP unless it is ignored, as by nohup."""
+    hangup = getattr(signal, "SIGHUP", None)  # none on Windows
+    return [signal.SIGTERM, *([hangup] if hangup and signal.getsignal(hangup) is not signal.SIG_IGN else [])]
+
+
+def in_main_thread() -> bool:
+    """True in the thread in which Python allows signal handlers."""
+    return threading.current_thread() is threading.main_thread()
+
+
 class Stop:
-    """Stop request by SIGTERM (preemption) or Ctrl-C; all processes agree on it."""
+    """Stop request by SIGTERM (preemption), SIGHUP (a closed terminal) or Ctrl-C; all processes agree on it.
+
+    Outside the main thread, where Python allows no handlers, nothing requests a stop.
+    """
 
     def __init__(self):
         self.requested = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self):
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (*termination_signals(), signal.SIGINT) if in_main_thread() else ():
             self._before[number] = signal.signal(number, self._request)
         return self
 

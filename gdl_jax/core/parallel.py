@@ -9,6 +9,7 @@ Batch arrays have the layout (steps, batch, ...) and are split along axis 1.
 """
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from gdl_jax.core.errors import ConfigError
+from gdl_jax.core.errors import ConfigError, UserError, first_line
 
 AXIS = "data"
 UNOPTIMISED = {"xla_backend_optimization_level": 0}  # on CPU, compiling initialisers (threefry) takes seconds otherwise
@@ -200,9 +201,16 @@ def make_devices(kind: str) -> Devices:
 
     Raises:
       ConfigError: unknown mode.
+      UserError: JAX has no device on the platform asked for.
     """
     if kind not in _MAKERS:
         raise ConfigError("parallel", kind, f"unknown; choose one of {', '.join(PARALLEL)}")
+    try:
+        jax.device_count()
+    except Exception as error:  # of several kinds, by platform
+        platforms = os.environ.get("JAX_PLATFORMS")
+        asked = f"JAX_PLATFORMS={platforms}: " if platforms else ""
+        raise UserError(f"{asked}JAX finds no device: {first_line(error)}") from error
     return _MAKERS[kind]()
 
 

@@ -72,11 +72,14 @@ class Progress:
         """Writes a line, above the bar if there is one."""
         if self._quiet:
             return
-        if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
-        else:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
+        try:
+            if self._bar is not None:
+                self._bar.write(text, file=sys.stderr)
+            else:
+                sys.stderr.write(text + "\n")
+                sys.stderr.flush()
+        except BrokenPipeError:  # nobody reads (`2>&1 | head`), which is no reason to stop training
+            self._quiet = True
 
     def show(self, step: int, values: Mapping[str, float]) -> None:
         """Shows the latest means."""

@@ -22,6 +22,8 @@ ABBREVIATIONS = {
     **{name: name.upper() for name in ("kl", "fid", "kid", "mse", "bce", "rmse", "f1", "bleu", "rouge", "l1", "ks")},
 }
 STYLE = {
+    "text.usetex": False,
+    "text.parse_math": False,  # names of classes, files and words may contain "$"
     "font.family": "DejaVu Sans",
     "font.size": FONT_SIZE,
     "axes.titlesize": 10.5,

@@ -29,7 +29,7 @@ def passages(texts: Mapping[str, Sequence[str]], path: Path) -> None:
     picture = np.full((LINE * len(lines) + 2 * MARGIN, int(width), 3), 255, np.uint8)
     drawn = []
     for number, (line, color) in enumerate(lines):
-        at = (MARGIN, MARGIN + LINE * (number + 0.5), line.replace("$", r"\$"), "left")
+        at = (MARGIN, MARGIN + LINE * (number + 0.5), line, "left")
         drawn.append(Text(*at) if color is None else Text(*at, color))
     save_picture(picture, path, [text for text in drawn if text.text])
 
@@ -51,5 +51,5 @@ def next_tokens(panels: Mapping[str, Mapping[str, Sequence[float]]], series: Seq
 
 
 def _plain(text: str) -> str:
-    """Returns `text` as a label: a space is made visible, and dollar signs are escaped."""
-    return "(space)" if text == " " else text.replace("$", r"\$")
+    """Returns `text` as a label: a space is made visible."""
+    return "(space)" if text == " " else text

@@ -16,7 +16,7 @@ from absl import flags, logging
 from gdl_jax.core import config_flags
 from gdl_jax.core.config_flags import IsPath
 from gdl_jax.core.errors import ConfigError, UserError
-from gdl_jax.core.loop import Stop
+from gdl_jax.core.loop import Stop, in_main_thread, termination_signals
 from gdl_jax.core.paths import expand_user
 from gdl_jax.runs import flagfiles, interrupts
 from gdl_jax.runs.experiment import Experiment
@@ -52,7 +52,7 @@ def define_path(name: str, default: str | None, about: str, values: flags.FlagVa
 
 
 def _help_text(about: str, values: flags.FlagValues) -> str:
-    lines = [about.strip(), "", "Flags:"]
+    lines = [(about or "").strip(), "", "Flags:"]
     for name in values:
         flag = values[name]
         if name != flag.name:
@@ -158,13 +158,36 @@ def _raise_stopped(number, frame):
 
 @contextmanager
 def _signal_handlers() -> Iterator[None]:
-    """Makes SIGTERM (preemption) raise Stopped and Ctrl-C raise KeyboardInterrupt, unless a `Stop` handles them."""
-    before = signal.signal(signal.SIGTERM, _raise_stopped)
+    """Makes SIGTERM and SIGHUP raise Stopped and Ctrl-C raise KeyboardInterrupt, unless a `Stop` handles them."""
+    if not in_main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _raise_stopped) for number in termination_signals()}
     interrupts.raise_on_ctrl_c()
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _open_streams() -> None:
+    """Opens standard streams that are closed, and makes the others escape characters that they can't encode."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 (as long as the process)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _silence_broken_pipes() -> None:
+    """Sends what is written to a standard stream whose reader has gone to nowhere."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def error_line(error: Exception) -> str:
@@ -179,9 +202,7 @@ def run(main: Callable[[flags.FlagValues], None], about: str, values: flags.Flag
     A user's error is one line on standard error and exit code 2. Unless a `Stop` handles them, SIGTERM is one line and
     exit code 0, Ctrl-C one line and exit code 130.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # escapes characters that the terminal can't show
-            stream.reconfigure(errors="backslashreplace")
+    _open_streams()
     try:
         with _signal_handlers():
             rest = values(flagfiles.expand(argv))[1:]
@@ -203,7 +224,7 @@ def run(main: Callable[[flags.FlagValues], None], about: str, values: flags.Flag
         sys.stderr.write(error_line(error))
         sys.exit(2)
     except BrokenPipeError:  # standard output was closed, for example by `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_broken_pipes()
         sys.exit(1)
     except OSError as error:
         if error.filename is None or error.errno not in UNWRITABLE:

@@ -29,9 +29,13 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 def exit_on_ctrl_c() -> None:
     """Makes Ctrl-C end the program at once, while nothing can be lost; until `raise_on_ctrl_c` is called."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if _in_main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _exit_now)
 
 

@@ -23,6 +23,8 @@ def locked(workdir: Path) -> Iterator[None]:
     """
     if any("\ud800" <= character <= "\udfff" for character in str(workdir)):  # bytes that Python couldn't decode
         raise ConfigError("workdir", workdir, "is not UTF-8, and no checkpoint can be written there")
+    if any(character in str(workdir) for character in "[]\\"):  # orbax takes them for a pattern when it saves
+        raise ConfigError("workdir", workdir, "has [, ] or \\ in its path, and checkpoints written there can't be read")
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = (workdir / NAME).open("a+", encoding="utf-8")

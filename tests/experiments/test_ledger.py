@@ -99,13 +99,6 @@ def test_substitute_data_are_marked():
     assert "substitute" not in pages.table([ROW])
 
 
-def test_titles_continue_the_run_before():
-    titles = ("cello, LSTM: nats a word of test questions", "the same: steps a note", "the same with dropout: loss")
-    plain = [row["title"] for row in pages.with_titles([{**ROW, "title": title} for title in titles])]
-    assert plain[0] == "cello, LSTM: loss of test questions, nats per word"
-    assert plain[1:] == ["cello, LSTM: steps per note", "cello, LSTM with dropout: loss"]
-
-
 def test_every_system_has_a_command_with_its_minutes():
     names = list(pages.systems())
     assert (names[0], names[-1]) == ("naive_bayes", "world_models")

@@ -2,6 +2,7 @@
 
 import math
 
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
@@ -250,3 +251,11 @@ def test_charts_do_not_change_matplotlib_settings(tmp_path):
 def test_words():
     assert words("kl_loss") == "KL loss"
     assert words("latent_scatter") == "Latent scatter"
+
+
+def test_names_with_dollar_signs_are_no_formulas_even_in_latex(tmp_path):
+    names = ("$0_$10", "$10_$20", "{x}%")
+    with matplotlib.rc_context({"text.usetex": True}):
+        classification.confusion_matrix(np.eye(3, dtype=int), names, tmp_path / "matrix.png")
+        latent.scatter(*_codes(), names, tmp_path / "scatter.png")
+    assert (tmp_path / "matrix.png").exists() and (tmp_path / "scatter.png").exists()

@@ -49,7 +49,7 @@ def test_the_lock_ends_with_the_block(tmp_path):
             pass
 
 
-@pytest.mark.parametrize("name", ["file/run", "file", "nul\0", "not_utf8_\udcff"])
+@pytest.mark.parametrize("name", ["file/run", "file", "nul\0", "not_utf8_\udcff", "[2026]/run", "back\\slash"])
 def test_names_a_folder_that_cannot_be_created(tmp_path, name):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="workdir="), locked(tmp_path / name):
