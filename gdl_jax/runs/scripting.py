@@ -1,15 +1,20 @@
 """Training and restoring from Python, without a command line."""
 
+from contextlib import nullcontext
 from pathlib import Path
+
+import jax
 
 from gdl_jax.core import loop
 from gdl_jax.core.learner import Learner
 from gdl_jax.core.loop import TrainResult
 from gdl_jax.core.parallel import make_devices
+from gdl_jax.core.paths import expand_user
 from gdl_jax.data.dataset import DataSet
 from gdl_jax.runs import command
 from gdl_jax.runs.config import RunConfig
 from gdl_jax.runs.experiment import Run
+from gdl_jax.runs.lock import locked
 from gdl_jax.runs.measure import split_evaluator
 from gdl_jax.runs.restore import restore as restore_run
 
@@ -60,21 +65,23 @@ def train(
     devices = make_devices(config.parallel)
     devices.local_slice(config.batch_size)  # raises if the devices can't share the batch
     held_out = "test" if data.validation is None else "validation"
-    return loop.train(
-        learner,
-        data,
-        devices,
-        Path(workdir).expanduser(),
-        steps=config.steps,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        seeds=config.seeds,
-        log_every=config.log_every,
-        eval_every=config.eval_every,
-        checkpoint_every=config.checkpoint_every,
-        patience=config.patience,
-        evaluate=split_evaluator(learner, data, [held_out], devices, config),
-    )
+    folder = Path(expand_user(str(workdir)))
+    with locked(folder) if jax.process_index() == 0 else nullcontext():
+        return loop.train(
+            learner,
+            data,
+            devices,
+            folder,
+            steps=config.steps,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            seeds=config.seeds,
+            log_every=config.log_every,
+            eval_every=config.eval_every,
+            checkpoint_every=config.checkpoint_every,
+            patience=config.patience,
+            evaluate=split_evaluator(learner, data, [held_out], devices, config),
+        )
 
 
 def restore(workdir: str | Path) -> Run:
@@ -86,4 +93,4 @@ def restore(workdir: str | Path) -> Run:
     Raises:
       UserError: there is no run, its experiment or data can't be loaded, or none of its checkpoints can be read.
     """
-    return restore_run(Path(workdir).expanduser(), warn=command.warn).run
+    return restore_run(Path(expand_user(str(workdir))), warn=command.warn).run
