@@ -55,14 +55,14 @@ def test_two_processes_equal_one(one_device, tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    flags = ["--parallel=jit,fsdp,pmap", "--processes=2", f"--port={port}"]
+    flags = ["--parallel=jit,fsdp", "--processes=2", f"--port={port}"]
     workers = [subprocess.Popen([*worker, str(tmp_path), *flags, f"--id={i}"], env=environment(2)) for i in range(2)]
     try:
         assert [process.wait(timeout=360) for process in workers] == [0, 0]
     finally:
         for process in workers:
             process.kill()
-    for parallel in ("jit", "fsdp", "pmap"):
+    for parallel in ("jit", "fsdp"):
         compare(expected, tmp_path / f"{parallel}.npz")
 
 

@@ -96,8 +96,9 @@ def test_a_finished_run_is_neither_trained_nor_measured_again(trained):
     assert (workdir / "results.json").read_text() == results
 
 
-def test_a_dry_run_writes_nothing(tmp_path, monkeypatch, trained):
-    experiment, _, _ = trained
+@pytest.mark.parametrize("name", QUICK)
+def test_a_dry_run_writes_nothing(tmp_path, monkeypatch, name):
+    experiment = registry.find(name)
     monkeypatch.chdir(tmp_path)
     printed = train(experiment, "--dry_run", "--config=tiny").stdout
     assert "FLOPs per step" in printed

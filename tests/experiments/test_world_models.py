@@ -288,7 +288,7 @@ def searched(world, root, devices, *parallels):
 def test_a_population_on_eight_devices_is_one_population(world, tmp_path):
     ((rows, state),) = searched(world, tmp_path / "one", 1, "jit")
     assert all(row["train/std_return"] > 1 for row in rows if "train/std_return" in row)  # the controller matters
-    for other_rows, other in searched(world, tmp_path / "eight", 8, "jit", "pmap"):
+    for other_rows, other in searched(world, tmp_path / "eight", 8, "jit"):
         for row, other_row in zip(rows, other_rows, strict=True):
             for name in row.keys() - {"steps_per_second"}:
                 np.testing.assert_allclose(row[name], other_row[name], rtol=1e-3, err_msg=name)
