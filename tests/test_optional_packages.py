@@ -57,7 +57,7 @@ def run(code, cwd):
 
 @pytest.fixture(scope="module")
 def messages(tmp_path_factory):
-    """What each statement of CASES raised: its type's name and its message."""
+    """Returns the exception of each statement of CASES: its type and its message."""
     code = f"""
 import json
 messages = []
