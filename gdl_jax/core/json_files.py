@@ -2,6 +2,7 @@
 
 import json
 import math
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
       UserError: the file can't be written.
     """
-    partial = path.with_suffix(".partial")
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(to_json(value, indent=1) + "\n", encoding="utf-8")

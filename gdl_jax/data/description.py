@@ -26,7 +26,7 @@ class DescriptionError(UserError):
 
 
 def describe(data: DataSet) -> dict[str, Any] | None:
-    """Returns a data set's description, for `described`; None if one of its fields can't be said in JSON."""
+    """Returns a data set's description, for `described`; None if one of its fields can't be encoded as JSON."""
     splits = {name: getattr(data, name) for name in SPLITS}
     row = data.example()
     try:
@@ -77,7 +77,7 @@ def described(description: Mapping[str, Any], load: Callable[[], DataSet]) -> Da
         }
         fields = {name: _decode(value) for name, value in description["fields"].items()}
         return cls(**fields, **splits, **contents, transform=_decode(description["transform"]), row=row)
-    except (AttributeError, ImportError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # it may import a user's code, which may raise anything
         raise DescriptionError(f"data.json cannot be read: {type(error).__name__}: {error}") from error
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +20,7 @@ def parent() -> Path:
 def program(module: str) -> str:
     """Returns the command line, without flags, that runs a file or a module, given by its name."""
     if module.endswith(".py"):
-        return f"python {module}"
+        return f"python {shlex.quote(module)}"
     package, _, name = module.partition(".")
     return f"gdl_jax {name}" if package == NAME and parent() != PACKAGE.parent else f"python -m {module}"
 

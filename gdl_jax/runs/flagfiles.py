@@ -52,6 +52,8 @@ def _read(file: str, inside: tuple[Path, ...]) -> tuple[list[str], tuple[Path, .
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(FLAG, file, f"cannot be read: {reason}") from error
+    if "--" in lines:
+        raise ConfigError(FLAG, file, "must not contain --")
     if path in inside:
         raise ConfigError(FLAG, file, "includes itself")
     return [line for line in lines if line and not line.startswith(("#", "//"))], (*inside, path)

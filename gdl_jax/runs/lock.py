@@ -3,8 +3,12 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
 from gdl_jax.core.errors import ConfigError
 
@@ -21,9 +25,10 @@ def locked(workdir: Path) -> Iterator[None]:
     Raises:
       ConfigError: another process is training there, or the folder can't be created or written; names workdir.
     """
+    workdir = workdir.absolute()
     if any("\ud800" <= character <= "\udfff" for character in str(workdir)):  # bytes that Python couldn't decode
         raise ConfigError("workdir", workdir, "is not UTF-8, and no checkpoint can be written there")
-    if any(character in str(workdir) for character in "[]\\"):  # orbax takes them for a pattern when it saves
+    if any(character in workdir.as_posix() for character in "[]\\"):  # orbax takes them for a pattern when it saves
         raise ConfigError("workdir", workdir, "has [, ] or \\ in its path, and checkpoints written there can't be read")
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -40,6 +45,27 @@ def locked(workdir: Path) -> Iterator[None]:
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()
+        yield
+
+
+@contextmanager
+def locked_for_all(workdir: Path) -> Iterator[None]:
+    """`locked` for several processes: process 0 takes the lock, and where it is refused, all are.
+
+    Raises:
+      ConfigError: as `locked`.
+    """
+    refusal = None
+    with ExitStack() as stack:
+        if jax.process_index() == 0:
+            try:
+                stack.enter_context(locked(workdir))
+            except ConfigError as error:
+                refusal = error
+        if jax.process_count() > 1 and multihost_utils.process_allgather(np.asarray(refusal is not None)).any():
+            refusal = refusal or ConfigError("workdir", workdir, "is refused by process 0")
+        if refusal:
+            raise refusal
         yield
 
 

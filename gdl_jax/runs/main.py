@@ -3,7 +3,6 @@
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 from absl import flags
-from jax.experimental import multihost_utils
 
 from gdl_jax.core import config_flags, loop
 from gdl_jax.core.errors import ConfigError
@@ -24,7 +22,7 @@ from gdl_jax.data.dataset import DataSet
 from gdl_jax.data.description import describe
 from gdl_jax.runs import command, records, report
 from gdl_jax.runs.experiment import Experiment, Run, SampleEvaluator
-from gdl_jax.runs.lock import locked
+from gdl_jax.runs.lock import locked_for_all
 from gdl_jax.runs.measure import (
     HELD_OUT,
     format_results,
@@ -192,6 +190,8 @@ def _record(prepared: Prepared) -> None:
     write_json(p.workdir / "flags.json", run)
     if (description := describe(p.data)) is not None:
         write_json(p.workdir / "data.json", description)
+    else:
+        (p.workdir / "data.json").unlink(missing_ok=True)  # of an earlier command
     sys.stderr.write(
         f"{p.experiment.name} {p.preset}: {parameters:,} parameters, {len(p.data.train):,} training examples of "
         f"{p.data.name}, {jax.device_count()} x {jax.devices()[0].device_kind}; {p.workdir}\n"
@@ -273,20 +273,6 @@ def _show(workdir: Path, results: Mapping[str, Any]) -> None:
     sys.stderr.write(f"figures: {workdir / 'figures'}\nreport:  {page}\n")
 
 
-def _lock(stack: ExitStack, workdir: Path) -> None:
-    """Locks the workdir until the stack is closed; where process 0 is refused, all processes are."""
-    refusal = None
-    if jax.process_index() == 0:
-        try:
-            stack.enter_context(locked(workdir))
-        except ConfigError as error:
-            refusal = error
-    if jax.process_count() > 1 and multihost_utils.process_allgather(np.asarray(refusal is not None)).any():
-        refusal = refusal or ConfigError("workdir", workdir, "is refused by process 0")
-    if refusal:
-        raise refusal
-
-
 def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str]) -> None:
     """Runs an experiment with parsed flags."""
     config = _config(experiment, values)
@@ -295,8 +281,7 @@ def execute(experiment: Experiment, values: flags.FlagValues, argv: Sequence[str
         return
     _join_processes(values)
     prepared = prepare(experiment, config, values, argv)
-    with ExitStack() as stack:
-        _lock(stack, prepared.workdir)
+    with locked_for_all(prepared.workdir):
         prepared = find_previous(prepared)
         finish(prepared, train(prepared, values.profile))
 

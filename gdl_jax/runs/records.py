@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -33,10 +34,13 @@ EVALUATION = "evaluation"  # entry of the protocol: flags of an evaluation that 
 def _commit() -> str | None:
     try:
         here = Path(__file__).resolve().parent
-        done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True)
+        command = ["git", "rev-parse", "--show-toplevel", "--short", "HEAD"]
+        done = subprocess.run(command, cwd=here, capture_output=True, text=True)
     except OSError:
         return None
-    return done.stdout.strip() or None
+    top, _, commit = done.stdout.strip().partition("\n")
+    is_clone = bool(commit) and Path(top).resolve() == bundled.PACKAGE.parent  # else the library is installed there
+    return commit if is_clone else None
 
 
 def _now() -> str:
@@ -173,7 +177,7 @@ def describe(
         "experiment": experiment.name,
         "module": module,
         "config": preset,
-        "command": " ".join([bundled.program(module), *argv[1:]]),
+        "command": " ".join([bundled.program(module), *map(shlex.quote, argv[1:])]),
         "flags": with_absolute_paths(config),
         "defaults": dataclasses.asdict(experiment.presets[preset]),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
@@ -231,7 +235,11 @@ def check_same_data(workdir: Path, before: Mapping[str, Any] | None, data: DataS
     """
     recorded = before and before.get("data_digest")  # "" or missing in older runs, whose data had no digest yet
     if recorded and data.digest and recorded != data.digest:
-        raise ConfigError("workdir", workdir, f"{data.name} has changed since this run began; use another workdir")
+        raise ConfigError(
+            "workdir",
+            workdir,
+            f"{data.name}, or the code that reads it, has changed since this run began; use another workdir",
+        )
 
 
 def has_ended(workdir: Path) -> bool:

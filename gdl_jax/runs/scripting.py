@@ -1,11 +1,9 @@
 """Training and restoring from Python, without a command line."""
 
-from contextlib import nullcontext
 from pathlib import Path
 
-import jax
-
 from gdl_jax.core import loop
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.learner import Learner
 from gdl_jax.core.loop import TrainResult
 from gdl_jax.core.parallel import make_devices
@@ -14,9 +12,16 @@ from gdl_jax.data.dataset import DataSet
 from gdl_jax.runs import command
 from gdl_jax.runs.config import RunConfig
 from gdl_jax.runs.experiment import Run
-from gdl_jax.runs.lock import locked
+from gdl_jax.runs.lock import locked_for_all
 from gdl_jax.runs.measure import split_evaluator
 from gdl_jax.runs.restore import restore as restore_run
+
+
+def _folder(workdir: str | Path) -> Path:
+    try:
+        return Path(expand_user(str(workdir))).absolute()
+    except ValueError as error:
+        raise ConfigError("workdir", None, str(error)) from error
 
 
 def train(
@@ -65,8 +70,8 @@ def train(
     devices = make_devices(config.parallel)
     devices.local_slice(config.batch_size)  # raises if the devices can't share the batch
     held_out = "test" if data.validation is None else "validation"
-    folder = Path(expand_user(str(workdir)))
-    with locked(folder) if jax.process_index() == 0 else nullcontext():
+    folder = _folder(workdir)
+    with locked_for_all(folder):
         return loop.train(
             learner,
             data,
@@ -87,10 +92,10 @@ def train(
 def restore(workdir: str | Path) -> Run:
     """Returns the run in a folder at its newest checkpoint; with patience, in its best state. Only reads the folder.
 
-    `run.learner.sample(run.state, key, num)` draws samples; `python -m experiments.sample` writes the experiment's own
+    `run.learner.sample(run.state, key, num)` draws samples; the command `sample` writes the experiment's own
     figures and files. A damaged checkpoint is reported on standard error, and the previous one is used.
 
     Raises:
       UserError: there is no run, its experiment or data can't be loaded, or none of its checkpoints can be read.
     """
-    return restore_run(Path(expand_user(str(workdir))), warn=command.warn).run
+    return restore_run(_folder(workdir), warn=command.warn).run

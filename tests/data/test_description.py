@@ -1,6 +1,7 @@
 """Tests of data sets described in JSON."""
 
 import json
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
@@ -15,6 +16,11 @@ from gdl_jax.data.images.pixels import to_float
 from gdl_jax.data.music.events import Music
 from gdl_jax.data.text.tokens import TextData
 from gdl_jax.data.text.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithTable(DataSet):
+    table: np.ndarray
 
 
 def never():
@@ -67,7 +73,19 @@ def test_vocabularies_durations_and_arguments_are_kept():
 
 def test_a_data_set_with_arrays_among_its_fields_is_not_described():
     row = ArraySource({"image": np.zeros((1, 2), np.uint8)})
+    assert describe(WithTable("x", row, row, table=np.zeros(3))) is None
+
+
+def test_an_anonymous_transform_is_not_described():
+    row = ArraySource({"image": np.zeros((1, 2), np.uint8)})
     assert describe(DataSet("x", row, row, transform=lambda rows: rows)) is None
+
+
+def test_a_module_that_is_broken_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "broken_module_of_a_user.py").write_text("def")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(DescriptionError, match="SyntaxError"):
+        described(through_json(catalogue.load("digits")) | {"class": "broken_module_of_a_user:X"}, never)
 
 
 def test_a_transform_of_the_main_program_is_not_described(monkeypatch):

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,4 +54,11 @@ def test_the_lock_ends_with_the_block(tmp_path):
 def test_names_a_folder_that_cannot_be_created(tmp_path, name):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="workdir="), locked(tmp_path / name):
+        pass
+
+
+def test_a_relative_path_is_checked_with_its_directory(tmp_path, monkeypatch):
+    (tmp_path / "[2026]").mkdir()
+    monkeypatch.chdir(tmp_path / "[2026]")
+    with pytest.raises(ConfigError, match="workdir="), locked(Path("run")):
         pass

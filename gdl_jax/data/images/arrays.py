@@ -111,7 +111,9 @@ def _check_labels(part: Part) -> np.ndarray:
         return np.array(as_text(labels))
     if kind == "f" and not (np.isfinite(labels).all() and (labels == np.floor(labels)).all()):
         raise UserError(f"{part.where}: labels must be whole numbers or strings; one is not whole")
-    if kind in "fu" and labels.max() > np.iinfo(np.int64).max:
+    if kind == "f" and np.abs(labels.astype(np.float64)).max() >= 2.0**63:
+        raise UserError(f"{part.where}: a label is too large")
+    if kind == "u" and labels.max() > np.iinfo(np.int64).max:
         raise UserError(f"{part.where}: the label {labels.max()} is too large")
     return labels.astype(np.int64)
 
