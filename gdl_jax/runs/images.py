@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import jax
 import numpy as np
 
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.data import catalogue
 from gdl_jax.data.dataset import DataSet, Source
 from gdl_jax.data.images.spec import image_data_spec
@@ -15,8 +16,9 @@ def load_data(config: ImageConfig) -> DataSet:
     """Returns the image data set that the config names.
 
     Raises:
-      UserError: unknown name, or missing or unreadable files.
+      UserError: unknown name, a set of two domains, or missing or unreadable files.
     """
+    _check_has_one_domain(config)
     return catalogue.load(
         config.dataset,
         data_dir=config.data_dir or None,
@@ -28,8 +30,18 @@ def load_data(config: ImageConfig) -> DataSet:
 
 
 def data_spec(config: ImageConfig) -> DataSet | None:
-    """Returns a data set of one black image with the shapes of the config's; None if they depend on the data."""
+    """Returns a data set of one black image with the shapes of the config's; None if they depend on the data.
+
+    Raises:
+      ConfigError: a set of two domains.
+    """
+    _check_has_one_domain(config)
     return image_data_spec(config.dataset, config.image_size)
+
+
+def _check_has_one_domain(config: ImageConfig) -> None:
+    if config.dataset.partition(":")[0] in (*catalogue.PAIRED_KINDS, *catalogue.UNPAIRED_KINDS):
+        raise ConfigError("dataset", config.dataset, "has two domains of images, for translation from one to the other")
 
 
 def image_spec(data: DataSet) -> jax.ShapeDtypeStruct:

@@ -179,7 +179,7 @@ def test_without_a_home_directory_nothing_is_cached(homeless, capsys):
 
 @pytest.mark.parametrize("path", ["~/mine", "~no_such_user/mine"])
 def test_paths_without_a_home_directory_are_errors(homeless, path):
-    for name in ("npz", "folder", "rollouts", "latents"):
+    for name in ("npz", "folder", "rollouts", "latents", "unpaired", "paired"):
         with pytest.raises(ConfigError, match=f"^dataset={name}:{path}: "):
             catalogue.load(f"{name}:{path}")
     for name in ("mnist", "quickdraw:camel"):

@@ -9,7 +9,7 @@ import io
 import multiprocessing
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from types import ModuleType
@@ -89,15 +89,14 @@ def _packages() -> tuple[ModuleType, ModuleType]:
     return avataaars, resvg_py
 
 
-def render(factors: Mapping[str, str], size: int) -> np.ndarray:
-    """Renders one avatar: (size, size, 3) uint8.
+def svg_of(factors: Mapping[str, str]) -> str:
+    """Returns one avatar as SVG.
 
     Args:
       factors: factor -> level, as in LEVELS; other levels of the package's enums work too. A missing factor has the
         package's default. Facial hair has the colour of the hair.
-      size: pixels a side.
     """
-    avataaars, resvg_py = _packages()
+    avataaars, _ = _packages()
     chosen = {factor: getattr(avataaars, ENUMS[factor])[level] for factor, level in factors.items()}
     if "hair_color" in chosen:
         chosen["facial_hair_color"] = chosen["hair_color"]
@@ -110,12 +109,27 @@ def render(factors: Mapping[str, str], size: int) -> np.ndarray:
     )
     svg = avatar.render_svg().replace(WHOLE_VIEW, FACE_VIEW).replace('width="280px" height="280px"', "", 1)
     # All masks are plain white shapes; as clip paths they give the same pixels in three quarters of the time.
-    svg = svg.replace("<mask ", "<clipPath ").replace("</mask>", "</clipPath>").replace('mask="url', 'clip-path="url')
-    png = resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
+    return svg.replace("<mask ", "<clipPath ").replace("</mask>", "</clipPath>").replace('mask="url', 'clip-path="url')
+
+
+def rasterize(svg: str, size: int, background: tuple[int, int, int] = BACKGROUND, **options: str) -> np.ndarray:
+    """Renders a square SVG: (size, size, 3) uint8; `options` are those of resvg_py.svg_to_bytes."""
+    _, resvg_py = _packages()
+    png = resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True, **options)
     drawn = Image.open(io.BytesIO(bytes(png)))
-    face = Image.new("RGBA", drawn.size, (*BACKGROUND, 255))
+    face = Image.new("RGBA", drawn.size, (*background, 255))
     face.alpha_composite(drawn.convert("RGBA"))
     return np.asarray(face.convert("RGB").resize((size, size)))
+
+
+def render(factors: Mapping[str, str], size: int) -> np.ndarray:
+    """Renders one avatar: (size, size, 3) uint8.
+
+    Args:
+      factors: as in `svg_of`.
+      size: pixels a side.
+    """
+    return rasterize(svg_of(factors), size)
 
 
 def draw_factors(count: int, seed: int) -> list[dict[str, str]]:
@@ -162,19 +176,29 @@ def attributes_of(face: Mapping[str, str]) -> list[int]:
     return [int(values[name]) for name in ATTRIBUTES]
 
 
-def _render_all(faces: list[dict[str, str]], size: int) -> np.ndarray:
+def render_all(
+    faces: Sequence[Mapping[str, str]], size: int, one: Callable[..., np.ndarray] = render, kind: str = "avatars"
+) -> np.ndarray:
+    """Renders many faces, in several processes: (N, size, size, 3) uint8.
+
+    Args:
+      faces: factors of each.
+      size: pixels a side.
+      one: (factors, size) -> an image; a function of a module.
+      kind: plural noun for the progress bar.
+    """
     _packages()  # report a missing package here rather than in a worker
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(processors, max(1, len(faces) // FACES_PER_WORKER))
-    title = f"rendering {len(faces):,} avatars of {size}x{size}; they are cached"
+    title = f"rendering {len(faces):,} {kind} of {size}x{size}; they are cached"
     if not sys.stderr.isatty():
         sys.stderr.write(title + "\n")
     progress = partial(progress_bar, total=len(faces), desc=title, unit="faces")
     if workers == 1:
-        return np.stack([render(face, size) for face in progress(faces)])
+        return np.stack([one(face, size) for face in progress(faces)])
     # spawn, since forking a process with JAX's threads can deadlock
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        return np.stack(list(progress(pool.map(partial(render, size=size), faces, chunksize=25))))
+        return np.stack(list(progress(pool.map(partial(one, size=size), faces, chunksize=25))))
 
 
 def load(count: int = 10_000, image_size: int = 128, seed: int = 0) -> DataSet:
@@ -188,7 +212,7 @@ def load(count: int = 10_000, image_size: int = 128, seed: int = 0) -> DataSet:
     faces = draw_factors(count, seed)
     attributes = np.array([attributes_of(face) for face in faces], np.int8)
     name = f"avatars-{VERSION}-{count}-{image_size}-{seed}.npz"
-    images = cached_arrays(name, lambda: {"image": _render_all(faces, image_size)})["image"]
+    images = cached_arrays(name, lambda: {"image": render_all(faces, image_size)})["image"]
     first, second = int(count * 0.8), int(count * 0.9)
     sources = {}
     for split, part in (("train", slice(first)), ("validation", slice(first, second)), ("test", slice(second, None))):

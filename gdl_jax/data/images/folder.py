@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,6 +24,16 @@ DECODERS = 4  # threads; Pillow releases the interpreter's lock while it decodes
 @cache
 def _decoders() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(DECODERS, thread_name_prefix="decoder")
+
+
+def in_threads(count: int, read: Callable[[int], None]) -> None:
+    """Calls `read` with 0, ..., count - 1, from several threads."""
+
+    def read_some(rows: np.ndarray) -> None:
+        for row in rows:
+            read(row)
+
+    list(_decoders().map(read_some, np.array_split(np.arange(count), DECODERS)))
 
 
 @dataclass(frozen=True)
@@ -57,11 +67,10 @@ class ImageFiles:
         """
         images = np.empty((len(indices), self.size, self.size, 3), np.uint8)
 
-        def read(rows: np.ndarray) -> None:
-            for row in rows:
-                images[row] = read_image(self.root / self.names[indices[row]], self.size)
+        def read(row: int) -> None:
+            images[row] = read_image(self.root / self.names[indices[row]], self.size)
 
-        list(_decoders().map(read, np.array_split(np.arange(len(indices)), DECODERS)))
+        in_threads(len(indices), read)
         return {"image": images} | {name: column[indices] for name, column in self.columns.items()}
 
     def labels(self) -> np.ndarray:

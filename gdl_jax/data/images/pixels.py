@@ -3,7 +3,7 @@
 import io
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +22,21 @@ UPRIGHT = {  # EXIF orientation -> the transposition that undoes it
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # TIFF tags, and a value of the second
+
+
+class Header(NamedTuple):
+    """What the first bytes of an image file say.
+
+    Attributes:
+      width, height: in pixels, of the upright image.
+      grey: True if the file stores no colours.
+    """
+
+    width: int
+    height: int
+    grey: bool
 
 
 class _Unsupported(ValueError):
@@ -88,6 +102,22 @@ def read_image(file: Path | bytes, size: int | None = None, where: str | Path | 
         return np.asarray(image)
     except Exception as error:  # damaged bytes make Pillow's decoders raise almost anything
         raise UserError(f"{where or file}: cannot be read: {_reason(error)}") from error
+
+
+def read_header(path: Path) -> Header:
+    """Returns the size of an image file and whether it is grey, without decoding its pixels.
+
+    Raises:
+      UserError: the file is unreadable or no image.
+    """
+    try:
+        with Image.open(path) as image:
+            grey = image.mode in GREY_MODES or image.mode.startswith("I;16")
+            sideways = _orientation(image) in (5, 6, 7, 8)
+            width, height = image.size[::-1] if sideways else image.size
+            return Header(width, height, grey)
+    except Exception as error:  # damaged bytes make Pillow raise almost anything
+        raise UserError(f"{path}: cannot be read: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -1,11 +1,16 @@
 """Shapes of image data sets, for parameter counts and cost estimates without the data."""
 
+from typing import Any
+
 import numpy as np
 
+from gdl_jax.data import catalogue
 from gdl_jax.data.dataset import ArraySource, DataSet
-from gdl_jax.data.images import avatars
+from gdl_jax.data.images import avatar_drawings, avatars, domains, paired, unpaired
 from gdl_jax.data.images.cifar10 import CLASSES as CIFAR10
 from gdl_jax.data.images.digits import CLASSES as DIGITS
+from gdl_jax.data.images.domain_folders import DEFAULT_SIZE, DOMAINS
+from gdl_jax.data.images.domains import Paired, TwoDomains, Unpaired
 from gdl_jax.data.images.pixels import to_float
 
 CLASSES = {"digits": DIGITS, "mnist": DIGITS, "cifar10": CIFAR10}  # those of other sets are known from the data only
@@ -19,13 +24,16 @@ ATTRIBUTES = {"avatars": avatars.ATTRIBUTES, "celeba": tuple(f"attribute {i}" fo
 def image_data_spec(name: str, image_size: int) -> DataSet | None:
     """Returns a data set of one black image with the shape of data set `name`; None if the shape is not known.
 
-    It has classes and labels if the set's classes are known beforehand. Without them, the set may still have some.
+    For a set of two domains, it is one row with a black image of each. The data set has classes and labels if they are
+    known beforehand. Without them, the set may still have some.
 
     Args:
       name: as in `catalogue.load`.
       image_size: pixels a side; 0: as stored.
     """
     kind, _, drawing = name.partition(":")
+    if kind in (*catalogue.PAIRED_KINDS, *catalogue.UNPAIRED_KINDS):
+        return _two_domains(name, image_size) if catalogue.is_known(name) else None
     if name in IMAGE_SHAPES or (kind == "quickdraw" and drawing):
         height, width, channels = IMAGE_SHAPES.get(name, DRAWING_SHAPE)
         size = (image_size or height, image_size or width, channels)
@@ -43,3 +51,35 @@ def image_data_spec(name: str, image_size: int) -> DataSet | None:
         rows["attributes"] = np.zeros((1, len(attributes)), np.int8)
     source = ArraySource(rows)
     return DataSet(name, source, source, transform=to_float, classes=CLASSES.get(name, ()), attributes=attributes)
+
+
+def two_domains_spec(name: str, image_size: int) -> TwoDomains | None:
+    """Returns the spec of a data set of two domains, or of one that `domains.by_domains` divides into two.
+
+    None if the shape is not known. Arguments as in `image_data_spec`.
+    """
+    data = image_data_spec(name, image_size)
+    if data is None or isinstance(data, TwoDomains):
+        return data
+    return _with_rows_of(Unpaired(data.train, data.train), name, attributes=data.attributes)
+
+
+def _two_domains(name: str, image_size: int) -> TwoDomains:
+    """Returns the spec of a data set that has two domains of its own."""
+    kind, _, drawn = name.partition(":")
+    size = image_size or DEFAULT_SIZE
+    image = ArraySource({"image": np.zeros((1, size, size, 3), np.uint8)})
+    if kind in catalogue.UNPAIRED_KINDS:
+        return _with_rows_of(Unpaired(image, image), name, domains=unpaired.KNOWN.get(name, DOMAINS))
+    if kind != "drawings":
+        names = paired.FACADES if name == "facades" else DOMAINS
+        return _with_rows_of(Paired(image, image), name, domains=names, paired=True)
+    attributes = {"attributes": np.zeros((1, len(avatars.ATTRIBUTES)), np.int8)}
+    source = Paired(image, ArraySource(image.arrays | attributes))
+    names = (avatar_drawings.KINDS[drawn], "avatars")
+    return _with_rows_of(source, name, attributes=avatars.ATTRIBUTES, domains=names, paired=True)
+
+
+def _with_rows_of(pairs: Unpaired | Paired, name: str, **fields: Any) -> TwoDomains:
+    source = ArraySource(pairs.take(np.zeros(1, np.int64)))
+    return TwoDomains(name, source, source, transform=domains.to_float, **fields)

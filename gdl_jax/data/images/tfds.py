@@ -72,6 +72,11 @@ class TfdsSource:
         """Returns the "label" of every record, without decoding images."""
         return self._labels
 
+    def attribute_rows(self) -> np.ndarray:
+        """Returns the "attributes" of every record, without decoding images."""
+        records = (_record(self.name, self.encoded, index) for index in range(len(self)))
+        return np.array([[record["attributes"][name] for name in self.attributes] for record in records], np.int8)
+
     @cached_property
     def _labels(self) -> np.ndarray:
         records = (_record(self.name, self.encoded, index) for index in range(len(self)))

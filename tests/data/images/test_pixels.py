@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.data.images.pixels import read_image, resize, resize_all, to_float
+from gdl_jax.data.images.pixels import read_header, read_image, resize, resize_all, to_float
 
 WHITE, RED = (255, 255, 255), (200, 60, 30)
 
@@ -236,3 +236,24 @@ def test_unreadable_images_are_named(tmp_path):
         assert "\n" not in str(raised.value)
     with pytest.raises(UserError, match="face 7"):
         read_image(b"no image", where="face 7")
+
+
+@pytest.mark.parametrize(("mode", "grey"), [("1", True), ("L", True), ("LA", True), ("I;16", True), ("RGB", False)])
+def test_headers_have_the_size_and_say_if_there_are_colours(tmp_path, mode, grey):
+    Image.new(mode, (5, 3)).save(tmp_path / "x.png")
+    assert read_header(tmp_path / "x.png") == (5, 3, grey)
+
+
+def test_headers_have_the_size_of_the_upright_image(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: a quarter turn
+    Image.new("RGB", (40, 30)).save(tmp_path / "x.jpg", exif=exif)
+    assert read_header(tmp_path / "x.jpg")[:2] == read_image(tmp_path / "x.jpg").shape[1::-1] == (30, 40)
+
+
+@pytest.mark.parametrize("contents", [None, b"", b"nonsense"])
+def test_headers_of_damaged_files_are_errors_that_name_the_file(tmp_path, contents):
+    if contents is not None:
+        (tmp_path / "x.png").write_bytes(contents)
+    with pytest.raises(UserError, match=r"x\.png"):
+        read_header(tmp_path / "x.png")

@@ -1,5 +1,6 @@
 """TFDS sets: written in TFDS's own format, read back without TensorFlow."""
 
+import dataclasses
 import io
 import json
 import sys
@@ -10,6 +11,7 @@ from PIL import Image
 
 from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data import catalogue
+from gdl_jax.data.images.domains import by_domains
 
 tfds = pytest.importorskip("tensorflow_datasets")
 RNG = np.random.default_rng(0)
@@ -108,6 +110,9 @@ def test_celeba_is_found_where_tfds_prepared_it(tmp_path):
     assert rows["image"].shape == (5, 64, 64, 3)
     for name in names:
         np.testing.assert_array_equal(rows["attributes"][:, data.attributes.index(name)], flags[name][15:])
+    smiling = by_domains(dataclasses.replace(data, validation=None, test=None), "Smiling", "-Smiling").train
+    assert sorted(smiling.a.index) == np.flatnonzero(flags["Smiling"][:12]).tolist()
+    assert len(smiling.a) + len(smiling.b) == 12
 
 
 @pytest.mark.parametrize("name", ["mnist", "no_such_set"])
