@@ -39,12 +39,12 @@ from gdl_jax.learners.adversarial_updates import (
     fakes_for_critic,
     generator_update,
     gradient_term,
+    initial_players,
     losses_of,
-    num_examples,
     real_term,
 )
-from gdl_jax.learners.averaging import average_decay
-from gdl_jax.learners.gradient import TrainState, apply_eval, init_variables
+from gdl_jax.learners.averaging import initial_average, updated_average
+from gdl_jax.learners.gradient import TrainState, apply_eval
 from gdl_jax.learners.optimizers import is_weight
 from gdl_jax.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss
 
@@ -156,8 +156,8 @@ def adversarial(
       **options: other fields of `Players`: inputs, real, and optionally shown, conditions, generator_terms, axis_name.
 
     Metrics: "critic_loss" is the sum of "critic_loss_real" and "critic_loss_fake" without the penalty, each a mean over
-    the critic's updates; "generator_loss" is without `generator_terms`; accuracies are shares of scores on the right
-    side of the loss's boundary; with a penalty, "critic_input_gradient_norm" at the penalised points and the unweighted
+    the critic's updates; "generator_loss" is the adversarial loss without its weight; accuracies are shares of scores
+    on the right side of the boundary; with a penalty, "critic_input_gradient_norm" at its points and the unweighted
     "gradient_penalty". A step's batch holds n_critic batches.
 
     The learner's `sample(state, key, num, batch={})` generates `num` outputs; `batch` has the arrays that `inputs`
@@ -201,7 +201,9 @@ def adversarial(
         arguments = (state.generator, critic_state, last, generator_key, generator_optimizer, accumulate)
         generator_state, of_generator = generator_update(players, loss, *arguments)
         metrics = _joined_metrics({name: values.mean() for name, values in history.items()}, of_generator)
-        averaged = _averaged(state, generator_state, ema_decay) if ema_decay else state.averaged
+        averaged = state.averaged
+        if ema_decay:
+            averaged = updated_average(averaged, generator_state, ema_decay, state.step)
         return AdversarialState(generator_state, critic_state, averaged, state.step + 1), metrics
 
     def evaluate(state, batch, key):
@@ -222,24 +224,9 @@ def _initial_state(
     key: jax.Array,
     batch: Batch,
 ) -> AdversarialState:
-    generator_key, critic_key, keys_key = jax.random.split(key, 3)
     batch = dict(batch, step=jnp.zeros((), jnp.int32))
-    inputs = players.inputs(batch, example_keys(keys_key, num_examples(batch)))
-    params, stats = init_variables(players.generator, generator_key, *inputs)
-    shown = players.real(batch), *players.conditions(batch)
-    critic_params, critic_stats = init_variables(players.critic, critic_key, *shown)
-    return AdversarialState(
-        TrainState(params, stats, generator_optimizer.init(params)),
-        TrainState(critic_params, critic_stats, critic_optimizer.init(critic_params)),
-        jax.tree.map(jnp.array, {"params": params, "batch_stats": stats}) if has_average else {},
-        batch["step"],
-    )
-
-
-def _averaged(state: AdversarialState, generator: TrainState, ema_decay: float) -> Any:
-    """Returns the moving average after an update of the generator."""
-    now = {"params": generator.params, "batch_stats": generator.batch_stats}
-    return optax.incremental_update(now, state.averaged, 1.0 - average_decay(ema_decay, state.step))
+    generator, critic = initial_players(players, generator_optimizer, critic_optimizer, key, batch)
+    return AdversarialState(generator, critic, initial_average(generator) if has_average else {}, batch["step"])
 
 
 def _joined_metrics(of_critic: Metrics, of_generator: Metrics) -> Metrics:
@@ -263,7 +250,7 @@ def _evaluate(
         "critic_loss_real": of_real,
         "critic_loss_fake": of_fake,
         "generator_loss": losses_of(loss.generator, fake_scores),
-        **players.generator_terms(batch, outputs),
+        **{name: term.values for name, term in players.generator_terms(batch, outputs).items()},
         **accuracy(loss, "real", real_scores),
         **accuracy(loss, "fake", fake_scores),
     }

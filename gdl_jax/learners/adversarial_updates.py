@@ -20,8 +20,20 @@ from flax import linen as nn
 
 from gdl_jax.core.learner import Batch, Metrics
 from gdl_jax.core.prng import example_keys
-from gdl_jax.learners.gradient import Loss, LossFunction, TrainState, apply_eval, apply_train, update
+from gdl_jax.learners.gradient import Loss, LossFunction, TrainState, apply_eval, apply_train, init_variables, update
 from gdl_jax.losses.adversarial import AdversarialLoss, example_norm, gradient_penalty, interpolate
+
+
+class Term(NamedTuple):
+    """Term of a generator's loss besides the adversarial loss.
+
+    Attributes:
+      values: (B,), logged as they are.
+      weight: factor of their mean in the loss.
+    """
+
+    values: jax.Array
+    weight: float | jax.Array = 1.0
 
 
 class Players(NamedTuple):
@@ -36,7 +48,8 @@ class Players(NamedTuple):
       real: batch -> real images, of the same structure as `shown` returns.
       shown: the generator's outputs -> the images that the critic sees.
       conditions: batch -> further inputs of the critic; by default none.
-      generator_terms: (batch, outputs) -> {name: weighted values (B,)}, added to the generator's loss and logged.
+      generator_terms: (batch, outputs) -> {name: Term}, added to the generator's loss.
+      adversarial_weight: factor of the adversarial loss in the generator's loss.
       axis_name: the pmapped axis, or None.
     """
 
@@ -46,7 +59,8 @@ class Players(NamedTuple):
     real: Callable[[Batch], Any]
     shown: Callable[[Any], Any] = lambda outputs: outputs
     conditions: Callable[[Batch], tuple[Any, ...]] = lambda batch: ()
-    generator_terms: Callable[[Batch, Any], Mapping[str, jax.Array]] = lambda batch, outputs: {}
+    generator_terms: Callable[[Batch, Any], Mapping[str, Term]] = lambda batch, outputs: {}
+    adversarial_weight: float = 1.0
     axis_name: str | None = None
 
     def draw_inputs(self, batch: Batch, key: jax.Array) -> tuple[Any, ...]:
@@ -155,6 +169,32 @@ def added(*terms: LossFunction) -> LossFunction:
     return loss
 
 
+def initial_players(
+    players: Players,
+    generator_optimizer: optax.GradientTransformation,
+    critic_optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    batch: Batch,
+) -> tuple[TrainState, TrainState]:
+    """Returns the initial states of generator and critic.
+
+    Args:
+      players: the networks.
+      generator_optimizer, critic_optimizer: their optimisers.
+      key: of the initial parameters and of the inputs.
+      batch: arrays that the players read, "step" included.
+    """
+    generator_key, critic_key, keys_key = jax.random.split(key, 3)
+    inputs = players.inputs(batch, example_keys(keys_key, num_examples(batch)))
+    params, stats = init_variables(players.generator, generator_key, *inputs)
+    shown = players.real(batch), *players.conditions(batch)
+    critic_params, critic_stats = init_variables(players.critic, critic_key, *shown)
+    return (
+        TrainState(params, stats, generator_optimizer.init(params)),
+        TrainState(critic_params, critic_stats, critic_optimizer.init(critic_params)),
+    )
+
+
 def fakes_for_critic(
     players: Players, generator: TrainState, batch: Batch, key: jax.Array, batch_statistics: bool
 ) -> Any:
@@ -215,8 +255,11 @@ def generator_loss(players: Players, loss: AdversarialLoss, critic: TrainState) 
         inputs = players.shown(outputs), *players.conditions(batch)
         scores, _ = apply_train(players.critic, critic.params, critic.batch_stats, critic_key, *inputs)
         adversarial_loss = losses_of(loss.generator, scores).mean()
-        terms = _means(players.generator_terms(batch, outputs))
-        return Loss(adversarial_loss + sum(terms.values()), stats, {"generator_loss": adversarial_loss} | terms)
+        terms = players.generator_terms(batch, outputs)
+        total = players.adversarial_weight * adversarial_loss
+        total += sum(term.weight * term.values.mean() for term in terms.values())
+        means = _means({name: term.values for name, term in terms.items()})
+        return Loss(total, stats, {"generator_loss": adversarial_loss} | means)
 
     return loss_function
 
@@ -235,14 +278,14 @@ def generator_update(
 
     Args:
       players: the networks.
-      loss: its `generator` is minimised, plus `players.generator_terms`.
+      loss: its `generator`, times `players.adversarial_weight`, is minimised, plus `players.generator_terms`.
       generator, critic: their states; the critic's doesn't change.
       batch: arrays that the players read.
       key: for the inputs and for dropout.
       optimizer, accumulate: as for `gradient.update`.
 
     Returns:
-      The new state; "generator_loss" (without the terms), the terms, and "generator_gradient_norm".
+      The new state; "generator_loss" (the adversarial loss) and the terms, without weights; "generator_gradient_norm".
     """
     noise_key, *_ = keys = jax.random.split(key, 3)
     with_inputs: dict[str, Any] = {**batch, "inputs": players.draw_inputs(batch, noise_key)}

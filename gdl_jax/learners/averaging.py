@@ -36,6 +36,17 @@ def average_decay(ema_decay: float, step: jax.Array) -> jax.Array:
     return jnp.minimum(ema_decay, (1.0 + step) / (10.0 + step))
 
 
+def initial_average(state: TrainState) -> dict[str, Any]:
+    """Returns the average before the first update, {"params", "batch_stats"}: a copy of those of `state`."""
+    return jax.tree.map(jnp.array, {"params": state.params, "batch_stats": state.batch_stats})
+
+
+def updated_average(average: Any, state: TrainState, ema_decay: float, step: jax.Array) -> Any:
+    """Returns the average {"params", "batch_stats"} after update `step` (from 0), which led to `state`."""
+    now = {"params": state.params, "batch_stats": state.batch_stats}
+    return optax.incremental_update(now, average, 1.0 - average_decay(ema_decay, step))
+
+
 def moving_average(learner: Learner, ema_decay: float) -> Learner:
     """Returns a learner that evaluates and samples with averaged parameters, or `learner` itself if the decay is 0.
 

@@ -41,6 +41,8 @@ class ScheduleConfig:
     warmup_steps: Annotated[int, AtLeast(0)] = 0  # updates over which the learning rate rises linearly to its peak
     # final learning rate of a linear or cosine schedule, as a fraction of the peak
     final_learning_rate: Annotated[float, AtLeast(0), Needs("schedule=linear|cosine")] = 0.0
+    # fraction of the updates after the warm-up during which a linear or cosine schedule stays at its peak
+    constant_fraction: Annotated[float, AtLeast(0), Below(1), Needs("schedule=linear|cosine")] = 0.0
     # updates after which a linear or cosine schedule ends; 0: all updates of the run
     decay_steps: Annotated[int, AtLeast(0), Needs("schedule=linear|cosine")] = 0
     # updates after which a piecewise schedule multiplies the learning rate by decay_factor
@@ -66,8 +68,8 @@ class OptimizerConfig(ScheduleConfig):
 def learning_rate_schedule(config: ScheduleConfig, peak: float, steps: int) -> optax.Schedule:
     """Returns the learning rate as a function of the number of updates.
 
-    With w warm-up steps, step t >= w has the rate f(x) * peak, x = (t - w) / (decay_steps - w): linear f(x) = 1 - (1 -
-    final) x, cosine f(x) = final + (1 - final) (1 + cos(pi x)) / 2. inverse_sqrt has sqrt(max(w, 1) / max(t, w, 1)) *
+    With w warm-up steps, step t >= w has the rate f(x) * peak, with c = constant_fraction and x = max(0, ((t - w) /
+    (decay_steps - w) - c) / (1 - c)): linear f(x) = 1 - (1 - final) x, cosine f(x) = final + (1 - final) (1 + cos(pi x)) / 2. inverse_sqrt has sqrt(max(w, 1) / max(t, w, 1)) *
     peak (Vaswani et al. 2017), piecewise decay_factor^n * peak after n of `decay_at`.
 
     Args:
@@ -75,12 +77,12 @@ def learning_rate_schedule(config: ScheduleConfig, peak: float, steps: int) -> o
       peak: the highest learning rate.
       steps: number of updates of the run.
     """
-    warmup, final = config.warmup_steps, config.final_learning_rate
+    warmup, final, constant = config.warmup_steps, config.final_learning_rate, config.constant_fraction
 
     def schedule(step):
         step = jnp.asarray(step, jnp.float32)
         length = max((config.decay_steps or steps) - warmup, 1)
-        share = jnp.clip((step - warmup) / length, 0.0, 1.0)
+        share = jnp.clip(((step - warmup) / length - constant) / (1.0 - constant), 0.0, 1.0)
         factor = {
             "constant": lambda: jnp.ones_like(step),
             "linear": lambda: 1.0 - (1.0 - final) * share,

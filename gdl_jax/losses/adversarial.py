@@ -50,6 +50,10 @@ BCE = AdversarialLoss(
 # (D(x) - 1)^2 / 2, D(G(z))^2 / 2 and (D(G(z)) - 1)^2 / 2 (Mao et al. 2017, equation 9).
 LEAST_SQUARES = AdversarialLoss(real=_square(1.0), fake=_square(0.0), generator=_square(1.0), boundary=0.5)
 
+# (D(x) - 1)^2 / 2, D(G(z))^2 / 2 and (D(G(z)) - 1)^2: only the critic's loss is halved (Zhu et al. 2017, section 4).
+# The weights of a generator's other terms are then the paper's and the book's (05_01).
+CYCLEGAN = LEAST_SQUARES._replace(generator=lambda score: jnp.square(score - 1.0))
+
 # -D(x), D(G(z)) and -D(G(z)) (Arjovsky et al. 2017, algorithm 1): the book's labels 1 and -1 (04_02). The second term's
 # sign is wrong in the book's text and right in its code.
 WASSERSTEIN = AdversarialLoss(real=jnp.negative, fake=lambda score: score, generator=jnp.negative)
@@ -62,7 +66,13 @@ HINGE = AdversarialLoss(
     boundary=0.0,
 )
 
-ADVERSARIAL_LOSSES = {"bce": BCE, "least_squares": LEAST_SQUARES, "wasserstein": WASSERSTEIN, "hinge": HINGE}
+ADVERSARIAL_LOSSES = {
+    "bce": BCE,
+    "least_squares": LEAST_SQUARES,
+    "cyclegan": CYCLEGAN,
+    "wasserstein": WASSERSTEIN,
+    "hinge": HINGE,
+}
 
 
 def interpolate(real: Any, fake: Any, alpha: jax.Array) -> Any:

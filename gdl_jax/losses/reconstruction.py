@@ -32,6 +32,21 @@ def mse(target: jax.Array, prediction: jax.Array) -> jax.Array:
     return _mean_over_pixels(jnp.square(target - prediction))
 
 
+def mae(target: jax.Array, prediction: jax.Array) -> jax.Array:
+    """Returns mean_d |x_d - y_d|, the cycle-consistency and identity losses of CycleGAN and the L1 loss of pix2pix.
+
+    Zhu et al. 2017, equation 2; Isola et al. 2017, equation 3; book 05_01.
+
+    Args:
+      target, prediction: (B, ...), of one shape.
+
+    Returns:
+      (B,).
+    """
+    _check_pair(target, prediction)
+    return _mean_over_pixels(jnp.abs(target - prediction))
+
+
 def rmse(target: jax.Array, prediction: jax.Array, epsilon: float = 1e-12) -> jax.Array:
     """Returns sqrt(mean_d (x_d - y_d)^2 + epsilon); epsilon keeps the gradient finite at a perfect reconstruction."""
     return jnp.sqrt(mse(target, prediction) + epsilon)
@@ -47,4 +62,4 @@ def bce(target: jax.Array, prediction: jax.Array, epsilon: float = 1e-6) -> jax.
     return -_mean_over_pixels(target * jnp.log(y) + (1.0 - target) * jnp.log1p(-y))
 
 
-RECONSTRUCTION_LOSSES = {"mse": mse, "rmse": rmse, "bce": bce}
+RECONSTRUCTION_LOSSES = {"mse": mse, "mae": mae, "rmse": rmse, "bce": bce}

@@ -9,6 +9,7 @@ from flax import linen as nn
 
 from gdl_jax.core.errors import UserError
 from gdl_jax.learners.adversarial import Penalty, adversarial, clip_weights, make_adversarial_loss, noise_inputs
+from gdl_jax.learners.adversarial_updates import Term
 from gdl_jax.losses.adversarial import BCE, WASSERSTEIN, AdversarialLoss
 from gdl_jax.models import dcgan
 from gdl_jax.nn.layers import BatchNorm
@@ -253,8 +254,8 @@ def test_trees_of_images_and_scores_with_generator_terms():
         real=lambda batch: {"a": batch["a"], "b": batch["b"]},
         shown=lambda outputs: outputs["shown"],
         generator_terms=lambda batch, outputs: {
-            "paired": 3.0 * jnp.square(outputs["shown"]["b"] - batch["b"]).sum(axis=1),
-            "late": batch["step"] * outputs["shown"]["a"].sum(axis=1),
+            "paired": Term(jnp.square(outputs["shown"]["b"] - batch["b"]).sum(axis=1), 3.0),
+            "late": Term(outputs["shown"]["a"].sum(axis=1), batch["step"]),
         },
         penalty=Penalty(1.0),
     )
@@ -263,7 +264,7 @@ def test_trees_of_images_and_scores_with_generator_terms():
     means = {name: values.mean(0) for name, values in batch.items()}
     np.testing.assert_allclose(metrics["critic_loss_real"], -means["a"].mean() - means["b"].mean(), rtol=1e-4)
     np.testing.assert_allclose(metrics["critic_input_gradient_norm"], np.sqrt(2 * DIM) / DIM, rtol=1e-4)
-    np.testing.assert_allclose(metrics["paired"], 3 * np.square(batch["a"] - batch["b"]).sum(1).mean(), rtol=1e-4)
+    np.testing.assert_allclose(metrics["paired"], np.square(batch["a"] - batch["b"]).sum(1).mean(), rtol=1e-4)
     # d/dshift: -1 / DIM from the critic, 6 (a + shift - b) from the paired term, 0 from the late term at step 0
     shifts = one.generator.params
     np.testing.assert_allclose(shifts["a_to_b"]["shift"], -0.1 * (-1 / DIM + 6 * (means["a"] - means["b"])), rtol=1e-4)
