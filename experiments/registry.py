@@ -13,6 +13,7 @@ MODULES = {
         name: f"experiments.{name}"
         for name in (
             *("naive_bayes", "classifier", "autoencoder", "vae", "gan", "wgan", "wgan_gp"),
+            *("cyclegan", "pix2pix"),
             *("text_rnn", "qa", "music_rnn", "phrase_rnn", "musegan"),
         )
     },

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 
 from experiments.adversarial import rules
 from experiments.adversarial.feature_networks import Features, load_features
@@ -237,7 +236,7 @@ def analyse(run: Run) -> dict[str, Any]:
     """Draws samples, latent paths, nearest training images and the critic's weights; returns metrics and failures."""
     images.image_grid(draw(run, run.key, 60), run.figures / "samples.png", columns=10)
     _paths(run)
-    _film(run.figures)
+    rules.film(run.figures)
     numbers = _nearest(run)
     how = f"means over the first {NEAREST_MEASURED} samples and test images, pixels in [0, 1]"
     protocol = {"l1_to_nearest_training_image": how}
@@ -283,13 +282,6 @@ def _paths(run: Run) -> None:
     walk = np.concatenate([(1 - share) * a + share * b for a, b in itertools.pairwise(stops)])
     frames = [images.tile(image[None], 1)[0] / 255.0 for image in _decode(run, walk.astype(np.float32))]
     images.animation(frames, run.figures / "latent_walk.gif", frames_per_second=12)
-
-
-def _film(figures: Path) -> None:
-    """Animates the previews in order of training."""
-    frames = [np.asarray(Image.open(path).convert("RGB")) / 255.0 for path in sorted(figures.glob("samples_at_*.png"))]
-    if len(frames) > 1:
-        images.animation(frames, figures / "training.gif", frames_per_second=4)
 
 
 def _nearest(run: Run) -> dict[str, float]:

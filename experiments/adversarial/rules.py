@@ -4,12 +4,14 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import jax
 import numpy as np
 import optax
 from flax import linen as nn
+from PIL import Image
 
 from gdl_jax.core.config_flags import Above, AtLeast, Needs, OneOf
 from gdl_jax.core.learner import Learner
@@ -18,6 +20,7 @@ from gdl_jax.evaluation.instability import failures_of_seeds
 from gdl_jax.learners.adversarial import Penalty, adversarial, clip_weights, make_adversarial_loss
 from gdl_jax.learners.optimizers import ScheduleConfig, is_weight, make_optimizer
 from gdl_jax.nn.layers import with_axis_name
+from gdl_jax.plots import images
 from gdl_jax.plots.weights import weight_histograms
 from gdl_jax.runs.config import RunConfig
 from gdl_jax.runs.experiment import Run
@@ -120,6 +123,13 @@ def plot_critic_weights(run: Run) -> None:
     flat = jax.tree_util.tree_flatten_with_path(run.state.critic.params)[0]
     weights = {"/".join(str(k.key) for k in path): np.asarray(w) for path, w in flat if is_weight(path, w)}
     weight_histograms(weights, run.figures / "critic_weights.png")
+
+
+def film(figures: Path) -> None:
+    """Animates the previews in order of training."""
+    frames = [np.asarray(Image.open(path).convert("RGB")) / 255.0 for path in sorted(figures.glob("samples_at_*.png"))]
+    if len(frames) > 1:
+        images.animation(frames, figures / "training.gif", frames_per_second=4)
 
 
 def log_rows(run: Run) -> list[dict[str, Any]]:

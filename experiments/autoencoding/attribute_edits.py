@@ -4,49 +4,32 @@ The factor of each attribute's vector is chosen on validation images. Measured o
 the share predicted to have it once its vector is added, and the share of their other attributes that stay as predicted.
 """
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
+from experiments.autoencoding.attribute_classifier import (
+    AttributeClassifier,
+    load_attribute_classifier,
+    related_attributes,
+)
 from experiments.autoencoding.encoding import Coders, encode_rows
-from gdl_jax.core.errors import ConfigError, UserError
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.data.dataset import Source
 from gdl_jax.data.images import avatars
 from gdl_jax.evaluation.attributes import attribute_vector, edit_success
-from gdl_jax.learners.gradient import apply_eval
-from gdl_jax.runs.batches import in_batches
 from gdl_jax.runs.experiment import Results, Run
-from gdl_jax.runs.images import image_batches
-from gdl_jax.runs.restore import restore
 
 EDITED = ("Eyeglasses", "Red_Hair", "Curly_Hair")  # glasses, a hair colour, a hairstyle
 FACTORS = (0.75, 1.0, 1.25, 1.5, 2.0, 2.5)
-GROUPS = (tuple(avatars.HAIR_COLORS), tuple(avatars.HAIRSTYLES), ("Eyeglasses", "Sunglasses"), ("Beard", "Moustache"))
 HELD_OUT = 1000  # faces of a split that are used
 ENCODED = 5000  # most training images from which an attribute's vector is computed
-BATCH = 500  # images per call
 PROTOCOL = (
     f"the first {HELD_OUT:,} test images, those without the attribute. gained: share predicted to have it once its "
     "vector is added; others kept: share of their other attributes predicted as before. The factor was chosen on "
     "validation images. Hair colours are added to faces with hair only; with hairless: to all"
 )
-
-
-class AttributeClassifier(NamedTuple):
-    """Classifier of attributes.
-
-    Attributes:
-      predict: images (N, S, S, C) in [0, 1] -> predicted attributes, (N, A) bool.
-      names: of the attributes.
-      accuracy: (A,), of each attribute on the classifier's test split.
-    """
-
-    predict: Callable[[np.ndarray], np.ndarray]
-    names: tuple[str, ...]
-    accuracy: np.ndarray
 
 
 class Faces(NamedTuple):
@@ -71,35 +54,6 @@ def attribute_vectors(run: Run, coders: Coders) -> dict[str, np.ndarray]:
     return {name: attribute_vector(mean, has) for name, has in varied.items()}
 
 
-def load_attribute_classifier(workdir: str) -> AttributeClassifier:
-    """Returns the attribute classifier in a workdir; it resizes images to its own size.
-
-    Raises:
-      ConfigError: attribute_classifier holds none.
-    """
-    try:
-        experiment, run, _ = restore(Path(workdir), warn=lambda text: None)
-    except UserError as error:
-        raise ConfigError("attribute_classifier", workdir, str(error)) from error
-    if experiment.name != "classifier" or run.config.target != "attributes":
-        raise ConfigError("attribute_classifier", workdir, "holds no classifier of attributes")
-    (network,) = experiment.networks(run.config, run.data).values()
-    size = network.inputs[0].shape[1]
-    apply = jax.jit(lambda pixels: apply_eval(network.module, run.state.params, run.state.batch_stats, pixels))
-    resize = jax.jit(lambda pixels: jax.image.resize(pixels, (len(pixels), size, size, pixels.shape[-1]), "linear"))
-
-    def predict(pixels):
-        if pixels.shape[1] != size:
-            pixels = in_batches(resize, pixels, BATCH)
-        return in_batches(apply, pixels, BATCH) > 0
-
-    right = [
-        (in_batches(apply, pixels, BATCH) > 0) == (rows["attributes"] > 0)
-        for rows, pixels in image_batches(run.data, run.data.test, BATCH)
-    ]
-    return AttributeClassifier(predict, run.data.attributes, np.concatenate(right).mean(0))
-
-
 def _faces_without(run: Run, coders: Coders, classifier: AttributeClassifier, source: Source, name: str) -> Faces:
     """Returns those of a split's first faces that lack the attribute."""
     names = classifier.names
@@ -118,8 +72,7 @@ def _shares(
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Returns (gained, kept) after adding `change` (z,) to codes: of faces that can show the attribute, and of all."""
     after = classifier.predict(coders.decode((faces.mean + change).astype(np.float32)))
-    group = next(group for group in GROUPS if name in group)
-    related = np.array([other in group for other in classifier.names])
+    related = related_attributes(classifier.names, name)
     column = classifier.names.index(name)
     able = faces.able
     return (

@@ -1,0 +1,254 @@
+"""CycleGAN (book chapter 5, 05_01): translation between two domains of unpaired images.
+
+    python -m experiments.cyclegan                                 faces get and lose sunglasses, 64x64; MINUTES minutes
+    python -m experiments.cyclegan --config=apples --data_dir=D    the book's apples and oranges, 128x128, 200 epochs
+    python -m experiments.cyclegan --config=monet --data_dir=D     the book's photos and Monet's paintings, 256x256
+    python -m experiments.sample --workdir=runs/cyclegan-avatars --images=my_photos --direction=BtoA
+
+Minutes are those of two CPU cores. Domains are unpaired:PATH (trainA, trainB, testA, testB), the book's sets, or two
+attributes or classes of any image set: --dataset=celeba --domains=-Smiling,Smiling.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.adversarial import rules
+from experiments.translation import setup
+from experiments.translation.judging import TARGETS, held_out, unpaired_evaluator
+from experiments.translation.pictures import TranslateOptions, translate_files
+from gdl_jax.core.config_flags import AtLeast, Needs, OneOf
+from gdl_jax.core.learner import Learner
+from gdl_jax.core.lookup import resolve_function
+from gdl_jax.data.images.domains import TwoDomains
+from gdl_jax.learners.adversarial import make_adversarial_loss
+from gdl_jax.learners.image_pool import RULES
+from gdl_jax.learners.optimizers import make_optimizer
+from gdl_jax.learners.translation import PixelLoss, Terms, translation
+from gdl_jax.losses.reconstruction import RECONSTRUCTION_LOSSES
+from gdl_jax.models.cyclegan import Critics, Translators, one_of
+from gdl_jax.plots import images
+from gdl_jax.runs.batches import in_batches
+from gdl_jax.runs.experiment import Experiment, Network, Run, SampleMetrics, Sampler, SampleRequest
+from gdl_jax.runs.main import main
+
+BATCH = 8  # images of each domain per call, outside training
+SHOWN = 5  # images of each domain
+COLUMNS = {"original": "", "translated": "fake_", "reconstructed": "cycle_", "identity": "identity_"}  # figure 5-8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(setup.Config):
+    """Hyperparameters of CycleGAN, with the values of 05_01."""
+
+    batch_size: int = 1  # images of each domain per update, over all devices
+    adversarial_loss: str = "cyclegan"  # cyclegan, least_squares, bce, wasserstein, hinge or package.module:LOSS
+    cycle_weight: Annotated[float, AtLeast(0)] = 10.0  # factor of the cycle-consistency losses in the generators' loss
+    identity_weight: Annotated[float, AtLeast(0)] = 2.0  # factor of the identity losses; 0: none
+    # of images and their reconstructions, both in [-1, 1]: mae, mse, rmse or package.module:function
+    cycle_loss: Annotated[str, Needs("cycle_weight")] = "mae"
+    # of images and what the generator of their own domain makes of them: mae, mse, rmse or package.module:function
+    identity_loss: Annotated[str, Needs("identity_weight")] = "mae"
+    pool_size: Annotated[int, AtLeast(0)] = 50  # earlier translations of each domain kept for the critics; 0: none
+    # paper (an image is swapped for an older one half of the time) or book (a random one of the pool)
+    pool_rule: Annotated[str, OneOf(*RULES), Needs("pool_size")] = "paper"
+
+
+EPOCHS = 200
+BOOK = {"pool_rule": "book", "log_every": 50, "eval_every": 1000, "checkpoint_every": 1000}
+DECAY = {"schedule": "linear", "constant_fraction": 0.5}
+RESNET = {"generator": "resnet"}
+PRESETS = {
+    "avatars": Config(
+        domains=("-Eyeglasses", "Sunglasses"),
+        image_size=64,
+        steps=4000,
+        eval_every=500,
+        checkpoint_every=500,
+        **DECAY,
+    ),
+    "apples": Config(dataset="apple2orange", image_size=128, steps=EPOCHS * 995, **BOOK),
+    "apples_64": Config(dataset="apple2orange", image_size=64, steps=30_000, **BOOK | DECAY | {"pool_rule": "paper"}),
+    "monet": Config(
+        dataset="monet2photo",
+        image_size=256,
+        identity_weight=5.0,
+        critic_filters=64,
+        steps=EPOCHS * 1072,
+        **BOOK | RESNET,
+    ),
+    "paper": Config(
+        dataset="monet2photo",
+        image_size=256,
+        jitter=286 / 256,
+        identity_weight=5.0,
+        resnet_filters=64,
+        critic_filters=64,
+        steps=EPOCHS * 1072,
+        **BOOK | DECAY | RESNET | {"pool_rule": "paper"},
+    ),
+    "tiny": Config(
+        domains=("-Eyeglasses", "Sunglasses"),
+        avatars=400,
+        image_size=32,
+        unet_filters=8,
+        unet_depth=3,
+        critic_filters=8,
+        critic_layers=1,
+        pool_size=4,
+        batch_size=4,
+        steps=40,
+        log_every=10,
+        eval_every=20,
+        checkpoint_every=20,
+    ),
+}
+
+
+def networks(config: Config, data: TwoDomains) -> dict[str, Network]:
+    """Returns the generators of both directions and the critics of both domains."""
+    image = setup.image_spec(data)
+    generator, critic = setup.make_generator(config, image.shape[-1]), setup.make_critic(config)
+    return {
+        "generator_a_to_b": setup.network_of(generator, image),
+        "generator_b_to_a": setup.network_of(generator, image),
+        "critic_a": setup.network_of(critic, image),
+        "critic_b": setup.network_of(critic, image),
+    }
+
+
+def _pixel_loss(field: str, name: str) -> PixelLoss:
+    image = jax.ShapeDtypeStruct((2, 8, 8, 3), jnp.float32)
+    return resolve_function(field, name, RECONSTRUCTION_LOSSES, (image, image), (2,))
+
+
+def build(config: Config, data: TwoDomains, axis_name: str | None) -> Learner:
+    """Returns the learner."""
+    channels = setup.image_spec(data).shape[-1]
+    terms = Terms(
+        config.adversarial_weight,
+        config.cycle_weight,
+        config.identity_weight,
+        _pixel_loss("cycle_loss", config.cycle_loss),
+        _pixel_loss("identity_loss", config.identity_loss),
+    )
+    learner = translation(
+        Translators(setup.make_generator(config, channels, axis_name), identity=config.identity_weight > 0),
+        Critics(setup.make_critic(config, axis_name)),
+        make_optimizer(config, "generator_"),
+        make_optimizer(config, "critic_"),
+        make_adversarial_loss(config.adversarial_loss),
+        terms=terms,
+        pool_size=config.pool_size,
+        pool_rule=config.pool_rule,
+        ema_decay=config.ema_decay,
+        accumulate=config.accumulate,
+        axis_name=axis_name,
+    )
+    return setup.with_jitter(learner, config, paired=False, axis_name=axis_name)
+
+
+@lru_cache(maxsize=4)
+def _compiled_sample(learner: Learner) -> Any:
+    return jax.jit(lambda state, batch: learner.sample(state, None, len(batch["a"]), batch))
+
+
+def outputs_of(run: Run, pictures: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the generators' outputs (N, H, W, C) in [0, 1] for images {"a", "b"} of each domain, equally many."""
+    sample = _compiled_sample(run.learner)
+    outputs = in_batches(lambda batch: sample(run.state, batch), dict(pictures), BATCH)
+    return {name: (values + 1.0) / 2.0 for name, values in outputs.items()}
+
+
+def draw(run: Run, key: jax.Array, num: int) -> dict[str, np.ndarray]:
+    """Returns {"a": translations into A of B's test images, "b": into B of A's}, (N, H, W, C) in [0, 1]."""
+    del key, num  # every test image is translated, and there is no noise
+    real = {domain: held_out(run.data, "test", domain, run.config.judged_samples) for domain in TARGETS}
+    count = max(map(len, real.values()))
+    outputs = outputs_of(run, {domain: pictures[np.arange(count) % len(pictures)] for domain, pictures in real.items()})
+    return {into: outputs[f"fake_{into}"][: len(real[domain])] for into, domain in TARGETS.items()}
+
+
+def _draw_rows(run: Run, path: Path, columns: Mapping[str, str], shown: int) -> None:
+    """Draws held-out images of both domains, each with the generators' outputs named by `columns`."""
+    real = {domain: held_out(run.data, run.split, domain, shown) for domain in TARGETS}
+    count = min(map(len, real.values()))
+    real = {domain: pictures[:count] for domain, pictures in real.items()}
+    outputs = outputs_of(run, real) | real
+    rows, labels = [], []
+    for (domain, into), name in zip(TARGETS.items(), run.data.domains[::-1], strict=True):
+        of_column = [outputs.get(f"{prefix}{into if prefix == 'fake_' else domain}") for prefix in columns.values()]
+        rows += list(np.stack([pictures for pictures in of_column if pictures is not None], 1))
+        labels += [f"to {name}"] * count
+    images.rows(rows, labels, path, headings=list(columns)[: rows[0].shape[0]])
+
+
+def preview(run: Run) -> None:
+    """Draws translations of the same held-out images at every step."""
+    columns = {name: COLUMNS[name] for name in ("original", "translated")}
+    _draw_rows(run, run.figures / f"samples_at_{run.step:07d}.png", columns, SHOWN)
+
+
+def analyse(run: Run) -> dict[str, Any]:
+    """Draws original, translated, reconstructed and identical images in both directions; names failures."""
+    _draw_rows(run, run.figures / "translations.png", COLUMNS, SHOWN)
+    rules.film(run.figures)
+    rules.plot_critic_weights(run)
+    how = "means over test images, each once, pixels in [-1, 1]"
+    return {"failure_modes": rules.failures(run), "protocol": {"cycle_and_identity_loss": how}}
+
+
+def sample(run: Run, request: SampleRequest) -> list[Path]:
+    """Writes translations of the user's pictures, or of held-out images."""
+    options: TranslateOptions = request.options
+    if not options.images:
+        path = request.out / f"translations_{options.direction}.png"
+        domain, into = ("a", "b") if options.direction == "AtoB" else ("b", "a")
+        pictures = held_out(run.data, run.split, domain, request.num)
+        translated = outputs_of(run, {"a": pictures, "b": pictures})[f"fake_{into}"]
+        pairs = np.stack([pictures, translated], 1).reshape(-1, *pictures.shape[1:])
+        images.image_grid(pairs, path, columns=8)
+        return [path]
+    module = networks(run.config, run.data)["generator_a_to_b"].module
+    average = run.state.averaged or {
+        "params": run.state.generator.params,
+        "batch_stats": run.state.generator.batch_stats,
+    }
+    variables = one_of(average, options.direction)
+    channels = setup.image_spec(run.data).shape[-1]
+    translate = partial(module.apply, variables, train=False)
+    return translate_files(translate, module.stride, options, channels, request.out)
+
+
+EXPERIMENT = Experiment(
+    name="cyclegan",
+    module=__name__,
+    presets=PRESETS,
+    load=partial(setup.load, paired=False),
+    spec=setup.spec,
+    networks=networks,
+    build=build,
+    preview=preview,
+    analyse=analyse,
+    sampler=Sampler(sample=sample, options=TranslateOptions(), num=16),
+    sample_metrics=SampleMetrics(draw=draw, evaluator=unpaired_evaluator),
+    headlines=(
+        "samples/has_attribute_of_b",
+        "samples/has_attribute_of_a",
+        "samples/others_kept_into_b",
+        "samples/others_kept_into_a",
+        "samples/kid_into_b",
+        "samples/kid_into_a",
+        "test/cycle_loss_a",
+        "test/cycle_loss_b",
+    ),
+)
+
+if __name__ == "__main__":
+    main(EXPERIMENT, __doc__)

@@ -1,0 +1,197 @@
+"""Metrics of translated held-out images: distances to the target domain, attributes, change of the background."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.adversarial.feature_networks import Features, load_features
+from experiments.autoencoding.attribute_classifier import GROUPS, AttributeClassifier, load_attribute_classifier
+from experiments.translation.perceptual import load_perceptual_distance
+from experiments.translation.setup import LEAST_COMPARED, Config
+from gdl_jax.core.errors import ConfigError
+from gdl_jax.data.images.avatars import BACKGROUND
+from gdl_jax.data.images.domains import TwoDomains
+from gdl_jax.evaluation import pairs
+from gdl_jax.evaluation.attributes import edit_success
+from gdl_jax.evaluation.distances import kernel_distance
+from gdl_jax.runs.experiment import SampleEvaluator
+
+TARGETS = {"a": "b", "b": "a"}  # domain -> the one that its images are translated into
+BORDER = 1 / 8  # of the image's side, taken for background where it is not known
+
+
+def held_out(data: TwoDomains, split: str, domain: str, limit: int) -> np.ndarray:
+    """Returns the first images of a domain in a split, at most `limit`, each once: (N, H, W, C) in [0, 1]."""
+    source = getattr(data, split)
+    rows = source.take(np.arange(min(limit, len(source))))
+    first = rows[f"{domain}_first"] > 0  # repetitions come last
+    return rows[domain][first].astype(np.float32) / 255.0
+
+
+def background(images: np.ndarray, dataset: str) -> np.ndarray:
+    """Returns True at background pixels, (N, H, W): avatars' exact background, or the outer eighths of other images."""
+    if dataset == "avatars":
+        return (np.abs(images * 255.0 - np.array(BACKGROUND)) < 2.0).all(axis=-1)
+    count, height, width, _ = images.shape
+    mask = np.ones((height, width), bool)
+    top, left = round(height * BORDER), round(width * BORDER)
+    mask[top : height - top, left : width - left] = False
+    return np.broadcast_to(mask, (count, height, width))
+
+
+class Target(NamedTuple):
+    """Attribute that translated faces must have or lack.
+
+    Attributes:
+      column: index of the attribute.
+      has: True if faces must have it.
+      related: (A,) bool, attributes that the translation changes by definition.
+    """
+
+    column: int
+    has: bool
+    related: np.ndarray
+
+
+def targets(config: Config, names: tuple[str, ...]) -> dict[str, Target]:
+    """Returns the target of translations into each domain; {} if the domains are not made by attributes of `names`."""
+    domains = config.domains if config.direction == "AtoB" else config.domains[::-1]
+    plain = [domain.removeprefix("-") for domain in domains]
+    if len(plain) != 2 or not all(name in names for name in plain):
+        return {}
+    groups = [group for group in GROUPS if any(name in group for name in plain)]
+    related = np.array([name in plain or any(name in group for group in groups) for name in names])
+    return {
+        domain: Target(names.index(name), not text.startswith("-"), related)
+        for domain, name, text in zip(TARGETS, plain, domains, strict=True)
+    }
+
+
+def unpaired_evaluator(config: Config, data: TwoDomains) -> SampleEvaluator | None:
+    """Returns the evaluator of translations {"a": images into A, "b": images into B} of the test split's images.
+
+    None without `features` and `attribute_classifier`. The reference has the same metrics of untranslated images.
+
+    Raises:
+      ConfigError: the networks can't be loaded, or the split has too few images.
+    """
+    if not (config.features or config.attribute_classifier):
+        return None
+    real = {domain: held_out(data, "test", domain, config.judged_samples) for domain in TARGETS}
+    if min(map(len, real.values())) < LEAST_COMPARED:
+        reason = f"{data.name} has fewer than {LEAST_COMPARED} test images of a domain"
+        raise ConfigError("features", config.features, reason)
+    counts = " and ".join(f"{len(real[domain]):,}" for domain in TARGETS)
+    protocol = [f"all translations of {counts} test images"]
+    parts = []
+    if config.features:
+        network = load_features(config.features)
+        protocol.append(f"KID to the target domain's test images: {network.name}")
+        parts.append(_distances(network, real))
+    if config.attribute_classifier:
+        classifier = load_attribute_classifier(config.attribute_classifier)
+        goals = targets(config, classifier.names)
+        if not goals:
+            reason = f"needs domains made by two of its attributes, {', '.join(classifier.names)}"
+            raise ConfigError("attribute_classifier", config.attribute_classifier, reason)
+        protocol.append(
+            "has_attribute: share predicted to be as the target's attribute says, others_kept: share of the attributes "
+            f"outside its group predicted as before, by a classifier that is right for {classifier.accuracy.mean():.1%}"
+        )
+        parts.append(_attributes(classifier, goals, real))
+    shown = "the avatars' background" if config.dataset == "avatars" else "the outer eighth of each side"
+    protocol.append(f"background_shift: mean absolute change of {shown}, pixels in [0, 1]")
+    protocol.append("untranslated: the same of the images before translation")
+
+    def measure(images: Mapping[str, np.ndarray]) -> dict[str, float]:
+        numbers = {name: value for part in parts for name, value in part(images).items()}
+        for into, domain in TARGETS.items():
+            subject = ~background(real[domain], config.dataset)
+            numbers[f"background_shift_into_{into}"] = float(
+                pairs.background_shift(real[domain], images[into], subject).mean()
+            )
+        return numbers
+
+    before = measure({into: real[domain] for into, domain in TARGETS.items()})
+    reference = {f"untranslated/{name}": value for name, value in before.items() if "shift" not in name}
+
+    def evaluate(images: Any) -> dict[str, float]:
+        return {f"samples/{name}": value for name, value in measure(images).items()}
+
+    return SampleEvaluator("; ".join(protocol), sum(map(len, real.values())), evaluate, reference)
+
+
+def paired_evaluator(config: Config, data: TwoDomains) -> SampleEvaluator | None:
+    """Returns the evaluator of translations (N, H, W, C) of the test split's images, next to the true ones.
+
+    None without `features` and `attribute_classifier`. With `features=vgg16`, the perceptual distance is measured, too.
+
+    Raises:
+      ConfigError: the networks can't be loaded, or the split has too few images.
+    """
+    if not (config.features or config.attribute_classifier):
+        return None
+    truth = held_out(data, "test", "b", config.judged_samples)
+    if len(truth) < LEAST_COMPARED:
+        raise ConfigError("features", config.features, f"{data.name} has fewer than {LEAST_COMPARED} test images")
+    protocol = [f"translations of {len(truth):,} test images, compared with the true ones; pixels in [0, 1]"]
+    parts = [_pixels(truth)]
+    if config.features:
+        network = load_features(config.features)
+        protocol.append(f"KID to the true images: {network.name}")
+        real = network.extract(truth)[0]
+        parts.append(lambda images: {"kid": kernel_distance(real, network.extract(images)[0])})
+    if config.features == "vgg16":
+        distance = load_perceptual_distance()
+        protocol.append(f"perceptual_distance: {distance.name}")
+        parts.append(lambda images: {"perceptual_distance": float(distance.measure(truth, images).mean())})
+    if config.attribute_classifier:
+        classifier = load_attribute_classifier(config.attribute_classifier)
+        true = classifier.predict(truth)
+        protocol.append(
+            "attributes_right: share of attributes predicted as for the true images, by a classifier that is right for "
+            f"{classifier.accuracy.mean():.1%}"
+        )
+        parts.append(lambda images: {"attributes_right": float((classifier.predict(images) == true).mean())})
+
+    def evaluate(images: Any) -> dict[str, float]:
+        return {f"samples/{name}": value for part in parts for name, value in part(images).items()}
+
+    return SampleEvaluator("; ".join(protocol), config.judged_samples, evaluate)
+
+
+def _pixels(truth: np.ndarray) -> Any:
+    def measure(images: np.ndarray) -> dict[str, float]:
+        return {
+            "l1": float(pairs.l1(truth, images).mean()),
+            "psnr": float(pairs.psnr(truth, images).mean()),
+            "ssim": float(pairs.ssim(truth, images).mean()),
+        }
+
+    return measure
+
+
+def _distances(network: Features, real: Mapping[str, np.ndarray]) -> Any:
+    features = {domain: network.extract(images)[0] for domain, images in real.items()}
+
+    def measure(images: Mapping[str, np.ndarray]) -> dict[str, float]:
+        return {
+            f"kid_into_{into}": kernel_distance(features[into], network.extract(images[into])[0]) for into in TARGETS
+        }
+
+    return measure
+
+
+def _attributes(classifier: AttributeClassifier, goals: Mapping[str, Target], real: Mapping[str, np.ndarray]) -> Any:
+    before = {domain: classifier.predict(images) for domain, images in real.items()}
+
+    def measure(images: Mapping[str, np.ndarray]) -> dict[str, float]:
+        numbers = {}
+        for into, goal in goals.items():
+            after = classifier.predict(images[into])
+            has, kept = edit_success(before[TARGETS[into]], after, goal.column, goal.related, goal.has)
+            numbers |= {f"has_attribute_of_{into}": has, f"others_kept_into_{into}": kept}
+        return numbers
+
+    return measure

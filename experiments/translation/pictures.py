@@ -1,0 +1,102 @@
+"""Translations of held-out images, and of a user's own pictures of any size."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import numpy as np
+from PIL import Image
+
+from gdl_jax.core.config_flags import AtLeast, IsPath, OneOf
+from gdl_jax.core.errors import ConfigError
+from gdl_jax.data.images.folder import list_images
+from gdl_jax.data.images.pixels import read_image
+from gdl_jax.models.cyclegan import DIRECTIONS
+from gdl_jax.plots.images import as_rgb
+from gdl_jax.runs.experiment import SampleOptions
+
+LEAST_SIDE = 16  # pixels; smaller pictures are padded
+
+Translate = Callable[[jax.Array], jax.Array]  # images (1, H, W, C) in [-1, 1] -> (1, H, W, C')
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateOptions(SampleOptions):
+    """Options for a user's own pictures.
+
+    Raises:
+      ConfigError: a picture is missing.
+    """
+
+    # image files or folders to translate at their own size; empty: held-out images of the data set
+    images: Annotated[tuple[str, ...], IsPath()] = ()
+    # direction in which they are translated; domains as they were in training
+    direction: Annotated[str, OneOf(*DIRECTIONS)] = "AtoB"
+    longest_side: Annotated[int, AtLeast(0)] = 0  # shrink pictures to this many pixels on the longer side; 0: don't
+
+    def __post_init__(self):
+        super().__post_init__()
+        for path in self.images:
+            if not Path(path).exists():
+                raise ConfigError("images", path, "no such file or folder")
+
+
+def padded(image: np.ndarray, stride: int) -> np.ndarray:
+    """Returns a picture (H, W, C), mirrored at its lower and right edges until both sides are multiples of `stride`."""
+    sides = [-(-max(side, LEAST_SIDE) // stride) * stride - side for side in image.shape[:2]]
+    return np.pad(image, [(0, side) for side in sides] + [(0, 0)], mode="symmetric")
+
+
+def translate_picture(translate: Translate, image: np.ndarray, stride: int) -> np.ndarray:
+    """Returns a translated picture, (H, W, C) in [0, 1] -> (H, W, C') in [0, 1], for any H and W."""
+    height, width, _ = image.shape
+    translated = translate(2.0 * padded(image, stride)[None] - 1.0)
+    return (np.asarray(translated)[0, :height, :width] + 1.0) / 2.0
+
+
+def translate_files(
+    translate: Translate, stride: int, options: TranslateOptions, channels: int, out: Path
+) -> list[Path]:
+    """Writes a translated picture for each of a user's pictures, and returns their paths.
+
+    Args:
+      translate: the generator; it is compiled once for each size of picture.
+      stride: number by which its images' sides must be divisible.
+      options: the pictures and the direction.
+      channels: of the generator's input, 1 or 3.
+      out: directory to write to.
+
+    Raises:
+      UserError: a picture can't be read.
+    """
+    translate = jax.jit(translate)
+    written = []
+    for file in _files(options.images):
+        picture = Image.fromarray(read_image(file))
+        if 0 < options.longest_side < max(picture.size):
+            picture.thumbnail((options.longest_side,) * 2, Image.Resampling.BICUBIC)
+        pixels = np.asarray(picture, np.float32) / 255.0
+        pixels = pixels if channels == 3 else pixels.mean(axis=-1, keepdims=True)
+        result = translate_picture(translate, pixels, stride)
+        path = out / f"{file.stem}_{options.direction}.png"
+        written.append(_unused(path, written))
+        Image.fromarray(as_rgb(result)).save(written[-1])
+    return written
+
+
+def _unused(path: Path, used: Sequence[Path]) -> Path:
+    """Returns a path that is none of `used`, with a number before its suffix if need be."""
+    number = 1
+    while path in used:
+        number += 1
+        path = path.with_stem(f"{path.stem}_{number}")
+    return path
+
+
+def _files(paths: Sequence[str]) -> list[Path]:
+    """Returns the images in files and folders."""
+    places = [Path(path) for path in paths]
+    files = [place / name for place in places if place.is_dir() for name in list_images(place)]
+    return files + [place for place in places if not place.is_dir()]
