@@ -11,12 +11,13 @@ import jax
 import numpy as np
 from absl import flags
 
-from gdl_jax.core import config_flags, loop
+from gdl_jax.core import config_flags
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.json_files import write_json
 from gdl_jax.core.learner import Learner, State
+from gdl_jax.core.loop import TrainResult
 from gdl_jax.core.metrics_log import read_rows
-from gdl_jax.core.parallel import Devices, make_devices, to_host
+from gdl_jax.core.parallel import Devices, to_host
 from gdl_jax.core.programs import make_keys
 from gdl_jax.data.dataset import DataSet
 from gdl_jax.data.description import describe
@@ -33,6 +34,7 @@ from gdl_jax.runs.measure import (
     training_minutes,
 )
 from gdl_jax.runs.summary import count_parameters, dry_run
+from gdl_jax.runs.training import devices_for, held_out_split, run_loop
 
 
 def _define(experiment: Experiment, argv: Sequence[str]) -> flags.FlagValues:
@@ -116,11 +118,6 @@ class Prepared:
 
         return values
 
-    @property
-    def split_while_training(self) -> str:
-        """Held-out split that is evaluated during training."""
-        return "test" if self.data.validation is None else "validation"
-
 
 def prepare(experiment: Experiment, config: Any, values: flags.FlagValues, argv: Sequence[str]) -> Prepared:
     """Loads the data and builds the learner. Writes nothing.
@@ -130,12 +127,7 @@ def prepare(experiment: Experiment, config: Any, values: flags.FlagValues, argv:
     """
     workdir = Path(values.workdir or Path("runs") / f"{experiment.name}-{values.config}").absolute()
     data = experiment.load(config)
-    data.check()
-    devices = make_devices(config.parallel)
-    devices.local_slice(config.batch_size)  # raises if the devices can't share the batch
-    if config.batch_size > len(data.train):
-        reason = f"{data.name} has only {len(data.train)} training examples"
-        raise ConfigError("batch_size", config.batch_size, reason)
+    devices = devices_for(config, data)
     learner, local_learner = (experiment.build(config, data, axis_name) for axis_name in (devices.axis_name, None))
     if config.patience:
         _check_patience(config, data, local_learner)
@@ -198,9 +190,9 @@ def _record(prepared: Prepared) -> None:
     )
 
 
-def train(prepared: Prepared, profile: bool = False) -> loop.TrainResult:
+def train(prepared: Prepared, profile: bool = False) -> TrainResult:
     """Trains from the run's current step to its end, or until a signal stops it."""
-    p, config = prepared, prepared.config
+    p, split = prepared, held_out_split(prepared.data)
     writes = jax.process_index() == 0
     if writes:
         _record(p)
@@ -208,28 +200,15 @@ def train(prepared: Prepared, profile: bool = False) -> loop.TrainResult:
     def preview(state, step):
         state = to_host(state)
         if writes:
-            p.experiment.preview(p.run(state, step, p.split_while_training))
+            p.experiment.preview(p.run(state, step, split))
 
-    return loop.train(
-        p.learner,
-        p.data,
-        p.devices,
-        p.workdir,
-        steps=config.steps,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        seeds=config.seeds,
-        log_every=config.log_every,
-        eval_every=config.eval_every,
-        checkpoint_every=config.checkpoint_every,
-        patience=config.patience,
-        evaluate=p.evaluate([p.split_while_training]),
-        preview=preview,
-        profile=profile,
+    evaluate = p.evaluate([split])
+    return run_loop(
+        p.config, p.learner, p.data, p.devices, p.workdir, evaluate=evaluate, preview=preview, profile=profile
     )
 
 
-def finish(prepared: Prepared, trained: loop.TrainResult) -> None:
+def finish(prepared: Prepared, trained: TrainResult) -> None:
     """Evaluates the trained state and draws its figures, unless that has been done already."""
     p, config = prepared, prepared.config
     writes = jax.process_index() == 0
@@ -243,7 +222,7 @@ def finish(prepared: Prepared, trained: loop.TrainResult) -> None:
         sys.stderr.write("already complete; run `evaluate` to recompute results\n")
         _show(p.workdir, p.results)
         return
-    if p.split_while_training == "test" and trained.evaluated is not None:
+    if held_out_split(p.data) == "test" and trained.evaluated is not None:
         results = to_results(trained.evaluated)
     else:
         results = to_results(p.evaluate(HELD_OUT)(trained.state))

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from gdl_jax.core import loop
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.learner import Learner
 from gdl_jax.core.loop import TrainResult
-from gdl_jax.core.parallel import make_devices
 from gdl_jax.core.paths import expand_user
 from gdl_jax.data.dataset import DataSet
 from gdl_jax.runs import command
@@ -15,6 +13,7 @@ from gdl_jax.runs.experiment import Run
 from gdl_jax.runs.lock import locked_for_all
 from gdl_jax.runs.measure import split_evaluator
 from gdl_jax.runs.restore import restore as restore_run
+from gdl_jax.runs.training import devices_for, held_out_split, run_loop
 
 
 def _folder(workdir: str | Path) -> Path:
@@ -66,27 +65,11 @@ def train(
         patience=patience,
         parallel=parallel,
     )
-    data.check()
-    devices = make_devices(config.parallel)
-    devices.local_slice(config.batch_size)  # raises if the devices can't share the batch
-    held_out = "test" if data.validation is None else "validation"
+    devices = devices_for(config, data)
     folder = _folder(workdir)
     with locked_for_all(folder):
-        return loop.train(
-            learner,
-            data,
-            devices,
-            folder,
-            steps=config.steps,
-            batch_size=config.batch_size,
-            seed=config.seed,
-            seeds=config.seeds,
-            log_every=config.log_every,
-            eval_every=config.eval_every,
-            checkpoint_every=config.checkpoint_every,
-            patience=config.patience,
-            evaluate=split_evaluator(learner, data, [held_out], devices, config),
-        )
+        evaluate = split_evaluator(learner, data, [held_out_split(data)], devices, config)
+        return run_loop(config, learner, data, devices, folder, evaluate=evaluate)
 
 
 def restore(workdir: str | Path) -> Run:
