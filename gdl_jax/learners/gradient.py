@@ -1,6 +1,6 @@
 """State and update of learners that follow a gradient."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -177,3 +177,39 @@ def update(
     metrics = {name: value.astype(jnp.float32) for name, value in means.metrics.items()}
     norm = {"gradient_norm": optax.tree.norm(means.gradient)}
     return TrainState(params, means.batch_stats, opt_state), metrics | norm
+
+
+def one_network(
+    module: nn.Module,
+    optimizer: optax.GradientTransformation,
+    *,
+    inputs: Callable[[Batch], tuple[Any, ...]],
+    terms: Callable[[Any, Batch], Mapping[str, jax.Array]],
+    accumulate: int = 1,
+    axis_name: str | None = None,
+) -> tuple[Callable[..., TrainState], Callable[..., tuple[TrainState, Metrics]]]:
+    """Returns `init` and `step` of a learner with one network, whose parameters are `state.params["network"]`.
+
+    Args:
+      module: without batch normalisation.
+      optimizer: turns gradients into updates.
+      inputs: batch -> the module's inputs.
+      terms: (the module's output, batch) -> {name: values (B, ...)}; the mean of "loss" is minimised, the others' means
+        are logged.
+      accumulate, axis_name: as in `update`.
+    """
+
+    def init(key, batch):
+        params, _ = init_variables(module, key, *inputs(batch))
+        params = {"network": params}
+        return TrainState(params, {}, optimizer.init(params))
+
+    def loss_function(params, batch_stats, batch, key):
+        predicted, _ = apply_train(module, params["network"], batch_stats, key, *inputs(batch))
+        metrics = {name: values.mean() for name, values in terms(predicted, batch).items()}
+        return Loss(metrics.pop("loss"), {}, metrics)
+
+    def step(state, batch, key):
+        return update(state, loss_function, batch, key, optimizer, axis_name, accumulate)
+
+    return init, step

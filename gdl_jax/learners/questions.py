@@ -4,7 +4,7 @@ import jax
 import optax
 
 from gdl_jax.core.learner import Learner
-from gdl_jax.learners.gradient import Loss, TrainState, apply_eval, apply_train, init_variables, update
+from gdl_jax.learners.gradient import apply_eval, one_network
 from gdl_jax.losses.sequences import masked_mean, masked_sum, token_cross_entropy
 from gdl_jax.models.qa import QuestionAnswerer, SpecialTokens, generate_questions
 from gdl_jax.nn import pointer
@@ -63,18 +63,7 @@ def question_answerer(
     def inputs(batch):
         return tuple(batch[name] for name in INPUTS)
 
-    def init(key, batch):
-        params, _ = init_variables(module, key, *inputs(batch))
-        params = {"network": params}
-        return TrainState(params, {}, optimizer.init(params))
-
-    def loss_function(params, batch_stats, batch, key):
-        predicted, _ = apply_train(module, params["network"], batch_stats, key, *inputs(batch))
-        metrics = {name: values.mean() for name, values in terms(predicted, batch).items()}
-        return Loss(metrics.pop("loss"), {}, metrics)
-
-    def step(state, batch, key):
-        return update(state, loss_function, batch, key, optimizer, axis_name, accumulate)
+    init, step = one_network(module, optimizer, inputs=inputs, terms=terms, accumulate=accumulate, axis_name=axis_name)
 
     def evaluate(state, batch, key):
         del key

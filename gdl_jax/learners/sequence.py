@@ -9,7 +9,7 @@ import optax
 from flax import linen as nn
 
 from gdl_jax.core.learner import Batch, Learner
-from gdl_jax.learners.gradient import Loss, TrainState, apply_eval, apply_train, init_variables, update
+from gdl_jax.learners.gradient import apply_eval, one_network
 from gdl_jax.losses.classification import cross_entropy
 from gdl_jax.losses.sequences import token_cross_entropy
 from gdl_jax.models.events import Events, Prediction
@@ -75,18 +75,7 @@ def autoregressive(
     def inputs(batch):
         return tuple(batch[name][:, :-1] for name in streams)
 
-    def init(key, batch):
-        params, _ = init_variables(module, key, *inputs(batch))
-        params = {"network": params}
-        return TrainState(params, {}, optimizer.init(params))
-
-    def loss_function(params, batch_stats, batch, key):
-        predicted, _ = apply_train(module, params["network"], batch_stats, key, *inputs(batch))
-        metrics = {name: values.mean() for name, values in losses(predicted, batch).items()}
-        return Loss(metrics.pop("loss"), {}, metrics)
-
-    def step(state, batch, key):
-        return update(state, loss_function, batch, key, optimizer, axis_name, accumulate)
+    init, step = one_network(module, optimizer, inputs=inputs, terms=losses, accumulate=accumulate, axis_name=axis_name)
 
     def evaluate(state, batch, key):
         del key
