@@ -6,7 +6,6 @@ and the numbers do not depend on how steps are grouped into calls.
 
 import math
 import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext
@@ -26,6 +25,7 @@ from gdl_jax.core.metrics_log import MetricsLog, NoMetricsLog
 from gdl_jax.core.parallel import Devices
 from gdl_jax.core.programs import compile_train, initial_state
 from gdl_jax.core.progress import Progress
+from gdl_jax.core.signals import in_main_thread, termination_signals
 
 Evaluate = Callable[[State], Mapping[str, np.ndarray]]  # state -> {"split/metric": mean, () or (seeds,)}
 Preview = Callable[[State, int], None]  # (state, step) -> None
@@ -44,17 +44,6 @@ def summarise(values: Mapping[str, np.ndarray]) -> dict[str, float]:
         if np.ndim(value):
             summary[f"{name}_std"] = float(np.std(value, ddof=1))
     return summary
-
-
-def termination_signals() -> list[int]:
-    """Returns the signals that ask a program to end: SIGTERM, and SIGHUP unless it is ignored, as by nohup."""
-    hangup = getattr(signal, "SIGHUP", None)  # none on Windows
-    return [signal.SIGTERM, *([hangup] if hangup and signal.getsignal(hangup) is not signal.SIG_IGN else [])]
-
-
-def in_main_thread() -> bool:
-    """True in the thread in which Python allows signal handlers."""
-    return threading.current_thread() is threading.main_thread()
 
 
 class Stop:

@@ -16,8 +16,9 @@ from absl import flags, logging
 from gdl_jax.core import config_flags
 from gdl_jax.core.config_flags import IsPath
 from gdl_jax.core.errors import ConfigError, UserError
-from gdl_jax.core.loop import Stop, in_main_thread, termination_signals
+from gdl_jax.core.loop import Stop
 from gdl_jax.core.paths import expand_user
+from gdl_jax.core.signals import in_main_thread, termination_signals
 from gdl_jax.runs import flagfiles, interrupts
 from gdl_jax.runs.experiment import Experiment
 from gdl_jax.runs.interrupts import INTERRUPTED

@@ -7,6 +7,8 @@ import threading
 from types import FrameType
 from typing import NoReturn
 
+from gdl_jax.core.signals import in_main_thread
+
 INTERRUPTED = 130  # exit code after Ctrl-C, as in shells
 MESSAGE = "interrupted\n"
 RETRY_SECONDS = 0.02
@@ -29,13 +31,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
-
-
 def exit_on_ctrl_c() -> None:
     """Makes Ctrl-C end the program at once, while nothing can be lost; until `raise_on_ctrl_c` is called."""
-    if _in_main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if in_main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _exit_now)
 
 
