@@ -28,7 +28,7 @@ def read_words(file: str | None) -> tuple[str, ...]:
       UserError: it cannot be read, is not UTF-8 text, or has no words.
     """
     if file:
-        return words_of(read(Path(file).expanduser()))
+        return words_of(read(Path(file)))
     return words_of(decode(sys.stdin.buffer.read(), "standard input"))
 
 
@@ -57,7 +57,7 @@ def _main(values: flags.FlagValues) -> None:
     sys.stdout.write(answering.as_text(words, found.pairs))
     if values.figure:
         try:
-            answering.draw_document(words, found, None, threshold, Path(values.figure).expanduser())
+            answering.draw_document(words, found, None, threshold, Path(values.figure))
         except OSError as error:
             raise ConfigError("figure", values.figure, f"cannot be written: {error.strerror}") from error
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdl_jax.core.errors import ConfigError, UserError
+from gdl_jax.core.paths import expand_user
 from gdl_jax.models import inception, vgg
 from gdl_jax.runs.restore import restore
 
@@ -48,8 +49,8 @@ def load_features(name: str) -> Features:
         if name == "vgg16":
             return _vgg16()
         if kind == "inception":
-            return _inception(Path(path).expanduser())
-        return _classifier(Path(name).expanduser())
+            return _inception(Path(expand_user(path)))
+        return _classifier(Path(expand_user(name)))
     except UserError as error:
         raise ConfigError("features", name, str(error)) from error
 

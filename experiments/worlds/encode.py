@@ -56,9 +56,9 @@ def _kind_of_frames(shards: Sequence[tuple[Path, int]]) -> str | None:
 
 def _main(values: flags.FlagValues) -> None:
     out = Path(values.out)
+    roots = [Path(expand_user(folder, "rollouts")) for folder in values.rollouts]
     vision = load_vision(values.vision)
     encode = jax.jit(lambda frames: encode_frames(vision.encoder, vision.encoder_params, frames))
-    roots = [Path(expand_user(folder)) for folder in values.rollouts]
     shards = [(root, place) for root in roots for place in range(count_shards(root))]
     kind = _kind_of_frames(shards)
     if has_shard(out, len(shards)):

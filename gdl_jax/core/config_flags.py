@@ -343,7 +343,7 @@ def with_paths(config: type, values: Mapping[str, Any], function: Callable[[str]
     """Returns {field name: value} with `function` applied to each path in the values.
 
     Raises:
-      ConfigError: `function` raised a ValueError; names the field.
+      ConfigError: `function` raised a UserError; names the field.
     """
     changed = dict(values)
     for name in path_rules(config).keys() & values.keys():
@@ -353,7 +353,7 @@ def with_paths(config: type, values: Mapping[str, Any], function: Callable[[str]
                 changed[name] = tuple(rule.map_path(one, function) for one in value)
             elif value is not None:
                 changed[name] = rule.map_path(value, function)
-        except ValueError as error:
+        except UserError as error:
             raise ConfigError(name, None, str(error)) from error
     return changed
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gdl_jax.core.errors import UserError
 from gdl_jax.core.paths import expand_user
 
 VARIABLE = "GDL_JAX_CACHE"
@@ -27,7 +28,7 @@ def _directory() -> Path | None:
     try:
         path = Path(expand_user(directory))
         path.mkdir(parents=True, exist_ok=True)
-    except ValueError as error:
+    except UserError as error:
         _warn(str(error))
     except OSError as error:
         _warn(f"{directory} cannot be made ({error.strerror})")

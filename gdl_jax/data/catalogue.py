@@ -81,20 +81,8 @@ def _load_whole(name: str, data_dir: str | None, image_size: int | None, avatars
     if kind in NAME_KINDS:
         return load_kind(rest, data_dir, image_size)
     if kind in PATH_KINDS:
-        return load_kind(Path(_expand("dataset", name, rest)), image_size)
+        return load_kind(Path(expand_user(rest, "dataset", name)), image_size)
     return load_kind(data_dir, image_size)
-
-
-def _expand(field: str, value: str, path: str) -> str:
-    """Returns `path` with `~` and `~user` replaced by home directories.
-
-    Raises:
-      ConfigError: there is no such directory; names the field.
-    """
-    try:
-        return expand_user(path)
-    except ValueError as error:
-        raise ConfigError(field, value, str(error)) from error
 
 
 def load(
@@ -123,7 +111,7 @@ def load(
     Raises:
       UserError: unknown name, missing or unreadable files, or more examples requested than there are.
     """
-    directory = _expand("data_dir", data_dir, data_dir) if data_dir is not None else None
+    directory = expand_user(data_dir, "data_dir") if data_dir is not None else None
     data = _load_whole(name, directory, image_size, avatars, seed)
     if validation_examples:
         data = _hold_out(data, validation_examples, seed)

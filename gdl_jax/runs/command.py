@@ -39,17 +39,20 @@ def new_flags() -> flags.FlagValues:
 
 
 class _PathParser(flags.ArgumentParser):
-    """Parser of paths; it expands a leading `~` or `~user`."""
+    """Parser of a flag's path; it expands a leading `~` or `~user`."""
 
     syntactic_help = "a path"
 
+    def __init__(self, name: str):
+        self.name = name
+
     def parse(self, argument: str) -> str:
-        return expand_user(argument)
+        return expand_user(argument, self.name)
 
 
 def define_path(name: str, default: str | None, about: str, values: flags.FlagValues) -> None:
     """Defines a flag whose value is a path. It expands `~`, which shells leave alone in --flag=~/x."""
-    flags.DEFINE(_PathParser(), name, default, about, flag_values=values)
+    flags.DEFINE(_PathParser(name), name, default, about, flag_values=values)
 
 
 def _help_text(about: str, values: flags.FlagValues) -> str:

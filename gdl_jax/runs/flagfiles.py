@@ -43,7 +43,7 @@ def _expanded(arguments: Sequence[str], inside: tuple[Path, ...]) -> list[str]:
 def _read(file: str, inside: tuple[Path, ...]) -> tuple[list[str], tuple[Path, ...]]:
     """Returns the flags in a file, and the files that are being expanded, including this one."""
     try:
-        path = Path(expand_user(file)).resolve()
+        path = Path(expand_user(file, FLAG)).resolve()
         contents = path.read_bytes()
         encoding = next((ENCODINGS[mark] for mark in ENCODINGS if contents.startswith(mark)), "utf-8")
         lines = [line.strip() for line in contents.decode(encoding).splitlines()]

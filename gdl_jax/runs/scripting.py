@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.learner import Learner
 from gdl_jax.core.loop import TrainResult
 from gdl_jax.core.paths import expand_user
@@ -17,10 +16,7 @@ from gdl_jax.runs.training import devices_for, held_out_split, run_loop
 
 
 def _folder(workdir: str | Path) -> Path:
-    try:
-        return Path(expand_user(str(workdir))).absolute()
-    except ValueError as error:
-        raise ConfigError("workdir", None, str(error)) from error
+    return Path(expand_user(str(workdir), "workdir")).absolute()
 
 
 def train(

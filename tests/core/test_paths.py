@@ -2,6 +2,7 @@
 
 import pytest
 
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.core.paths import expand_user
 
 
@@ -17,5 +18,9 @@ def test_leaves_other_paths_unchanged(path):
 
 
 def test_names_an_unknown_user():
-    with pytest.raises(ValueError, match="no_such_user_here"):
+    with pytest.raises(UserError, match=r"^~no_such_user_here/x: "):
         expand_user("~no_such_user_here/x")
+    with pytest.raises(ConfigError, match=r"^workdir=~no_such_user_here/x: "):
+        expand_user("~no_such_user_here/x", "workdir")
+    with pytest.raises(ConfigError, match=r"^dataset=npz:~no_such_user_here/x: "):
+        expand_user("~no_such_user_here/x", "dataset", "npz:~no_such_user_here/x")

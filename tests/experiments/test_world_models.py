@@ -80,6 +80,10 @@ def test_rollouts_of_several_lengths_are_not_encoded(world, tmp_path):
     refused(finished(encode(vision=world / "vae", rollouts=both)), "--rollouts", "9 steps", "8 steps")
 
 
+def test_rollouts_in_the_home_directory_of_an_unknown_user_are_refused():
+    refused(finished(encode(rollouts="a,~no_such_user/b")), "--rollouts=~no_such_user/b")
+
+
 def test_rollouts_of_several_kinds_are_not_encoded(world, tmp_path):
     stage("rollouts", tmp_path, "--episodes=10", "--frames=book")()
     both = f"{world / 'rollouts'},{tmp_path / 'rollouts'}"

@@ -8,9 +8,10 @@ import threading
 
 import pytest
 
+from experiments import registry
 from gdl_jax.core.loop import Stop
 from gdl_jax.core.progress import Progress
-from tests.runs.programs import MACHINERY, train
+from tests.runs.programs import MACHINERY, refused, train
 from tests.source_tree import ROOT
 
 PROGRAM = """
@@ -30,6 +31,11 @@ def shell(line):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PROGRAM": PROGRAM}
     command = ["bash", "-c", f'set -o pipefail; "$0" -c "$PROGRAM" {line}', sys.executable]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("flag", ["workdir", "flagfile", "data_dir"])
+def test_refuses_the_home_directory_of_an_unknown_user(flag):
+    refused(train(registry.find("vae"), f"--{flag}=~no_such_user/x"), f"--{flag}", "~no_such_user/x")
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&- </dev/null", "2>&- </dev/null", "<&- >&- 2>&-"])

@@ -9,16 +9,18 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from gdl_jax.core.errors import ConfigError, UserError
+from gdl_jax.core.paths import expand_user
 from gdl_jax.data.dataset import DataSet, digest_of
 from gdl_jax.data.music.chorales import corpus_notes, split_by_tune, tunes
 from gdl_jax.data.music.midi_folder import read_folder
 from gdl_jax.data.music.notes import LENGTH, PITCH, PITCHES, START, TICKS, TRACK, as_notes, chord_name, chord_pitches
-from gdl_jax.data.text.text_files import find, user_path
+from gdl_jax.data.text.text_files import find
 from gdl_jax.data.text.windows import Windows
 
 DATASETS = {
@@ -182,7 +184,7 @@ def _read(name: str, data_dir: str | None) -> tuple[list[np.ndarray], str]:
     """Returns the notes of each piece, and a note on the files they come from."""
     kind, _, path = name.partition(":")
     if kind in PATH_KINDS and path:
-        folder = read_folder(user_path(path))
+        folder = read_folder(Path(expand_user(path)))
         return folder.pieces, folder.note
     if name == "cello":
         root = find(name, data_dir, CELLO_LAYOUTS).parent

@@ -7,7 +7,8 @@ import numpy as np
 
 from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.core.extras import extra
-from gdl_jax.data.text.text_files import reason, user_path
+from gdl_jax.core.paths import expand_user
+from gdl_jax.data.text.text_files import reason
 from gdl_jax.data.text.vector_files import read_vectors
 
 BUNDLED = "bundled"
@@ -26,7 +27,7 @@ def read(source: str, wanted: Set[str]) -> tuple[tuple[str, ...], np.ndarray]:
       UserError: the file is missing, holds something else, or has none of the words.
     """
     try:
-        words, vectors = _bundled(wanted) if source == BUNDLED else read_vectors(user_path(source), wanted)
+        words, vectors = _bundled(wanted) if source == BUNDLED else read_vectors(Path(expand_user(source)), wanted)
     except OSError as error:
         raise ConfigError("glove", source, f"cannot be read: {reason(error)}") from error
     if not words:

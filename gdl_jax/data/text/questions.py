@@ -16,10 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdl_jax.core.errors import ConfigError, UserError
+from gdl_jax.core.paths import expand_user
 from gdl_jax.data.dataset import CONTENTS, ArraySource, DataSet
 from gdl_jax.data.text import bulletins, glove
 from gdl_jax.data.text.passages import Passage, Question, Selection, clip, read_newsqa, read_squad
-from gdl_jax.data.text.text_files import find, is_folder, reason, user_path
+from gdl_jax.data.text.text_files import find, is_folder, reason
 from gdl_jax.data.text.vocabulary import Vocabulary
 
 DATASETS = {
@@ -243,7 +244,7 @@ def _read(name: str, data_dir: str | None) -> Selection:
     if kind not in PATH_KINDS or (":" in name and not path):
         raise ConfigError("dataset", name, f"unknown; choose one of {', '.join(DATASETS)}")
     reader, suffix = READERS[kind]
-    place = user_path(path) if path else find(name, data_dir, (kind, "qa"))
+    place = Path(expand_user(path)) if path else find(name, data_dir, (kind, "qa"))
     selections = [reader(file) for file in _files(place, suffix, name)]
     passages = tuple(passage for selection in selections for passage in selection.passages)
     return Selection(passages, sum(selection.left_out for selection in selections))

@@ -20,18 +20,6 @@ MARKS = {
 }
 
 
-def user_path(path: str) -> Path:
-    """Returns a path with a leading `~` or `~user` replaced by that home directory.
-
-    Raises:
-      UserError: there is no such user, or no home directory is known.
-    """
-    try:
-        return Path(expand_user(path))
-    except ValueError as error:
-        raise UserError(str(error)) from error
-
-
 def reason(error: OSError) -> str:
     """Returns why a file cannot be read or written, without its name."""
     return error.strerror or type(error).__name__
@@ -51,7 +39,7 @@ def find(dataset: str, data_dir: str | None, layouts: Sequence[str]) -> Path:
     Raises:
       UserError: none does, or data_dir cannot be read; names what is looked for.
     """
-    return known.find(dataset, None if data_dir is None else str(user_path(data_dir)), layouts)
+    return known.find(dataset, None if data_dir is None else expand_user(data_dir), layouts)
 
 
 def read(path: Path) -> str:

@@ -16,10 +16,11 @@ import numpy as np
 
 from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.core.extras import locate
+from gdl_jax.core.paths import expand_user
 from gdl_jax.data.dataset import DataSet
 from gdl_jax.data.files import printable
 from gdl_jax.data.text.characters import EXTENDING, SYMBOL
-from gdl_jax.data.text.text_files import find, read, user_path
+from gdl_jax.data.text.text_files import find, read
 from gdl_jax.data.text.vocabulary import Vocabulary
 from gdl_jax.data.text.windows import Windows
 
@@ -172,7 +173,7 @@ def _without_repeats(stories: list[list[str]]) -> tuple[list[list[str]], str]:
 def _read(name: str, data_dir: str | None) -> str:
     kind, _, path = name.partition(":")
     if kind in PATH_KINDS and path:
-        return read(user_path(path))
+        return read(Path(expand_user(path)))
     if name == "aesop":
         file = find(name, data_dir, AESOP_LAYOUTS)
         return _between(file, "THE FOX AND THE GRAPES\n\n\n", "ILLUSTRATIONS\n\n\n[")
