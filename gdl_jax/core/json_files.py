@@ -2,7 +2,6 @@
 
 import json
 import math
-import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.paths import replacing
 
 
 def _strict(value: Any) -> Any:
@@ -73,10 +73,9 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
       UserError: the file can't be written.
     """
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(to_json(value, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_text(to_json(value, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: cannot write: {error.strerror}") from error

@@ -12,6 +12,7 @@ from tensorboardX.proto import event_pb2, summary_pb2
 
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.json_files import from_json, to_json
+from gdl_jax.core.paths import replacing
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -45,9 +46,8 @@ class MetricsLog:
         board = workdir / "tensorboard"
         with self._write_errors():
             kept = [row for row in read_rows(self.path) if row["step"] < first]
-            partial = self.path.with_suffix(".partial")  # keeps the old file if the disk is full or the run is killed
-            partial.write_text("".join(to_json(row) + "\n" for row in kept), encoding="utf-8")
-            partial.replace(self.path)
+            with replacing(self.path, alone=True) as partial:
+                partial.write_text("".join(to_json(row) + "\n" for row in kept), encoding="utf-8")
             self._file = self.path.open("a", encoding="utf-8")
             board.mkdir(exist_ok=True)
             # tensorboardX's own SummaryWriter writes in a thread, where a full disk only prints a traceback

@@ -1,5 +1,8 @@
-"""Paths given by users."""
+"""Paths given by users, and files that are replaced atomically."""
 
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,3 +28,24 @@ def expand_user(path: str, field: str = "", value: Any = None) -> str:
         if field:
             raise ConfigError(field, path if value is None else value, str(error)) from error
         raise UserError(f"{path}: {error}") from error
+
+
+@contextmanager
+def replacing(path: Path, *, alone: bool = False) -> Iterator[Path]:
+    """Yields the path of a new file, which replaces `path` when the block ends; if the block fails, it is deleted.
+
+    A reader finds the old file or the new one, complete. The new file is in the same folder, which must exist.
+
+    Args:
+      path: the file to write.
+      alone: True if only one process at a time writes it. The new file then has a fixed name, so that the next writer
+        overwrites what a killed one left; otherwise each writer has its own.
+    """
+    partial = path.with_name(f"{path.name}.partial" if alone else f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise

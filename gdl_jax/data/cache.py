@@ -2,16 +2,14 @@
 
 import os
 import sys
-import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.core.paths import expand_user
+from gdl_jax.core.paths import expand_user, replacing
 
 VARIABLE = "GDL_JAX_CACHE"
 
@@ -52,17 +50,9 @@ def cached_arrays(name: str, make: Callable[[], Mapping[str, np.ndarray]]) -> di
             return dict(stored)
     except Exception:  # missing, cut off or not an .npz: making it again mends all of them
         arrays = dict(make())
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
-        with partial.open("wb") as file:
+        with replacing(path) as partial, partial.open("wb") as file:
             np.savez(file, **arrays)
-        partial.replace(path)
     except OSError as error:
         _warn(f"{directory} cannot be written ({error.strerror or error})")
-        _remove(partial)
     return arrays
-
-
-def _remove(path: Path) -> None:
-    with suppress(OSError):
-        path.unlink(missing_ok=True)

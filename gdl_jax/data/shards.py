@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gdl_jax.core.errors import UserError
+from gdl_jax.core.paths import replacing
 from gdl_jax.core.progress import progress_bar
 from gdl_jax.data.dataset import digest_of
 
@@ -57,20 +58,14 @@ def write_shard(
         root.mkdir(parents=True, exist_ok=True)
         checksums = {}
         for name, array in arrays.items():
-            path = _array_file(root, number, name)
-            with _partial(path).open("wb") as file:
-                np.save(file, array, allow_pickle=False)
-            checksums[name] = _checksum(_partial(path))
-            _partial(path).replace(path)
-        description = _description(root, number)
-        _partial(description).write_text(json.dumps({"checksums": checksums, "notes": dict(notes), "of": of}))
-        _partial(description).replace(description)
+            with replacing(_array_file(root, number, name), alone=True) as partial:
+                with partial.open("wb") as file:
+                    np.save(file, array, allow_pickle=False)
+                checksums[name] = _checksum(partial)
+        with replacing(_description(root, number), alone=True) as partial:
+            partial.write_text(json.dumps({"checksums": checksums, "notes": dict(notes), "of": of}))
     except OSError as error:
         raise UserError(f"{root}: shard {number} cannot be written: {error.strerror or error}") from error
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f"{path.name}.partial")
 
 
 def has_shard(root: Path, number: int) -> bool:

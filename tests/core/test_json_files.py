@@ -2,6 +2,7 @@
 
 import json
 import math
+import resource
 
 import numpy as np
 import pytest
@@ -54,3 +55,16 @@ def test_names_a_file_that_cannot_be_written(tmp_path):
 def test_numpy_scalars_are_numbers():
     value = {"count": np.int64(3), "known": np.bool_(True), "share": np.float32(0.5)}
     assert json.loads(to_json(value)) == {"count": 3, "known": True, "share": 0.5}
+
+
+def test_a_full_disk_keeps_the_old_file_and_leaves_no_other(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"old": True})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        with pytest.raises(UserError, match=r"a\.json"):
+            write_json(path, {"new": list(range(1000))})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert read_json(path) == {"old": True} and list(tmp_path.iterdir()) == [path]

@@ -63,4 +63,4 @@ def test_a_full_disk_on_resume_loses_no_row(tmp_path):
             MetricsLog(tmp_path, 1000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert path.read_bytes() == before
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
