@@ -335,8 +335,9 @@ def path_rules(config: type) -> dict[str, IsPath | IsPathAfter]:
 def movable_paths(config: type) -> list[str]:
     """Returns the names of the fields whose paths may change on resume: the locations of the data."""
     free = {name for name, each in rules(config).items() if any(type(rule) is MayChangeOnResume for rule in each)}
-    moves = {name for name, rule in path_rules(config).items() if isinstance(rule, IsPathAfter) or rule.moves}
-    return [name for name in path_rules(config) if name in free | moves]
+    paths = path_rules(config)
+    moves = {name for name, rule in paths.items() if isinstance(rule, IsPathAfter) or rule.moves}
+    return [name for name in paths if name in free | moves]
 
 
 def with_paths(config: type, values: Mapping[str, Any], function: Callable[[str], str]) -> dict[str, Any]:
@@ -346,8 +347,8 @@ def with_paths(config: type, values: Mapping[str, Any], function: Callable[[str]
       ConfigError: `function` raised a UserError; names the field.
     """
     changed = dict(values)
-    for name in path_rules(config).keys() & values.keys():
-        rule, value = path_rules(config)[name], values[name]
+    for name, rule in path_rules(config).items():
+        value = values.get(name)
         try:
             if isinstance(value, tuple):
                 changed[name] = tuple(rule.map_path(one, function) for one in value)
