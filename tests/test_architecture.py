@@ -31,7 +31,8 @@ ALLOWED = {
     "gdl_jax": (),
     "gdl_jax/core": (),
     "gdl_jax/data": (
-        *("gdl_jax/core/errors.py", "gdl_jax/core/extras.py", "gdl_jax/core/paths.py", "gdl_jax/core/progress.py"),
+        *("gdl_jax/core/encodings.py", "gdl_jax/core/errors.py", "gdl_jax/core/extras.py"),
+        *("gdl_jax/core/paths.py", "gdl_jax/core/progress.py"),
     ),
     "gdl_jax/losses": ("gdl_jax/core/errors.py",),
     "gdl_jax/plots": ("gdl_jax/core/errors.py", "gdl_jax/core/extras.py"),

@@ -1,21 +1,20 @@
 """Flag files: `--flagfile=FILE` stands for the flags in FILE, one per line."""
 
-import codecs
 from collections.abc import Sequence
 from pathlib import Path
 
+from gdl_jax.core.encodings import encoding_of
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.paths import expand_user
 
 FLAG = "flagfile"
-ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 def expand(argv: Sequence[str]) -> list[str]:
     """Returns a command line with each --flagfile replaced by the flags in the file.
 
-    A file is UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it. Blank lines and lines that start with
-    "#" or "//" are skipped. A file may include others. Arguments after "--" are unchanged.
+    A file is UTF-8, or UTF-16 (as PowerShell writes it) or UTF-32 with a byte-order mark. Blank lines and lines that
+    start with "#" or "//" are skipped. A file may include others. Arguments after "--" are unchanged.
 
     Raises:
       ConfigError: a file can't be read, has another encoding, or includes itself; names the file.
@@ -45,10 +44,11 @@ def _read(file: str, inside: tuple[Path, ...]) -> tuple[list[str], tuple[Path, .
     try:
         path = Path(expand_user(file, FLAG)).resolve()
         contents = path.read_bytes()
-        encoding = next((ENCODINGS[mark] for mark in ENCODINGS if contents.startswith(mark)), "utf-8")
-        lines = [line.strip() for line in contents.decode(encoding).splitlines()]
+        encoding, mark = encoding_of(contents)
+        lines = [line.strip() for line in contents[len(mark) :].decode(encoding).splitlines()]
     except UnicodeDecodeError as error:
-        raise ConfigError(FLAG, file, f"is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+        place = len(mark) + error.start
+        raise ConfigError(FLAG, file, f"is not {encoding.upper()} text (byte {place}); save it as UTF-8") from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(FLAG, file, f"cannot be read: {reason}") from error

@@ -15,7 +15,7 @@ def test_replaces_a_file_by_its_flags(tmp_path):
     assert expand(["vae", "-flagfile", f"{tmp_path}/inner.txt"]) == ["vae", "--z_dim=3"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_reads_encodings_with_a_byte_order_mark(tmp_path, encoding):
     (tmp_path / "a.txt").write_text("# é\n--workdir=é\n", encoding=encoding)
     assert expand(["vae", f"--flagfile={tmp_path}/a.txt"]) == ["vae", "--workdir=é"]

@@ -1,23 +1,14 @@
 """Readers of text and JSON files in UTF-8, or in UTF-16 or UTF-32 with a byte-order mark."""
 
-import codecs
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gdl_jax.core.encodings import encoding_of
 from gdl_jax.core.errors import UserError
 from gdl_jax.core.paths import expand_user
 from gdl_jax.data import known
-
-# Byte-order marks; UTF-32's begins with UTF-16's.
-MARKS = {
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32-le",
-    codecs.BOM_UTF32_BE: "utf-32-be",
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
-}
 
 
 def reason(error: OSError) -> str:
@@ -63,8 +54,7 @@ def decode(contents: bytes, name: str) -> str:
     Raises:
       UserError: the text is in another encoding, binary or empty; names `name`, the line and the byte.
     """
-    mark = next((mark for mark in MARKS if contents.startswith(mark)), b"")
-    encoding = MARKS.get(mark, "utf-8")
+    encoding, mark = encoding_of(contents)
     body = contents[len(mark) :]
     try:
         text = body.decode(encoding)
