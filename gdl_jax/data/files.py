@@ -18,7 +18,7 @@ MAX_HASHED_BYTES = 2**28  # of a folder's contents that its digest reads
 MAX_HASHED_FILES = 10_000
 CHUNK = 2**20  # bytes per read
 SHOWN_SUFFIXES = 5
-SHOWN_COPIES = 3
+SHOWN = 3  # entries of a list in a note
 
 
 class Listing(NamedTuple):
@@ -165,6 +165,12 @@ def describe_others(others: Counter) -> str:
     return f"skipped {total:,} other file{'' if total == 1 else 's'} ({', '.join(shown)})"
 
 
+def first_few(entries: Sequence[str], separator: str = "; ") -> str:
+    """Returns the first three entries, followed by "and 12 more" if there are more."""
+    more = f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
+    return separator.join(entries[:SHOWN]) + more
+
+
 def printable(name: str) -> str:
     """Returns a name that can be printed and saved: bytes of a file's name that are not UTF-8 become `\\xe9`."""
     try:
@@ -227,5 +233,4 @@ def describe_copies(hashes: dict[str, bytes], split_of_file: Sequence[str]) -> s
             pairs.append(f"{printable(original)} ({its_split}) = {printable(name)} ({split})")
     if not pairs:
         return ""
-    more = f" and {len(pairs) - SHOWN_COPIES} more" if len(pairs) > SHOWN_COPIES else ""
-    return f"copies in different splits: {', '.join(pairs[:SHOWN_COPIES])}{more}"
+    return f"copies in different splits: {first_few(pairs, ', ')}"

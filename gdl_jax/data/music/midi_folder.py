@@ -17,7 +17,6 @@ from gdl_jax.data.music.notes import as_notes
 
 VERSION = 2  # of the notes read from a file: part of the cache file's name
 SUFFIXES = (".mid", ".midi", ".rmi", ".kar")
-SHOWN = 3  # files that a note names
 
 
 class Folder(NamedTuple):
@@ -52,15 +51,10 @@ class Folder(NamedTuple):
         notes = [self.others] if self.others else []
         if self.broken:
             total = len(self.names) + len(self.broken)
-            notes.insert(0, f"{len(self.broken)} of {total} MIDI files left out: {_shown(self.broken)}")
+            notes.insert(0, f"{len(self.broken)} of {total} MIDI files left out: {files.first_few(self.broken)}")
         if self.repeats:
-            notes.append(f"{len(self.repeats)} files have the same notes as another: {_shown(self.repeats)}")
+            notes.append(f"{len(self.repeats)} files have the same notes as another: {files.first_few(self.repeats)}")
         return "; ".join(notes)
-
-
-def _shown(entries: Sequence[str]) -> str:
-    more = f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
-    return "; ".join(entries[:SHOWN]) + more
 
 
 def read_folder(root: Path, names: Sequence[str] | None = None, merge_unisons: bool = False) -> Folder:

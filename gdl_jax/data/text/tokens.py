@@ -18,7 +18,7 @@ from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.core.extras import locate
 from gdl_jax.core.paths import expand_user
 from gdl_jax.data.dataset import DataSet
-from gdl_jax.data.files import printable
+from gdl_jax.data.files import first_few, printable
 from gdl_jax.data.text.characters import EXTENDING, SYMBOL
 from gdl_jax.data.text.text_files import find, read
 from gdl_jax.data.text.vocabulary import Vocabulary
@@ -33,7 +33,6 @@ PATH_KINDS = ("text",)  # the kinds KIND:PATH of DATASETS
 AESOP_LAYOUTS = ("aesop/data.txt", "aesop.txt", "pg11339.txt")
 TOKEN_TYPES = ("word", "character")
 SEPARATOR, UNKNOWN = "|", "<unk>"
-SHOWN = 3  # repeated stories that a note names
 FEWEST_STORIES = 10  # with fewer, passages are held out instead of whole stories
 WORD = re.compile(rf"(?:[^\W_]|['{EXTENDING}])+|{SYMBOL}")
 
@@ -165,8 +164,7 @@ def _without_repeats(stories: list[list[str]]) -> tuple[list[list[str]], str]:
         first = first_at.setdefault(tuple(story), number)
         if first != number:
             repeats.append(f"story {number} repeats story {first}")
-    more = f" and {len(repeats) - SHOWN} more" if len(repeats) > SHOWN else ""
-    note = f"repeated stories are left out: {'; '.join(repeats[:SHOWN])}{more}" if repeats else ""
+    note = f"repeated stories are left out: {first_few(repeats)}" if repeats else ""
     return [stories[number - 1] for number in first_at.values()], note
 
 
