@@ -1,6 +1,7 @@
 """Characters that belong to the character before them: words are not cut at them (Unicode's UAX #29, rule WB4)."""
 
 import unicodedata
+from functools import cache
 from itertools import groupby
 
 PLANES = (range(0x20000), range(0xE0000, 0xE1000))  # all marks lie in these
@@ -16,6 +17,15 @@ def _mark_ranges() -> str:
     return "".join(f"{chr(run[0])}-{chr(run[-1])}" for run in runs)
 
 
-EXTENDING = _mark_ranges() + JOINERS  # inside [...] of a regular expression
-# Any character and what extends it, emoji joined into one included; the last alternative, after those for words.
-SYMBOL = rf"\S[{EXTENDING}]*(?:(?<={ZERO_WIDTH_JOINER})[^\w\s][{EXTENDING}]*)*"
+@cache  # takes 50 ms, which programs without texts are spared
+def extending() -> str:
+    """Returns the characters that extend the one before them, for use inside [...] of a regular expression."""
+    return _mark_ranges() + JOINERS
+
+
+def symbol() -> str:
+    """Returns a regular expression of any character and its extending ones; emoji joined into one are one.
+
+    It is the last alternative of a pattern, after those for words.
+    """
+    return rf"\S[{extending()}]*(?:(?<={ZERO_WIDTH_JOINER})[^\w\s][{extending()}]*)*"

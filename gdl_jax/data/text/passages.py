@@ -5,23 +5,16 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.data.text.characters import EXTENDING, SYMBOL
+from gdl_jax.data.text.characters import extending, symbol
 from gdl_jax.data.text.text_files import read, read_json
 
 COLUMNS = ("story_id", "story_text", "question", "answer_token_ranges")
 RANGES = re.compile(r"\d{1,9}:\d{1,9}(,\d{1,9}:\d{1,9})*")
-PART = rf"[\w{EXTENDING}]"  # a character within a word
-NOT = rf"[nN]['’][tT](?!{PART})"
-WORD = re.compile(
-    rf"\d+(?:[.,:]\d+)*(?!{PART})"  # 1,200 and 3.5 and 10:30
-    rf"|(?:[^\W\d_][{EXTENDING}]*\.){{2,}}"  # u.s.
-    rf"|{NOT}|{PART}+?(?={NOT})|['’](?i:s|re|ve|ll|d|m)(?!{PART})"  # do n't, it 's
-    rf"|{PART}+|{SYMBOL}"
-)
 
 
 class Question(NamedTuple):
@@ -49,12 +42,24 @@ class Selection(NamedTuple):
     left_out: int
 
 
+@cache
+def _word() -> re.Pattern[str]:
+    part = rf"[\w{extending()}]"  # a character within a word
+    not_ = rf"[nN]['’][tT](?!{part})"
+    return re.compile(
+        rf"\d+(?:[.,:]\d+)*(?!{part})"  # 1,200 and 3.5 and 10:30
+        rf"|(?:[^\W\d_][{extending()}]*\.){{2,}}"  # u.s.
+        rf"|{not_}|{part}+?(?={not_})|['’](?i:s|re|ve|ll|d|m)(?!{part})"  # do n't, it 's
+        rf"|{part}+|{symbol()}"
+    )
+
+
 def tokenise(text: str) -> list[re.Match]:
     """Returns a match for each word and punctuation mark, cut as for GloVe: do n't, it 's, u.s., 1,200.
 
     Combining marks and zero-width joiners belong to the character before them.
     """
-    return list(WORD.finditer(text))
+    return list(_word().finditer(text))
 
 
 def words_of(text: str) -> tuple[str, ...]:

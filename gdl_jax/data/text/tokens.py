@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from gdl_jax.core.extras import locate
 from gdl_jax.core.paths import expand_user
 from gdl_jax.data.dataset import DataSet
 from gdl_jax.data.files import first_few, printable
-from gdl_jax.data.text.characters import EXTENDING, SYMBOL
+from gdl_jax.data.text.characters import extending, symbol
 from gdl_jax.data.text.text_files import find, read
 from gdl_jax.data.text.vocabulary import Vocabulary
 from gdl_jax.data.text.windows import Windows
@@ -34,7 +35,6 @@ AESOP_LAYOUTS = ("aesop/data.txt", "aesop.txt", "pg11339.txt")
 TOKEN_TYPES = ("word", "character")
 SEPARATOR, UNKNOWN = "|", "<unk>"
 FEWEST_STORIES = 10  # with fewer, passages are held out instead of whole stories
-WORD = re.compile(rf"(?:[^\W_]|['{EXTENDING}])+|{SYMBOL}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +66,18 @@ def clean(story: str) -> str:
     return re.sub("  +", ". ", line).replace("..", ".")
 
 
+@cache
+def _word() -> re.Pattern[str]:
+    return re.compile(rf"(?:[^\W_]|['{extending()}])+|{symbol()}")
+
+
 def tokenise(text: str, token_type: str) -> list[str]:
     """Returns the tokens of a story after cleaning: its characters, or its words and punctuation marks.
 
     Apostrophes, combining marks and zero-width joiners are parts of words; any other symbol is a token of its own.
     """
     line = clean(text)
-    return list(line) if token_type == "character" else WORD.findall(line)
+    return list(line) if token_type == "character" else _word().findall(line)
 
 
 def join(tokens: Iterable[str], token_type: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data.text import tokens as text
-from gdl_jax.data.text.characters import EXTENDING
+from gdl_jax.data.text.characters import extending
 from gdl_jax.data.text.tokens import SEPARATOR, UNKNOWN, clean, join, load, split_stories, stream, tokenise
 from gdl_jax.data.text.vocabulary import Vocabulary
 from tests.data.text.marked_words import WORDS
@@ -72,8 +72,8 @@ def test_marks_and_joiners_do_not_cut_words(script):
 
 def test_characters_that_extend_the_one_before():
     marks = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code))[0] == "M"]
-    assert len(marks) > 2000 and all(re.fullmatch(f"[{EXTENDING}]", mark) for mark in marks)
-    others = [chr(c) for c in range(0x110000) if re.fullmatch(f"[{EXTENDING}]", chr(c)) and chr(c) not in set(marks)]
+    assert len(marks) > 2000 and all(re.fullmatch(f"[{extending()}]", mark) for mark in marks)
+    others = [chr(c) for c in range(0x110000) if re.fullmatch(f"[{extending()}]", chr(c)) and chr(c) not in set(marks)]
     assert "".join(others) == "\u00ad\u200c\u200d\u2060🏻🏼🏽🏾🏿"
 
 
