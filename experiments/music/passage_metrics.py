@@ -97,7 +97,7 @@ def _losses_within_pieces(run: Run, num_predicted: int) -> dict[str, float]:
 def _copied(run: Run, events: Events) -> dict[str, float]:
     """Returns the shares of generated and of held-out n-grams of COPIED events that occur in the training pieces."""
     data = run.data
-    # Where windows are held out, the first ones overlap with the end of the training windows.
+    # If windows are held out rather than pieces, the first of them overlap with the last training windows.
     begin = data.validation.length if run.config.hold_out == "windows" else 0
     last = len(data.validation) - 1
     rows = data.validation.take(np.linspace(min(begin, last), last, PASSAGES, dtype=np.int64))
