@@ -131,7 +131,7 @@ def draw_conditions(run: Run, key: jax.Array, num: int) -> dict[str, jax.Array]:
     """Returns {"label": (num,)}, the labels of random training images; {} for an unconditional generator."""
     if not run.config.conditional:
         return {}
-    labels = np.sort(run.data.train.labels())  # a described data set knows how many there are of each, not their order
+    labels = np.sort(run.data.train.labels())  # a described data set may know only how many there are of each
     rows = np.asarray(jax.random.randint(key, (num,), 0, len(labels)))
     return {"label": jnp.asarray(labels[rows], jnp.int32)}
 

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -28,11 +28,20 @@ class Source(Protocol):
         """Returns the "label" of every row, without reading images if possible."""
 
 
+def has_labels_in_memory(source: Source) -> bool:
+    """True if a source has an attribute `labels_in_memory` that is True: its `labels` reads no file.
+
+    A source need not have the attribute; one without labels may also lack `labels`.
+    """
+    return getattr(source, "labels_in_memory", False)
+
+
 @dataclass(frozen=True)
 class ArraySource:
     """Source whose rows are in memory: {name: array with the row axis first}."""
 
     arrays: Rows
+    labels_in_memory: ClassVar[bool] = True
 
     def __post_init__(self):
         lengths = {name: len(array) for name, array in self.arrays.items()}
@@ -64,6 +73,10 @@ class Subset:
     def nbytes(self) -> int:
         return self.source.nbytes // len(self.source) * len(self.index)
 
+    @property
+    def labels_in_memory(self) -> bool:
+        return has_labels_in_memory(self.source)
+
     def __len__(self) -> int:
         return len(self.index)
 
@@ -83,6 +96,10 @@ class Joined:
     @property
     def nbytes(self) -> int:
         return sum(source.nbytes for source in self.sources)
+
+    @property
+    def labels_in_memory(self) -> bool:
+        return all(map(has_labels_in_memory, self.sources))
 
     def __len__(self) -> int:
         return sum(map(len, self.sources))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.data.dataset import DataSet, Rows
+from gdl_jax.data.dataset import DataSet, Rows, has_labels_in_memory
 
 SPLITS = ("train", "validation", "test")
 SEPARATE = (*SPLITS, "transform", "check", "row")  # fields that aren't described one by one
@@ -48,8 +48,8 @@ def describe(data: DataSet) -> dict[str, Any] | None:
 
 
 def _label_counts(data: DataSet, row: Rows) -> list[int]:
-    """The number of training examples of each class; [] where there are no classes."""
-    if "label" not in row or not data.classes:
+    """Returns the number of training examples of each class; [] if there are no classes or labels aren't in memory."""
+    if "label" not in row or not data.classes or not has_labels_in_memory(data.train):
         return []
     return np.bincount(data.train.labels(), minlength=len(data.classes)).tolist()
 
@@ -101,6 +101,10 @@ class Unread:
     def nbytes(self) -> int:
         return getattr(self.load(), self.split).nbytes
 
+    @property
+    def labels_in_memory(self) -> bool:
+        return bool(self.label_counts)
+
     def __len__(self) -> int:
         return self.count
 
@@ -108,7 +112,7 @@ class Unread:
         return getattr(self.load(), self.split).take(indices)
 
     def labels(self) -> np.ndarray:
-        """Returns the label of every row; in ascending order where the data needn't be loaded."""
+        """Returns the label of every row: in ascending order if the counts are known, else from the data."""
         if self.label_counts:
             return np.repeat(np.arange(len(self.label_counts), dtype=np.int32), self.label_counts)
         return getattr(self.load(), self.split).labels()

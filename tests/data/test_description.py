@@ -10,12 +10,34 @@ import pytest
 
 from gdl_jax.core.json_files import to_json
 from gdl_jax.data import catalogue
-from gdl_jax.data.dataset import ArraySource, DataSet
+from gdl_jax.data.dataset import ArraySource, DataSet, Joined, Subset
 from gdl_jax.data.description import DescriptionError, describe, described
 from gdl_jax.data.images.pixels import to_float
 from gdl_jax.data.music.events import Music
 from gdl_jax.data.text.tokens import TextData
 from gdl_jax.data.text.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class OwnSource:
+    """A user's source of rows with labels, without the method `labels`."""
+
+    count: int
+    nbytes: int = 0
+
+    def __len__(self):
+        return self.count
+
+    def take(self, indices):
+        return {"image": np.zeros((len(indices), 2), np.uint8), "label": np.zeros(len(indices), np.int32)}
+
+
+@dataclass(frozen=True)
+class SlowLabels(OwnSource):
+    """A source whose labels are not in memory."""
+
+    def labels(self):
+        pytest.fail("the labels were read")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +80,19 @@ def test_rows_are_read_from_the_data_loaded_once():
     np.testing.assert_array_equal(copy.test.take(index)["image"], data.test.take(index)["image"])
     np.testing.assert_array_equal(copy.test.labels(), data.test.labels())
     assert loads == [1]
+
+
+@pytest.mark.parametrize("source", [OwnSource(3), SlowLabels(3), Joined((SlowLabels(3), OwnSource(2)))])
+def test_labels_that_are_not_in_memory_are_not_counted(source):
+    data = DataSet("x", source, None, classes=("a", "b"))
+    assert describe(data)["label_counts"] == []
+    assert len(described(through_json(data), never).train) == len(source)
+
+
+def test_labels_in_memory_are_counted_in_parts_of_sources():
+    rows = ArraySource({"label": np.array([1, 0, 1, 1], np.int32)})
+    parts = Joined((Subset(rows, np.array([0, 1])), rows))
+    assert describe(DataSet("x", parts, None, classes=("a", "b")))["label_counts"] == [2, 4]
 
 
 def test_vocabularies_durations_and_arguments_are_kept():

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -51,6 +52,7 @@ class ImageFiles:
     names: Sequence[str]
     size: int
     columns: Rows = field(default_factory=dict)
+    labels_in_memory: ClassVar[bool] = True
 
     @property
     def nbytes(self) -> int:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data import catalogue
+from gdl_jax.data.dataset import has_labels_in_memory
 from gdl_jax.data.images.domains import by_domains
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -73,7 +74,9 @@ def test_a_set_with_all_splits(tmp_path):
         rows = rows_of(getattr(data, split))
         np.testing.assert_array_equal(rows["image"], IMAGES[index])
         np.testing.assert_array_equal(rows["label"], LABELS[index])
+        assert not has_labels_in_memory(getattr(data, split))
         np.testing.assert_array_equal(getattr(data, split).labels(), LABELS[index])
+        assert has_labels_in_memory(getattr(data, split))
         np.testing.assert_array_equal(rows["attributes"], np.stack(list(FLAGS.values()), 1)[index])
     assert data.train.nbytes == IMAGES[:12].nbytes
     np.testing.assert_array_equal(data.train.take(np.array([7, 2]))["image"], IMAGES[[7, 2]])
