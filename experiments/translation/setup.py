@@ -40,8 +40,8 @@ class Config(
     use it.
     """
 
-    # drawings:edges, drawings:labels (bundled), apple2orange, monet2photo, facades, unpaired:PATH, paired:PATH; or a set
-    # of images with attributes or classes, such as avatars, whose domains are named by `domains`
+    # drawings:edges, drawings:labels (bundled), apple2orange, monet2photo, facades, unpaired:PATH or paired:PATH; or a
+    # set of images with attributes or classes, such as avatars, whose domains are named by `domains`
     dataset: Annotated[str, IsPathAfter(*catalogue.PATH_KINDS)] = "avatars"
     # two attributes or classes that make the domains of other sets; a leading minus: images without it
     domains: tuple[str, ...] = ()
