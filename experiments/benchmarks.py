@@ -36,7 +36,7 @@ MALLOC = {
 }
 # Multiplications of each layer's forward pass per example: output pixels x kernel x input channels x output channels;
 # input pixels for transposed convolutions. A 5x5 convolution after nearest-neighbour upsampling by 2 equals four 3x3
-# convolutions of the smaller image, and is counted as these.
+# convolutions of the smaller image, and is counted as these; so is a 4x4 convolution.
 MLP = (3072 * 200, 200 * 150, 150 * 10)
 CNN = (1024 * 9 * 3 * 32, 256 * 9 * 32 * 32, 256 * 9 * 32 * 64, 64 * 9 * 64 * 64, 4096 * 128, 128 * 10)
 VAE = (
@@ -51,6 +51,18 @@ WGAN_GP = (
     (100 * 8192, 16 * 25 * 512 * 256, 64 * 25 * 256 * 128, 256 * 25 * 128 * 64, 1024 * 25 * 64 * 3),  # generator
     (1024 * 25 * 3 * 64, 256 * 25 * 64 * 128, 64 * 25 * 128 * 256, 16 * 25 * 256 * 512, 8192 * 1),  # critic
 )
+UNET = (
+    *(4096 * 16 * 3 * 32, 1024 * 16 * 32 * 64, 256 * 16 * 64 * 128, 64 * 16 * 128 * 256),  # down
+    *(4 * 64 * 9 * 256 * 128, 4 * 256 * 9 * 256 * 64, 4 * 1024 * 9 * 128 * 32, 4 * 4096 * 9 * 64 * 3),  # up
+)
+PIX2PIX_UNET = (
+    *(4096 * 16 * 3 * 32, 1024 * 16 * 32 * 64, 256 * 16 * 64 * 128, 64 * 16 * 128 * 256),  # down
+    *(16 * 16 * 256 * 256, 4 * 16 * 256 * 256, 1 * 16 * 256 * 256),
+    *(1 * 16 * 256 * 256, 4 * 16 * 512 * 256, 16 * 16 * 512 * 256),  # up
+    *(64 * 16 * 512 * 128, 256 * 16 * 256 * 64, 1024 * 16 * 128 * 32, 4096 * 16 * 64 * 3),
+)
+PATCHGAN = (4096 * 16 * 3 * 32, 1024 * 16 * 32 * 64, 256 * 16 * 64 * 128, 256 * 16 * 128 * 256, 256 * 16 * 256 * 1)
+CONDITIONAL_PATCHGAN = (2 * PATCHGAN[0], *PATCHGAN[1:])
 TEXT_RNN = (timing.TOKENS * 100 * 1024, timing.TOKENS * 256 * 1024, 256 * timing.VOCABULARY)
 
 
@@ -74,6 +86,16 @@ def adversarial_step(
     return critic_updates * critic_update + _update(generator) + 2 * sum(critic)
 
 
+def cyclegan_step(generator: tuple[int, ...], critic: tuple[int, ...]) -> int:
+    """Returns the multiplications of a CycleGAN's step per example of both domains.
+
+    In each direction an image is translated, reconstructed and passed through the generator of its own domain; only
+    the second pass needs the gradient of its input. The critics score translations twice, for either side's update.
+    """
+    generators = 2 * (3 * 3 * sum(generator) - 2 * generator[0])
+    return generators + 2 * (2 * sum(critic) + 2 * _update(critic))
+
+
 # Multiplications of a whole step per example of a batch.
 MULTIPLICATIONS = {
     "mlp": _update(MLP),
@@ -81,6 +103,9 @@ MULTIPLICATIONS = {
     "vae": _update(VAE),
     "gan": adversarial_step(*GAN),
     "wgan_gp": adversarial_step(*WGAN_GP, critic_updates=timing.BATCHES["wgan_gp"], penalty=True),
+    "cyclegan": cyclegan_step(UNET, PATCHGAN),
+    # one forward pass of the generator serves both updates
+    "pix2pix": adversarial_step(PIX2PIX_UNET, CONDITIONAL_PATCHGAN) - sum(PIX2PIX_UNET),
     "text_rnn": 3 * sum(TEXT_RNN),  # the first layer's input, an embedding, is trained too
 }
 
@@ -114,6 +139,8 @@ CASES = {
     "vae-32": Case("VAE digits, batch 32", "vae", "vae", "digits", 32, 60),
     "gan-64": Case("GAN, batch 64", "gan", "gan", "camel", 64, 2),
     "wgan_gp-64": Case("WGAN-GP faces, batch 64", "wgan_gp", "wgan_gp", "faces", 64, 1),
+    "cyclegan-1": Case("CycleGAN update", "cyclegan", "cyclegan", "apples", 1, 2),
+    "pix2pix-1": Case("pix2pix update", "pix2pix", "pix2pix", "facades", 1, 10),
     "text-32": Case("text LSTM, batch 32", "text_rnn", "text_rnn", "aesop", 32, 100, GATES),
 }
 KERAS = ("jax", "torch", "tensorflow")

@@ -30,12 +30,12 @@ from gdl_jax.data.dataset import ArraySource, DataSet
 from gdl_jax.runs import command
 from gdl_jax.runs.experiment import Experiment
 
-ROWS = 10_000
+ROWS, LARGEST = 10_000, 2**27  # most examples, and most bytes, of the random data
 WARM_UP = 2  # ignored windows: they compile, and determine the number of steps per call
 
 
 def noise(experiment: Experiment, config: Any) -> DataSet:
-    """Returns ROWS random examples with the shapes of the config's data set; a step takes as long as on real data.
+    """Returns random examples with the shapes of the config's data set; a step takes as long as on real data.
 
     Raises:
       ConfigError: the shapes are known from the data alone.
@@ -44,10 +44,12 @@ def noise(experiment: Experiment, config: Any) -> DataSet:
     if like is None:
         raise ConfigError("experiment", experiment.name, f"the shapes of {config.dataset} are known from the data only")
     rng = np.random.default_rng(0)
-    ends = {"image": 256, "tokens": len(getattr(like, "vocabulary", ()))}
+    ends = {**dict.fromkeys(("image", "a", "b"), 256), "tokens": len(getattr(like, "vocabulary", ()))}
+    example = like.train.take(np.zeros(1, int))
+    count = min(ROWS, LARGEST // sum(array.nbytes for array in example.values()))
     rows = {
-        name: rng.integers(0, ends.get(name, 10), (ROWS, *array.shape[1:])).astype(array.dtype)
-        for name, array in like.train.take(np.zeros(1, int)).items()
+        name: rng.integers(0, ends.get(name, 10), (count, *array.shape[1:])).astype(array.dtype)
+        for name, array in example.items()
     }
     return dataclasses.replace(like, train=ArraySource(rows))
 

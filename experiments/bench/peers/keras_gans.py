@@ -171,7 +171,7 @@ class _Player(NamedTuple):
     slots: list[jax.Array]  # of the optimiser
 
 
-class _Both:
+class Both:
     """Two optimisers as a single one, for `fit`."""
 
     built = True
@@ -196,7 +196,7 @@ class _Stateless(_Adversarial):
 
     def compile(self, generator_optimizer, critic_optimizer):
         super().compile(generator_optimizer, critic_optimizer)
-        self.optimizer = _Both(generator_optimizer, critic_optimizer)
+        self.optimizer = Both(generator_optimizer, critic_optimizer)
 
     def train_step(self, state, data):
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)

@@ -155,7 +155,15 @@ def _text_rnn(keras):
     return network
 
 
+def _translation(name, keras):
+    del keras
+    from experiments.bench.peers import keras_translation  # late, as it imports Keras
+
+    return keras_translation.MODELS[name]()
+
+
 MODELS = {"mlp": _mlp, "cnn": _cnn, "vae": _vae, "gan": _gan, "wgan_gp": _wgan_gp, "text_rnn": _text_rnn}
+MODELS |= {name: partial(_translation, name) for name in timing.OF_TWO_IMAGES}
 
 
 def main():
@@ -170,6 +178,8 @@ def main():
     else:
         inputs = timing.random_images(options.model, count)
         targets = inputs if options.model == "vae" else timing.random_labels(count)
+        if options.model in timing.OF_TWO_IMAGES:
+            targets = timing.random_images(options.model, count, seed=1)
     stopwatch = timing.Stopwatch(options.steps)
     MODELS[options.model](keras).fit(
         inputs,

@@ -8,7 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-IMAGE_SHAPES = {"mlp": (32, 32, 3), "cnn": (32, 32, 3), "vae": (28, 28, 1), "gan": (28, 28, 1), "wgan_gp": (64, 64, 3)}
+IMAGE_SHAPES = {
+    **{"mlp": (32, 32, 3), "cnn": (32, 32, 3), "vae": (28, 28, 1), "gan": (28, 28, 1), "wgan_gp": (64, 64, 3)},
+    **{"cyclegan": (128, 128, 3), "pix2pix": (128, 128, 3)},
+}
+OF_TWO_IMAGES = ("cyclegan", "pix2pix")  # whose examples are an image of each domain
 TOKENS, VOCABULARY = 20, 4169  # of "text_rnn": tokens of a window, and vocabulary size
 MODELS = (*IMAGE_SHAPES, "text_rnn")
 BATCHES = {"wgan_gp": 5}  # batches per step, if more than one
@@ -27,9 +31,9 @@ def parse(about: str, **more: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def random_images(model: str, count: int) -> np.ndarray:
+def random_images(model: str, count: int, seed: int = 0) -> np.ndarray:
     """Returns noise (count, H, W, C), float32 in [0, 1]; a step takes as long as on real images."""
-    return np.random.default_rng(0).random((count, *IMAGE_SHAPES[model]), np.float32)
+    return np.random.default_rng(seed).random((count, *IMAGE_SHAPES[model]), np.float32)
 
 
 def random_labels(count: int) -> np.ndarray:

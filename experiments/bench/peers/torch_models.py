@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from experiments.bench.peers import timing
+from experiments.bench.peers import timing, torch_translation
 
 
 def _normalised(width: int, norm: type[nn.Module]) -> list[nn.Module]:
@@ -200,15 +200,21 @@ class TextRNN(Trained):
 
 
 MODELS = {"mlp": mlp, "cnn": cnn, "vae": VAE, "gan": GAN, "wgan_gp": WGANGP, "text_rnn": TextRNN}
+MODELS |= torch_translation.MODELS
 
 
 def random_data(model: str, count: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns random inputs (count, ...) and targets (count,) of a model."""
+    """Returns random inputs (count, ...) and targets (count, ...) of a model: classes, tokens or images."""
     if model == "text_rnn":
         tokens, following = map(torch.from_numpy, timing.random_tokens(count))
         return tokens.long().to(device), following.long().to(device)
-    images = torch.from_numpy(timing.random_images(model, count)).permute(0, 3, 1, 2)
-    return images.to(device), torch.from_numpy(timing.random_labels(count)).long().to(device)
+
+    def images(seed):
+        return torch.from_numpy(timing.random_images(model, count, seed)).permute(0, 3, 1, 2).to(device)
+
+    if model in timing.OF_TWO_IMAGES:
+        return images(0), images(1)
+    return images(0), torch.from_numpy(timing.random_labels(count)).long().to(device)
 
 
 def main():
@@ -222,10 +228,11 @@ def main():
     stopwatch = timing.Stopwatch(options.steps)
     for _ in range(options.windows + timing.WARM_UP):
         for rows in torch.randperm(count, device=device).split(examples):
-            batch = inputs[rows]
-            if batch.ndim == 4:
-                batch = batch.contiguous(memory_format=torch.channels_last)
-            loss = network.step(batch, labels[rows])
+            batch = [
+                array[rows].contiguous(memory_format=torch.channels_last) if array.ndim == 4 else array[rows]
+                for array in (inputs, labels)
+            ]
+            loss = network.step(*batch)
         loss.item()  # waits for the device
         stopwatch.mark()
     stopwatch.report(f"PyTorch {torch.__version__}, by hand")
