@@ -1,4 +1,4 @@
-"""pix2pix (Isola et al. 2017; the book's figures 9-15): translation learnt from pairs of images.
+"""pix2pix (book chapter 9, figure 9-15; Isola and others 2017): translation learnt from pairs of images.
 
     python -m experiments.pix2pix                                   drawings of faces to faces, 64x64; MINUTES minutes
     python -m experiments.pix2pix --config=labels                   flat label maps of faces to faces, 64x64

@@ -12,7 +12,7 @@ MODULES = {
     **{
         name: f"experiments.{name}"
         for name in (
-            *("naive_bayes", "classifier", "autoencoder", "vae", "gan", "wgan", "wgan_gp"),
+            *("naive_bayes", "classifier", "autoencoder", "vae", "gan", "wgan", "wgan_gp", "style_transfer"),
             *("cyclegan", "pix2pix"),
             *("text_rnn", "qa", "music_rnn", "phrase_rnn", "musegan"),
         )

@@ -1,6 +1,6 @@
 """Metrics of translated held-out images: distances to the target domain, attributes, change of the background."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,7 +105,7 @@ def unpaired_evaluator(config: Config, data: TwoDomains) -> SampleEvaluator | No
     protocol.append("untranslated: the same of the images before translation")
 
     def measure(images: Mapping[str, np.ndarray]) -> dict[str, float]:
-        numbers = {name: value for part in parts for name, value in part(images).items()}
+        numbers = {name: value for part in parts for name, value in part.measure(images).items()}
         for into, domain in TARGETS.items():
             subject = ~background(real[domain], config.dataset)
             numbers[f"background_shift_into_{into}"] = float(
@@ -113,8 +113,7 @@ def unpaired_evaluator(config: Config, data: TwoDomains) -> SampleEvaluator | No
             )
         return numbers
 
-    before = measure({into: real[domain] for into, domain in TARGETS.items()})
-    reference = {f"untranslated/{name}": value for name, value in before.items() if "shift" not in name}
+    reference = {f"untranslated/{name}": value for part in parts for name, value in part.untranslated.items()}
 
     def evaluate(images: Any) -> dict[str, float]:
         return {f"samples/{name}": value for name, value in measure(images).items()}
@@ -172,7 +171,14 @@ def _pixels(truth: np.ndarray) -> Any:
     return measure
 
 
-def _distances(network: Features, real: Mapping[str, np.ndarray]) -> Any:
+class _Part(NamedTuple):
+    """Metrics of one network: `measure` is a function of translations {"a", "b"}."""
+
+    measure: Callable[[Mapping[str, np.ndarray]], dict[str, float]]
+    untranslated: dict[str, float]
+
+
+def _distances(network: Features, real: Mapping[str, np.ndarray]) -> _Part:
     features = {domain: network.extract(images)[0] for domain, images in real.items()}
 
     def measure(images: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -180,18 +186,19 @@ def _distances(network: Features, real: Mapping[str, np.ndarray]) -> Any:
             f"kid_into_{into}": kernel_distance(features[into], network.extract(images[into])[0]) for into in TARGETS
         }
 
-    return measure
+    return _Part(measure, {"kid": kernel_distance(features["a"], features["b"])})
 
 
-def _attributes(classifier: AttributeClassifier, goals: Mapping[str, Target], real: Mapping[str, np.ndarray]) -> Any:
+def _attributes(classifier: AttributeClassifier, goals: Mapping[str, Target], real: Mapping[str, np.ndarray]) -> _Part:
     before = {domain: classifier.predict(images) for domain, images in real.items()}
 
-    def measure(images: Mapping[str, np.ndarray]) -> dict[str, float]:
-        numbers = {}
-        for into, goal in goals.items():
-            after = classifier.predict(images[into])
-            has, kept = edit_success(before[TARGETS[into]], after, goal.column, goal.related, goal.has)
-            numbers |= {f"has_attribute_of_{into}": has, f"others_kept_into_{into}": kept}
-        return numbers
+    def success(into: str, after: np.ndarray) -> dict[str, float]:
+        goal = goals[into]
+        has, kept = edit_success(before[TARGETS[into]], after, goal.column, goal.related, goal.has)
+        return {f"has_attribute_of_{into}": has, f"others_kept_into_{into}": kept}
 
-    return measure
+    def measure(images: Mapping[str, np.ndarray]) -> dict[str, float]:
+        return {n: v for into in TARGETS for n, v in success(into, classifier.predict(images[into])).items()}
+
+    untranslated = {n: v for into, domain in TARGETS.items() for n, v in success(into, before[domain]).items()}
+    return _Part(measure, untranslated)
