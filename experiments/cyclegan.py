@@ -1,15 +1,16 @@
 """CycleGAN (book chapter 5, 05_01): translation between two domains of unpaired images.
 
-    python -m experiments.cyclegan                                 faces get and lose sunglasses, 64x64; MINUTES minutes
+    python -m experiments.cyclegan                                 faces get and lose sunglasses, 64x64; 12 minutes
     python -m experiments.cyclegan --config=apples --data_dir=D    the book's apples and oranges, 128x128, 200 epochs
     python -m experiments.cyclegan --config=monet --data_dir=D     the book's photos and Monet's paintings, 256x256
+    python -m experiments.studies.cyclegan_ablation                without identity loss, pool, ...
     python -m experiments.sample --workdir=runs/cyclegan-avatars --images=my_photos --direction=BtoA
 
 Minutes are those of two CPU cores. Domains are unpaired:PATH (trainA, trainB, testA, testB), the book's sets, or two
 attributes or classes of any image set: --dataset=celeba --domains=-Smiling,Smiling.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
 from experiments.adversarial import rules
 from experiments.translation import setup
@@ -27,7 +29,7 @@ from gdl_jax.core.config_flags import AtLeast, Needs, OneOf
 from gdl_jax.core.learner import Learner
 from gdl_jax.core.lookup import resolve_function
 from gdl_jax.data.images.domains import TwoDomains
-from gdl_jax.learners.adversarial import make_adversarial_loss
+from gdl_jax.learners.adversarial import generator_variables, make_adversarial_loss
 from gdl_jax.learners.image_pool import RULES
 from gdl_jax.learners.optimizers import make_optimizer
 from gdl_jax.learners.translation import PixelLoss, Terms, translation
@@ -40,6 +42,7 @@ from gdl_jax.runs.main import main
 
 BATCH = 8  # images of each domain per call, outside training
 SHOWN = 5  # images of each domain
+WAYS = {"AtoB": ("a", "b"), "BtoA": ("b", "a")}  # direction -> (domain, target)
 COLUMNS = {"original": "", "translated": "fake_", "reconstructed": "cycle_", "identity": "identity_"}  # figure 5-8
 
 
@@ -61,6 +64,8 @@ class Config(setup.Config):
 
 
 EPOCHS = 200
+# Unlike the book's code, images of the two domains are mirrored independently, critics make one step on real and
+# generated images together, and both players step from the networks before the update.
 BOOK = {"pool_rule": "book", "log_every": 50, "eval_every": 1000, "checkpoint_every": 1000}
 DECAY = {"schedule": "linear", "constant_fraction": 0.5}
 RESNET = {"generator": "resnet"}
@@ -139,7 +144,11 @@ def build(config: Config, data: TwoDomains, axis_name: str | None) -> Learner:
         _pixel_loss("identity_loss", config.identity_loss),
     )
     learner = translation(
-        Translators(setup.make_generator(config, channels, axis_name), identity=config.identity_weight > 0),
+        Translators(
+            setup.make_generator(config, channels, axis_name),
+            identity=config.identity_weight > 0,
+            joint="batch" not in (config.unet_norm, config.resnet_norm),
+        ),
         Critics(setup.make_critic(config, axis_name)),
         make_optimizer(config, "generator_"),
         make_optimizer(config, "critic_"),
@@ -159,6 +168,18 @@ def _compiled_sample(learner: Learner) -> Any:
     return jax.jit(lambda state, batch: learner.sample(state, None, len(batch["a"]), batch))
 
 
+@lru_cache(maxsize=4)
+def _compiled_network(network: nn.Module) -> Any:
+    return jax.jit(lambda variables, pictures: network.apply(variables, pictures, train=False))
+
+
+def translator(run: Run, direction: str) -> Callable[..., jax.Array]:
+    """Returns the generator of one direction: images (B, H, W, C) in [-1, 1] -> translations; it needs no keys."""
+    network = _compiled_network(networks(run.config, run.data)["generator_a_to_b"].module)
+    variables = one_of(generator_variables(run.state), direction)
+    return lambda pictures, keys=None: network(variables, pictures)
+
+
 def outputs_of(run: Run, pictures: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns the generators' outputs (N, H, W, C) in [0, 1] for images {"a", "b"} of each domain, equally many."""
     sample = _compiled_sample(run.learner)
@@ -167,12 +188,19 @@ def outputs_of(run: Run, pictures: Mapping[str, np.ndarray]) -> dict[str, np.nda
 
 
 def draw(run: Run, key: jax.Array, num: int) -> dict[str, np.ndarray]:
-    """Returns {"a": translations into A of B's test images, "b": into B of A's}, (N, H, W, C) in [0, 1]."""
-    del key, num  # every test image is translated, and there is no noise
-    real = {domain: held_out(run.data, "test", domain, run.config.judged_samples) for domain in TARGETS}
-    count = max(map(len, real.values()))
-    outputs = outputs_of(run, {domain: pictures[np.arange(count) % len(pictures)] for domain, pictures in real.items()})
-    return {into: outputs[f"fake_{into}"][: len(real[domain])] for into, domain in TARGETS.items()}
+    """Returns {"a": translations into A of B's test images, "b": into B of A's}, (N, H, W, C) in [0, 1].
+
+    They are those of the first `judged_samples` images of each domain.
+    """
+    del key, num  # there is no noise
+    return {into: translated(run, direction, run.config.judged_samples) for direction, (_, into) in WAYS.items()}
+
+
+def translated(run: Run, direction: str, limit: int) -> np.ndarray:
+    """Returns translations of the first test images, at most `limit`, (N, H, W, C) in [0, 1]."""
+    pictures = held_out(run.data, "test", WAYS[direction][0], limit)
+    outputs = in_batches(translator(run, direction), 2.0 * pictures - 1.0, BATCH)
+    return (outputs + 1.0) / 2.0
 
 
 def _draw_rows(run: Run, path: Path, columns: Mapping[str, str], shown: int) -> None:
@@ -209,21 +237,14 @@ def sample(run: Run, request: SampleRequest) -> list[Path]:
     options: TranslateOptions = request.options
     if not options.images:
         path = request.out / f"translations_{options.direction}.png"
-        domain, into = ("a", "b") if options.direction == "AtoB" else ("b", "a")
-        pictures = held_out(run.data, run.split, domain, request.num)
-        translated = outputs_of(run, {"a": pictures, "b": pictures})[f"fake_{into}"]
-        pairs = np.stack([pictures, translated], 1).reshape(-1, *pictures.shape[1:])
+        pictures = held_out(run.data, "test", WAYS[options.direction][0], request.num)
+        pairs = np.stack([pictures, translated(run, options.direction, request.num)], 1)
+        pairs = pairs.reshape(-1, *pictures.shape[1:])
         images.image_grid(pairs, path, columns=8)
         return [path]
-    module = networks(run.config, run.data)["generator_a_to_b"].module
-    average = run.state.averaged or {
-        "params": run.state.generator.params,
-        "batch_stats": run.state.generator.batch_stats,
-    }
-    variables = one_of(average, options.direction)
+    stride = networks(run.config, run.data)["generator_a_to_b"].module.stride
     channels = setup.image_spec(run.data).shape[-1]
-    translate = partial(module.apply, variables, train=False)
-    return translate_files(translate, module.stride, options, channels, request.out)
+    return translate_files(translator(run, options.direction), stride, options, channels, run.key, request.out)
 
 
 EXPERIMENT = Experiment(
@@ -238,6 +259,7 @@ EXPERIMENT = Experiment(
     analyse=analyse,
     sampler=Sampler(sample=sample, options=TranslateOptions(), num=16),
     sample_metrics=SampleMetrics(draw=draw, evaluator=unpaired_evaluator),
+    evaluation_batch=setup.EVALUATION_BATCH,
     headlines=(
         "samples/has_attribute_of_b",
         "samples/has_attribute_of_a",

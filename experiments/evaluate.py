@@ -53,7 +53,8 @@ def _main(values: flags.FlagValues, found: command.NamedRun | None) -> None:
     def run_of_seed(index):
         return dataclasses.replace(run, state=state_of_seed(state, config.seeds, index))
 
-    means = split_evaluator(run.learner, run.data, splits, make_devices("jit"), config)
+    rest = make_devices("jit"), config, experiment.evaluation_batch
+    means = split_evaluator(run.learner, run.data, splits, *rest)
     samples = measure_samples(experiment.sample_metrics, evaluator, run_of_seed, config.seeds)
     results = records.merged(to_results(means(state) | samples), records.of_samples(evaluator))
     results = records.merged(results, experiment.analyse(run))

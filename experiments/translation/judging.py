@@ -11,33 +11,23 @@ from experiments.translation.perceptual import load_perceptual_distance
 from experiments.translation.setup import LEAST_COMPARED, Config
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.data.images.avatars import BACKGROUND
-from gdl_jax.data.images.domains import TwoDomains
+from gdl_jax.data.images.domains import TwoDomains, images_of
 from gdl_jax.evaluation import pairs
 from gdl_jax.evaluation.attributes import edit_success
 from gdl_jax.evaluation.distances import kernel_distance
 from gdl_jax.runs.experiment import SampleEvaluator
 
 TARGETS = {"a": "b", "b": "a"}  # domain -> the one that its images are translated into
-BORDER = 1 / 8  # of the image's side, taken for background where it is not known
 
 
 def held_out(data: TwoDomains, split: str, domain: str, limit: int) -> np.ndarray:
     """Returns the first images of a domain in a split, at most `limit`, each once: (N, H, W, C) in [0, 1]."""
-    source = getattr(data, split)
-    rows = source.take(np.arange(min(limit, len(source))))
-    first = rows[f"{domain}_first"] > 0  # repetitions come last
-    return rows[domain][first].astype(np.float32) / 255.0
+    return images_of(getattr(data, split), domain, limit).astype(np.float32) / 255.0
 
 
-def background(images: np.ndarray, dataset: str) -> np.ndarray:
-    """Returns True at background pixels, (N, H, W): avatars' exact background, or the outer eighths of other images."""
-    if dataset == "avatars":
-        return (np.abs(images * 255.0 - np.array(BACKGROUND)) < 2.0).all(axis=-1)
-    count, height, width, _ = images.shape
-    mask = np.ones((height, width), bool)
-    top, left = round(height * BORDER), round(width * BORDER)
-    mask[top : height - top, left : width - left] = False
-    return np.broadcast_to(mask, (count, height, width))
+def background(faces: np.ndarray) -> np.ndarray:
+    """Returns True at background pixels of avatars, (N, H, W, 3) in [0, 1] -> (N, H, W)."""
+    return (np.abs(255.0 * faces - np.array(BACKGROUND)) < 2.0).all(axis=-1)
 
 
 class Target(NamedTuple):
@@ -71,72 +61,91 @@ def targets(config: Config, names: tuple[str, ...]) -> dict[str, Target]:
 def unpaired_evaluator(config: Config, data: TwoDomains) -> SampleEvaluator | None:
     """Returns the evaluator of translations {"a": images into A, "b": images into B} of the test split's images.
 
-    None without `features` and `attribute_classifier`. The reference has the same metrics of untranslated images.
+    None if there is nothing to measure: neither `features` nor `attribute_classifier`, and no avatars, whose background
+    is known. The reference has the same metrics of untranslated images.
 
     Raises:
       ConfigError: the networks can't be loaded, or the split has too few images.
     """
-    if not (config.features or config.attribute_classifier):
-        return None
     real = {domain: held_out(data, "test", domain, config.judged_samples) for domain in TARGETS}
-    if min(map(len, real.values())) < LEAST_COMPARED:
-        reason = f"{data.name} has fewer than {LEAST_COMPARED} test images of a domain"
-        raise ConfigError("features", config.features, reason)
-    counts = " and ".join(f"{len(real[domain]):,}" for domain in TARGETS)
-    protocol = [f"all translations of {counts} test images"]
-    parts = []
+    protocol, parts = [], []
     if config.features:
+        _check_count(config, "features", data, real)
         network = load_features(config.features)
         protocol.append(f"KID to the target domain's test images: {network.name}")
         parts.append(_distances(network, real))
     if config.attribute_classifier:
-        classifier = load_attribute_classifier(config.attribute_classifier)
+        classifier = _load_classifier(config, data)
         goals = targets(config, classifier.names)
         if not goals:
             reason = f"needs domains made by two of its attributes, {', '.join(classifier.names)}"
             raise ConfigError("attribute_classifier", config.attribute_classifier, reason)
+        right = " and ".join(f"{classifier.accuracy[goal.column]:.1%}" for goal in goals.values())
         protocol.append(
-            "has_attribute: share predicted to be as the target's attribute says, others_kept: share of the attributes "
-            f"outside its group predicted as before, by a classifier that is right for {classifier.accuracy.mean():.1%}"
+            "has_attribute: share predicted to be as the target's attribute says; others_kept: share of the attributes "
+            f"outside its group predicted as before. The classifier is right for {right} of test faces in the domains' "
+            f"attributes, {classifier.accuracy.mean():.1%} in all"
         )
         parts.append(_attributes(classifier, goals, real))
-    shown = "the avatars' background" if config.dataset == "avatars" else "the outer eighth of each side"
-    protocol.append(f"background_shift: mean absolute change of {shown}, pixels in [0, 1]")
-    protocol.append("untranslated: the same of the images before translation")
-
-    def measure(images: Mapping[str, np.ndarray]) -> dict[str, float]:
-        numbers = {name: value for part in parts for name, value in part.measure(images).items()}
-        for into, domain in TARGETS.items():
-            subject = ~background(real[domain], config.dataset)
-            numbers[f"background_shift_into_{into}"] = float(
-                pairs.background_shift(real[domain], images[into], subject).mean()
-            )
-        return numbers
-
+    if config.dataset == "avatars":
+        protocol.append("background_shift: mean absolute change of the avatars' background, pixels in [0, 1]")
+        parts.append(_shifts(real))
+    if not parts:
+        return None
+    counts = " and ".join(f"{len(real[domain]):,}" for domain in TARGETS)
+    protocol.insert(0, f"translations of {counts} test images")
     reference = {f"untranslated/{name}": value for part in parts for name, value in part.untranslated.items()}
+    if reference:
+        protocol.append("untranslated: the same of the images before translation")
 
     def evaluate(images: Any) -> dict[str, float]:
-        return {f"samples/{name}": value for name, value in measure(images).items()}
+        return {f"samples/{name}": value for part in parts for name, value in part.measure(images).items()}
 
     return SampleEvaluator("; ".join(protocol), sum(map(len, real.values())), evaluate, reference)
 
 
-def paired_evaluator(config: Config, data: TwoDomains) -> SampleEvaluator | None:
+def _check_count(config: Config, field: str, data: TwoDomains, real: Mapping[str, np.ndarray]) -> None:
+    if min(map(len, real.values())) < LEAST_COMPARED:
+        reason = f"{data.name} has fewer than {LEAST_COMPARED} test images of a domain"
+        raise ConfigError(field, getattr(config, field), reason)
+
+
+def _load_classifier(config: Config, data: TwoDomains) -> AttributeClassifier:
+    """Returns the classifier of the data set's attributes."""
+    classifier = load_attribute_classifier(config.attribute_classifier)
+    if classifier.names != data.attributes:
+        raise ConfigError("attribute_classifier", config.attribute_classifier, "was trained on other attributes")
+    return classifier
+
+
+def _shifts(real: Mapping[str, np.ndarray]) -> "_Part":
+    subjects = {domain: ~background(faces) for domain, faces in real.items()}
+
+    def measure(images: Mapping[str, np.ndarray]) -> dict[str, float]:
+        shifts = {
+            into: pairs.background_shift(real[domain], images[into], subjects[domain])
+            for into, domain in TARGETS.items()
+        }
+        return {f"background_shift_into_{into}": float(shift.mean()) for into, shift in shifts.items()}
+
+    return _Part(measure, {})
+
+
+def paired_evaluator(config: Config, data: TwoDomains) -> SampleEvaluator:
     """Returns the evaluator of translations (N, H, W, C) of the test split's images, next to the true ones.
 
-    None without `features` and `attribute_classifier`. With `features=vgg16`, the perceptual distance is measured, too.
+    With `features=vgg16`, the perceptual distance is measured, too.
 
     Raises:
-      ConfigError: the networks can't be loaded, or the split has too few images.
+      ConfigError: the networks can't be loaded, the split has too few images for them, or images are too small.
     """
-    if not (config.features or config.attribute_classifier):
-        return None
     truth = held_out(data, "test", "b", config.judged_samples)
-    if len(truth) < LEAST_COMPARED:
-        raise ConfigError("features", config.features, f"{data.name} has fewer than {LEAST_COMPARED} test images")
+    if min(truth.shape[1:3]) < pairs.WINDOW:
+        raise ConfigError("image_size", config.image_size, f"SSIM needs at least {pairs.WINDOW} pixels a side")
     protocol = [f"translations of {len(truth):,} test images, compared with the true ones; pixels in [0, 1]"]
     parts = [_pixels(truth)]
     if config.features:
+        _check_count(config, "features", data, {"b": truth})
         network = load_features(config.features)
         protocol.append(f"KID to the true images: {network.name}")
         real = network.extract(truth)[0]
@@ -146,7 +155,7 @@ def paired_evaluator(config: Config, data: TwoDomains) -> SampleEvaluator | None
         protocol.append(f"perceptual_distance: {distance.name}")
         parts.append(lambda images: {"perceptual_distance": float(distance.measure(truth, images).mean())})
     if config.attribute_classifier:
-        classifier = load_attribute_classifier(config.attribute_classifier)
+        classifier = _load_classifier(config, data)
         true = classifier.predict(truth)
         protocol.append(
             "attributes_right: share of attributes predicted as for the true images, by a classifier that is right for "
@@ -186,7 +195,8 @@ def _distances(network: Features, real: Mapping[str, np.ndarray]) -> _Part:
             f"kid_into_{into}": kernel_distance(features[into], network.extract(images[into])[0]) for into in TARGETS
         }
 
-    return _Part(measure, {"kid": kernel_distance(features["a"], features["b"])})
+    kid = kernel_distance(features["a"], features["b"])
+    return _Part(measure, {f"kid_into_{into}": kid for into in TARGETS})
 
 
 def _attributes(classifier: AttributeClassifier, goals: Mapping[str, Target], real: Mapping[str, np.ndarray]) -> _Part:

@@ -19,7 +19,7 @@ from gdl_jax.runs.experiment import SampleOptions
 
 LEAST_SIDE = 16  # pixels; smaller pictures are padded
 
-Translate = Callable[[jax.Array], jax.Array]  # images (1, H, W, C) in [-1, 1] -> (1, H, W, C')
+Translate = Callable[[jax.Array, jax.Array], jax.Array]  # (1, H, W, C) in [-1, 1], a key (1,) -> (1, H, W, C')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,50 +49,51 @@ def padded(image: np.ndarray, stride: int) -> np.ndarray:
     return np.pad(image, [(0, side) for side in sides] + [(0, 0)], mode="symmetric")
 
 
-def translate_picture(translate: Translate, image: np.ndarray, stride: int) -> np.ndarray:
+def translate_picture(translate: Translate, image: np.ndarray, stride: int, key: jax.Array) -> np.ndarray:
     """Returns a translated picture, (H, W, C) in [0, 1] -> (H, W, C') in [0, 1], for any H and W."""
     height, width, _ = image.shape
-    translated = translate(2.0 * padded(image, stride)[None] - 1.0)
+    translated = translate(2.0 * padded(image, stride)[None] - 1.0, key[None])
     return (np.asarray(translated)[0, :height, :width] + 1.0) / 2.0
 
 
 def translate_files(
-    translate: Translate, stride: int, options: TranslateOptions, channels: int, out: Path
+    translate: Translate, stride: int, options: TranslateOptions, channels: int, key: jax.Array, out: Path
 ) -> list[Path]:
     """Writes a translated picture for each of a user's pictures, and returns their paths.
 
     Args:
-      translate: the generator; it is compiled once for each size of picture.
+      translate: the generator, compiled once for each size of picture.
       stride: number by which its images' sides must be divisible.
       options: the pictures and the direction.
       channels: of the generator's input, 1 or 3.
+      key: of the generator's randomness.
       out: directory to write to.
 
     Raises:
       UserError: a picture can't be read.
     """
-    translate = jax.jit(translate)
-    written = []
-    for file in _files(options.images):
+    written: list[Path] = []
+    for number, file in enumerate(_files(options.images)):
         picture = Image.fromarray(read_image(file))
         if 0 < options.longest_side < max(picture.size):
             picture.thumbnail((options.longest_side,) * 2, Image.Resampling.BICUBIC)
         pixels = np.asarray(picture, np.float32) / 255.0
         pixels = pixels if channels == 3 else pixels.mean(axis=-1, keepdims=True)
-        result = translate_picture(translate, pixels, stride)
+        result = translate_picture(translate, pixels, stride, jax.random.fold_in(key, number))
         path = out / f"{file.stem}_{options.direction}.png"
         written.append(_unused(path, written))
-        Image.fromarray(as_rgb(result)).save(written[-1])
+        rgb = np.repeat(result, 3 // result.shape[-1], axis=-1)  # `as_rgb` would invert grey
+        Image.fromarray(as_rgb(rgb)).save(written[-1])
     return written
 
 
 def _unused(path: Path, used: Sequence[Path]) -> Path:
     """Returns a path that is none of `used`, with a number before its suffix if need be."""
-    number = 1
-    while path in used:
+    number, unused = 1, path
+    while unused in used:
         number += 1
-        path = path.with_stem(f"{path.stem}_{number}")
-    return path
+        unused = path.with_stem(f"{path.stem}_{number}")
+    return unused
 
 
 def _files(paths: Sequence[str]) -> list[Path]:

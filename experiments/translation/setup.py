@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gdl_jax.core.config_flags import Above, AtLeast, EvaluationOnly, IsPath, IsPathAfter, Needs, OneOf, needing
+from gdl_jax.core.config_flags import Above, AtLeast, EvaluationOnly, IsPath, IsPathAfter, OneOf, needing
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.learner import Batch, Learner
 from gdl_jax.data import catalogue
@@ -23,6 +23,7 @@ from gdl_jax.models.cyclegan import DIRECTIONS
 from gdl_jax.runs.config import DTYPES, ImageConfig
 from gdl_jax.runs.experiment import Network
 
+EVALUATION_BATCH = 8  # rows of a data set; CycleGAN makes six images of each
 LEAST_COMPARED = 10  # images of each domain
 
 
@@ -36,18 +37,16 @@ class Config(
 ):
     """Hyperparameters of translation between two domains of images.
 
-    Both optimisers follow the schedule. The moving average is over the generators' parameters; evaluation and samples
-    use it.
+    Both optimisers follow the schedule. The moving average is over the generators' parameters; samples use it.
     """
 
     # drawings:edges, drawings:labels (bundled), apple2orange, monet2photo, facades, unpaired:PATH or paired:PATH; or a
     # set of images with attributes or classes, such as avatars, whose domains are named by `domains`
     dataset: Annotated[str, IsPathAfter(*catalogue.PATH_KINDS)] = "avatars"
-    # two attributes or classes that make the domains of other sets; a leading minus: images without it
+    # two attributes or classes that make the domains of other sets; a leading minus: images without it. The numbers of
+    # train_examples and validation_examples are those of the set before it is divided
     domains: tuple[str, ...] = ()
     direction: Annotated[str, OneOf(*DIRECTIONS)] = "AtoB"  # AtoB, or BtoA, which exchanges the domains
-    # number of faces in the bundled sets
-    avatars: Annotated[int, AtLeast(10), Needs("dataset=avatars|drawings:edges|drawings:labels")] = 10_000
     # enlarge training images by this factor, then crop them at random places; 1: don't
     jitter: Annotated[float, AtLeast(1)] = 1.0
     flip: bool = True  # mirror half of the training images
@@ -58,7 +57,8 @@ class Config(
     critic_learning_rate: Annotated[float, Above(0)] = 2e-4  # of the critics; with a schedule, its peak
     # factor of the adversarial loss in the generator's loss
     adversarial_weight: Annotated[float, AtLeast(0)] = 1.0
-    # feature extractor for KID: vgg16, inception:PATH, or the workdir of a `classifier` run; empty: none
+    # feature extractor for KID: vgg16 (of pairs, it measures the perceptual distance, too), inception:PATH, or the
+    # workdir of a `classifier` run; empty: none
     features: Annotated[str, IsPath(names=("", "vgg16"), kinds=("inception",)), EvaluationOnly()] = ""
     # workdir of a `classifier` run on attributes, which checks translated faces; empty: none
     attribute_classifier: Annotated[str, IsPath(), EvaluationOnly()] = ""
@@ -85,6 +85,8 @@ def load(config: Config, paired: bool) -> TwoDomains:
         data = _by_domains(config, data)
     if paired and not data.paired:
         raise ConfigError("dataset", config.dataset, "has no pairs")
+    if data.test is None:
+        raise ConfigError("dataset", config.dataset, "has no test split to translate")
     return swapped(data) if config.direction == "BtoA" else data
 
 

@@ -37,7 +37,8 @@ def edit_success(
       has: True if the edit adds the attribute, which no image has before; False if it removes it.
 
     Returns:
-      (share of images with, or without, the attribute after the edit, share of unchanged values among the attributes to keep).
+      (share of images with, or without, the attribute after the edit; share of unchanged values among the attributes
+      to keep).
     """
     others = ~np.asarray(related, bool)
     others[column] = False

@@ -117,10 +117,19 @@ def noise_inputs(z_dim: int, labels: bool = False) -> Callable[[Batch, jax.Array
     return inputs
 
 
+def generator_variables(state: Any) -> dict[str, Any]:
+    """Returns the {"params", "batch_stats"} that samples are drawn with: the moving average, if there is one.
+
+    Args:
+      state: has the fields `generator` and `averaged`, as AdversarialState.
+    """
+    return state.averaged or {"params": state.generator.params, "batch_stats": state.generator.batch_stats}
+
+
 def generate(generator: nn.Module, state: AdversarialState, *inputs: jax.Array) -> jax.Array:
     """Returns a generator's outputs in evaluation mode, using its moving average if there is one."""
-    averaged = state.averaged or {"params": state.generator.params, "batch_stats": state.generator.batch_stats}
-    return apply_eval(generator, averaged["params"], averaged["batch_stats"], *inputs)
+    variables = generator_variables(state)
+    return apply_eval(generator, variables["params"], variables["batch_stats"], *inputs)
 
 
 def adversarial(
@@ -199,7 +208,7 @@ def adversarial(
         critic_state, history = lax.scan(body, state.critic, (batches, jax.random.split(critic_key, n_critic)))
         last = jax.tree.map(lambda x: x[-1], batches) | {"step": state.step}
         arguments = (state.generator, critic_state, last, generator_key, generator_optimizer, accumulate)
-        generator_state, of_generator = generator_update(players, loss, *arguments)
+        generator_state, of_generator, _ = generator_update(players, loss, *arguments)
         metrics = _joined_metrics({name: values.mean() for name, values in history.items()}, of_generator)
         averaged = state.averaged
         if ema_decay:

@@ -17,10 +17,20 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
+from jax import lax
 
 from gdl_jax.core.learner import Batch, Metrics
 from gdl_jax.core.prng import example_keys
-from gdl_jax.learners.gradient import Loss, LossFunction, TrainState, apply_eval, apply_train, init_variables, update
+from gdl_jax.learners.gradient import (
+    Loss,
+    LossFunction,
+    TrainState,
+    apply_eval,
+    apply_train,
+    init_variables,
+    update,
+    update_with_outputs,
+)
 from gdl_jax.losses.adversarial import AdversarialLoss, example_norm, gradient_penalty, interpolate
 
 
@@ -252,14 +262,18 @@ def generator_loss(players: Players, loss: AdversarialLoss, critic: TrainState) 
     def loss_function(params, stats, batch, keys):
         generator_key, critic_key = keys
         outputs, stats = apply_train(players.generator, params, stats, generator_key, *batch["inputs"])
-        inputs = players.shown(outputs), *players.conditions(batch)
+        shown = players.shown(outputs)
+        inputs = shown, *players.conditions(batch)
+        if not players.adversarial_weight:
+            inputs = lax.stop_gradient(inputs)
         scores, _ = apply_train(players.critic, critic.params, critic.batch_stats, critic_key, *inputs)
         adversarial_loss = losses_of(loss.generator, scores).mean()
         terms = players.generator_terms(batch, outputs)
-        total = players.adversarial_weight * adversarial_loss
-        total += sum(term.weight * term.values.mean() for term in terms.values())
+        total = sum(term.weight * term.values.mean() for term in terms.values())
+        if players.adversarial_weight:
+            total = players.adversarial_weight * adversarial_loss + total
         means = _means({name: term.values for name, term in terms.items()})
-        return Loss(total, stats, {"generator_loss": adversarial_loss} | means)
+        return Loss(total, stats, {"generator_loss": adversarial_loss} | means, outputs=lax.stop_gradient(shown))
 
     return loss_function
 
@@ -273,7 +287,7 @@ def generator_update(
     key: jax.Array,
     optimizer: optax.GradientTransformation,
     accumulate: int = 1,
-) -> tuple[TrainState, Metrics]:
+) -> tuple[TrainState, Metrics, Any]:
     """Takes one step of the generator against a critic.
 
     Args:
@@ -285,12 +299,14 @@ def generator_update(
       optimizer, accumulate: as for `gradient.update`.
 
     Returns:
-      The new state; "generator_loss" (the adversarial loss) and the terms, without weights; "generator_gradient_norm".
+      The new state; "generator_loss" (the adversarial loss) and the terms, without weights; "generator_gradient_norm";
+      and the images that the critic saw, generated before the step.
     """
     noise_key, *_ = keys = jax.random.split(key, 3)
     with_inputs: dict[str, Any] = {**batch, "inputs": players.draw_inputs(batch, noise_key)}
-    loss_function, keys = generator_loss(players, loss, critic), keys[1:]
-    generator, metrics = update(generator, loss_function, with_inputs, keys, optimizer, players.axis_name, accumulate)
+    loss_function = generator_loss(players, loss, critic)
+    rest = keys[1:], optimizer, players.axis_name, accumulate
+    generator, metrics, fakes = update_with_outputs(generator, loss_function, with_inputs, *rest)
     del metrics["loss"]
     metrics["generator_gradient_norm"] = metrics.pop("gradient_norm")
-    return generator, metrics
+    return generator, metrics, fakes

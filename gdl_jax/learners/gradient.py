@@ -34,12 +34,14 @@ class Loss(NamedTuple):
       metrics: {name: ()}, means like `value`.
       weight: (), the number of items that `value` is a mean of, such as tokens where examples differ in length. None:
         examples, so that batches of one size have equal weights.
+      outputs: arrays (B, ...), not differentiated, for who calls `update_with_outputs`.
     """
 
     value: jax.Array
     batch_stats: Any
     metrics: Metrics
     weight: jax.Array | None = None
+    outputs: Any = None
 
 
 # (params, batch_stats, batch, key) -> Loss; `key` is the one passed to `update`.
@@ -71,6 +73,7 @@ class _Gradient(NamedTuple):
     metrics: Metrics
     batch_stats: Any
     weight: jax.Array | None
+    outputs: Any = None
 
 
 def _gradient(loss_function: LossFunction, params: Any, batch_stats: Any, batch: Batch, key: jax.Array) -> _Gradient:
@@ -79,7 +82,7 @@ def _gradient(loss_function: LossFunction, params: Any, batch_stats: Any, batch:
         return loss.value, loss
 
     (value, loss), gradient = jax.value_and_grad(value_and_rest, has_aux=True)(params)
-    return _Gradient(gradient, {"loss": value, **loss.metrics}, loss.batch_stats, loss.weight)
+    return _Gradient(gradient, {"loss": value, **loss.metrics}, loss.batch_stats, loss.weight, loss.outputs)
 
 
 def _is_per_example(leaf: jax.Array, count: int) -> bool:
@@ -116,16 +119,17 @@ def _accumulated(
         fold = jax.random.fold_in if key.ndim == 0 else jax.vmap(jax.random.fold_in, (0, None))
         means = _gradient(loss_function, params, batch_stats, part, fold(key, number))
         more, weight = weighted(means)
-        return (means.batch_stats, jax.tree.map(jnp.add, sums, more), total + weight), None
+        return (means.batch_stats, jax.tree.map(jnp.add, sums, more), total + weight), means.outputs
 
     parts_of_batch = _parts_of(batch, count, parts)
     first = jax.tree.map(lambda leaf: leaf[0], parts_of_batch)
     shapes = jax.eval_shape(lambda: weighted(_gradient(loss_function, params, batch_stats, first, key)))
     zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
     start = (batch_stats, *zeros)
-    (batch_stats, sums, total), _ = lax.scan(one_part, start, (jnp.arange(parts), parts_of_batch))
+    (batch_stats, sums, total), outputs = lax.scan(one_part, start, (jnp.arange(parts), parts_of_batch))
     gradient, metrics = jax.tree.map(lambda x: x / total, sums)
-    return _Gradient(gradient, metrics, batch_stats, total)
+    outputs = jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(count, *x.shape[2:]), outputs)  # see `_parts_of`
+    return _Gradient(gradient, metrics, batch_stats, total, outputs)
 
 
 def _over_devices(local: _Gradient, axis_name: str) -> _Gradient:
@@ -135,7 +139,7 @@ def _over_devices(local: _Gradient, axis_name: str) -> _Gradient:
         share = local.weight / lax.pmean(local.weight, axis_name)
         means = jax.tree.map(lambda mean: share * mean, means)
     gradient, metrics, batch_stats = lax.pmean((*means, local.batch_stats), axis_name)
-    return _Gradient(gradient, metrics, batch_stats, local.weight)
+    return _Gradient(gradient, metrics, batch_stats, local.weight, local.outputs)
 
 
 def update(
@@ -166,6 +170,20 @@ def update(
     Raises:
       ConfigError: at the first trace, if `accumulate` does not divide the batch.
     """
+    state, metrics, _ = update_with_outputs(state, loss_function, batch, key, optimizer, axis_name, accumulate)
+    return state, metrics
+
+
+def update_with_outputs(
+    state: TrainState,
+    loss_function: LossFunction,
+    batch: Batch,
+    key: jax.Array,
+    optimizer: optax.GradientTransformation,
+    axis_name: str | None,
+    accumulate: int = 1,
+) -> tuple[TrainState, Metrics, Any]:
+    """Takes one optimiser step; returns what `update` does, and the loss function's outputs before the step."""
     if accumulate == 1:
         means = _gradient(loss_function, state.params, state.batch_stats, batch, key)
     else:
@@ -176,7 +194,7 @@ def update(
     params = optax.apply_updates(state.params, updates)
     metrics = {name: value.astype(jnp.float32) for name, value in means.metrics.items()}
     norm = {"gradient_norm": optax.tree.norm(means.gradient)}
-    return TrainState(params, means.batch_stats, opt_state), metrics | norm
+    return TrainState(params, means.batch_stats, opt_state), metrics | norm, means.outputs
 
 
 def one_network(

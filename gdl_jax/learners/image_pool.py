@@ -19,8 +19,8 @@ class ImagePool:
     """Images and their number.
 
     Attributes:
-      images: (size, ...), in the order in which they were stored.
-      count: (), int32, images stored so far; those beyond `size` have replaced others.
+      images: (size, ...); zeros where none has been stored yet.
+      count: (), int32, images stored so far; with the paper's rule at most `size`.
     """
 
     images: jax.Array

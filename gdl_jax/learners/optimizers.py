@@ -69,8 +69,9 @@ def learning_rate_schedule(config: ScheduleConfig, peak: float, steps: int) -> o
     """Returns the learning rate as a function of the number of updates.
 
     With w warm-up steps, step t >= w has the rate f(x) * peak, with c = constant_fraction and x = max(0, ((t - w) /
-    (decay_steps - w) - c) / (1 - c)): linear f(x) = 1 - (1 - final) x, cosine f(x) = final + (1 - final) (1 + cos(pi x)) / 2. inverse_sqrt has sqrt(max(w, 1) / max(t, w, 1)) *
-    peak (Vaswani et al. 2017), piecewise decay_factor^n * peak after n of `decay_at`.
+    (decay_steps - w) - c) / (1 - c)): linear f(x) = 1 - (1 - final) x, cosine f(x) = final + (1 - final) (1 + cos(pi
+    x)) / 2. inverse_sqrt has sqrt(max(w, 1) / max(t, w, 1)) * peak (Vaswani et al. 2017), piecewise decay_factor^n *
+    peak after n of `decay_at`.
 
     Args:
       config: of the schedule.

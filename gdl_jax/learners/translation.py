@@ -2,8 +2,7 @@
 
 The generators' loss is the sum over both directions of an adversarial, a cycle-consistency and an identity term. In an
 update, the generators step against the critics, and the critics against the generators' translations and a pool of
-earlier ones; both steps start from the networks before the update. One pass of the generators serves both, because the
-compiler merges the two identical calls.
+earlier ones. Both steps start from the networks before the update, and one pass of the generators serves both.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,12 +15,12 @@ from flax import linen as nn
 from flax import struct
 
 from gdl_jax.core.learner import Batch, Learner
+from gdl_jax.learners.adversarial import generate
 from gdl_jax.learners.adversarial_updates import (
     Players,
     Term,
     critic_update,
     fake_term,
-    fakes_for_critic,
     generator_update,
     initial_players,
     losses_of,
@@ -123,8 +122,9 @@ def translation(
       axis_name: the pmapped axis or None.
 
     Metrics, all without weights: "critic_loss_real", "critic_loss_fake" and their sum "critic_loss", "generator_loss"
-    (adversarial), each a sum over both directions; "cycle_loss_a" (from a to b and back), "identity_loss_a" (a's images
-    through the generator of a) and those of b. `evaluate` returns the last three, "generator_loss_a" and "..._b" too.
+    (adversarial), each a sum over both directions; "real_accuracy" and "fake_accuracy" if the loss has a boundary;
+    "cycle_loss_a" (from a to b and back), "identity_loss_a" (a's images through the generator of a) and those of b.
+    `evaluate` returns the last two and "generator_loss_a" (of translations into a), and those of b.
 
     The learner's `sample(state, key, num, batch)` returns the generators' outputs for the first `num` images.
     """
@@ -150,12 +150,11 @@ def translation(
     def step(state, batch, key):
         generator_key, critic_key, *pool_keys = jax.random.split(key, 4)
         batch = dict(batch, step=state.step)
-        fakes = fakes_for_critic(players, state.generator, batch, generator_key, batch_statistics=True)
-        pools = dict(state.pools)
+        arguments = (state.generator, state.critic, batch, generator_key, generator_optimizer, accumulate)
+        generator_state, of_generator, fakes = generator_update(players, loss, *arguments)
+        fakes, pools = dict(fakes), dict(state.pools)
         for domain, pool_key in zip(pools, pool_keys, strict=False):
             pools[domain], fakes[domain] = exchange(pools[domain], fakes[domain], pool_key, pool_rule, axis_name)
-        update = generator_key, generator_optimizer, accumulate
-        generator_state, of_generator = generator_update(players, loss, state.generator, state.critic, batch, *update)
         rest = jax.random.split(critic_key), critic_optimizer, axis_name, accumulate
         critic_state, of_critic = critic_update(state.critic, critic_terms, batch | {"fakes": fakes}, *rest)
         averaged = state.averaged
@@ -166,8 +165,7 @@ def translation(
         return state, of_generator | of_critic | total
 
     def outputs_of(state, batch):
-        averaged = state.averaged or {"params": state.generator.params, "batch_stats": state.generator.batch_stats}
-        return apply_eval(generator, averaged["params"], averaged["batch_stats"], signed(batch))
+        return generate(generator, state, signed(batch))
 
     def evaluate(state, batch, key):
         outputs = outputs_of(state, batch)

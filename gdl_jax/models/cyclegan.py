@@ -44,17 +44,22 @@ class Translators(nn.Module):
     Attributes:
       network: generator of either direction, (images, train) -> images.
       identity: apply the generators to their own domain, too.
+      joint: apply a generator to both domains as one batch, which is faster but, with batch normalisation, would mix
+        their statistics.
     """
 
     network: nn.Module
     identity: bool = True
+    joint: bool = True
 
     @nn.compact
     def __call__(self, images: dict[str, jax.Array], *, train: bool) -> dict[str, jax.Array]:
         a, b = images["a"], images["b"]
         chex.assert_rank((a, b), 4)
         chex.assert_equal_shape((a, b))
-        if self.identity:  # images of both domains take turns, so that a batch keeps its place on the devices
+        if (
+            self.identity and self.joint
+        ):  # images of both domains take turns, so that a batch keeps its place on the devices
             both = jnp.stack([a, b], axis=1)  # (B, 2, H, W, C)
             both = jnp.stack([both, both[:, ::-1]]).reshape(2, 2 * len(a), *a.shape[1:])
             to_b, to_a = _both(self.network, both, train).reshape(2, len(a), 2, *a.shape[1:])
@@ -62,6 +67,8 @@ class Translators(nn.Module):
             same = {"identity_a": to_a[:, 1], "identity_b": to_b[:, 1]}
         else:
             (fake_b, fake_a), same = _both(self.network, jnp.stack([a, b]), train), {}
+            if self.identity:
+                same["identity_b"], same["identity_a"] = _both(self.network, jnp.stack([b, a]), train)
         cycle_b, cycle_a = _both(self.network, jnp.stack([fake_a, fake_b]), train)
         return {"fake_a": fake_a, "fake_b": fake_b, "cycle_a": cycle_a, "cycle_b": cycle_b, **same}
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gdl_jax.core.config_flags import AtLeast, OneOf
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.nn.layers import Conv
 from gdl_jax.nn.norms import NORMS, has_bias, norm
 
@@ -58,7 +59,15 @@ class PatchGAN(nn.Module):
             strides = stride if i < config.critic_layers else 1
             x = Conv(width, size, strides, use_bias=use_bias, name=f"conv_{i}", **common)(x)
             if i:
+                _check_size(config, x.shape[1:3])
                 x = norm(config.critic_norm, train, self.axis_name)(x)
             x = nn.leaky_relu(x, SLOPE)  # (B, H / 2^(i + 1), ..., width)
         common["dtype"] = jnp.float32  # bfloat16 is too coarse for differences of scores
         return Conv(1, size, name="scores", **common)(x.astype(jnp.float32))[..., 0]
+
+
+def _check_size(config: Config, size: tuple[int, int]) -> None:
+    """Raises ConfigError for features that instance normalisation would make 0."""
+    if size == (1, 1) and "instance" in config.critic_norm:
+        reason = "leaves one position of these images, and instance normalisation makes it 0; take fewer"
+        raise ConfigError("critic_layers", config.critic_layers, reason)

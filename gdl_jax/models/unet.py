@@ -20,6 +20,7 @@ from gdl_jax.nn.norms import NORMS, has_bias, norm
 
 KERNEL_SIZE = 4
 LARGEST_MULTIPLE = 8  # of the first convolution's channels
+DROPPED = 3  # convolutions on the way up with dropout
 INITIALIZERS = {"glorot": glorot_uniform, "normal": nn.initializers.normal(0.02)}
 UPSAMPLINGS = {"nearest": UpsampleConv, "transposed": ConvTranspose}
 
@@ -34,7 +35,7 @@ class Config:
     unet_slope: Annotated[float, AtLeast(0)] = 0.0  # slope of leaky ReLU on the U-Net's way down; 0: ReLU
     # the U-Net's upsampling: nearest (nearest-neighbour, then a convolution) or transposed (transposed convolution)
     unet_upsampling: Annotated[str, OneOf(*UPSAMPLINGS)] = "nearest"
-    # dropout on the U-Net's way up, after convolutions between features with the most channels
+    # dropout on the U-Net's way up, after its first three convolutions
     unet_dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0
     unet_init: Annotated[str, OneOf(*INITIALIZERS)] = "glorot"  # initial kernels: glorot, or normal (N(0, 0.02^2))
 
@@ -94,7 +95,7 @@ class UNet(nn.Module):
             width = widths[level - 1]
             x = upsample(width, KERNEL_SIZE, 2, use_bias=use_bias, name=f"up_{level}", **common)(nn.relu(x))
             x = norm(config.unet_norm, train, self.axis_name)(x)
-            if level < innermost and width == config.unet_filters * LARGEST_MULTIPLE:
+            if innermost - level < DROPPED:
                 x = Dropout(config.unet_dropout_rate, axis_name=self.axis_name)(x, deterministic=not train)
             x = jnp.concatenate([x, features[level - 1]], axis=-1)  # (B, H / 2^level, ..., 2 * width)
         x = upsample(self.channels, KERNEL_SIZE, 2, name="up_0", **common)(nn.relu(x))
@@ -108,3 +109,6 @@ def _check_size(config: Config, size: tuple[int, int]) -> None:
         height, width = size
         reason = f"images of {height}x{width} are not divisible by 2^{config.unet_depth} = {multiple}"
         raise ConfigError("unet_depth", config.unet_depth, reason)
+    if config.unet_norm_ends and "instance" in config.unet_norm and size == (multiple, multiple):
+        reason = f"leaves one pixel of {multiple}x{multiple}, and instance normalisation makes it 0; at most "
+        raise ConfigError("unet_depth", config.unet_depth, f"{reason}{config.unet_depth - 1}, or unet_norm_ends=False")

@@ -60,5 +60,5 @@ class ImageConfig(RunConfig):
     image_size: Annotated[int, AtLeast(0)] = 0  # resize images to this many pixels per side; 0: stored size
     # hold out N training examples for validation; 0: use the data set's own validation split
     validation_examples: Annotated[int, AtLeast(0)] = 0
-    # number of faces in the bundled set `avatars`
-    avatars: Annotated[int, AtLeast(10), Needs("dataset=avatars")] = 10_000
+    # number of faces in the bundled set `avatars`, and of drawings of them
+    avatars: Annotated[int, AtLeast(10), Needs("dataset=avatars|drawings:edges|drawings:labels")] = 10_000

@@ -17,6 +17,7 @@ from gdl_jax.data.dataset import DataSet, Source
 from gdl_jax.runs.batches import in_batches
 from gdl_jax.runs.config import RunConfig
 
+EVALUATION_BATCH = 100  # rows per batch when computing held-out means
 LOSS_BATCH = 1024  # rows per batch when computing losses
 
 Results = Mapping[str, Any]  # snake_case names -> numbers, or texts; "protocol" -> {name: how it was measured}
@@ -157,6 +158,7 @@ class Experiment:
       sampler: sampling method; None if there is nothing to sample.
       sample_metrics: measurement of samples; None if they are not measured.
       splits: splits that `experiments.evaluate` accepts.
+      evaluation_batch: rows per batch when held-out means are computed; less where a row needs much memory.
       headlines: names of the results that a report shows first.
     """
 
@@ -173,6 +175,7 @@ class Experiment:
     sample_metrics: SampleMetrics | None = None
     splits: tuple[str, ...] = ("train", "validation", "test")
     headlines: tuple[str, ...] = ()
+    evaluation_batch: int = EVALUATION_BATCH
 
     def __post_init__(self):
         kinds = {type(preset) for preset in self.presets.values()}

@@ -104,7 +104,7 @@ class Prepared:
         """Returns a function: state -> means over splits, and metrics of samples compared with the last split."""
         for split in splits:
             if split not in self.means:
-                rest = (self.devices, self.config)
+                rest = (self.devices, self.config, self.experiment.evaluation_batch)
                 self.means[split] = split_evaluator(self.learner, self.data, [split], *rest)
 
         def values(state):

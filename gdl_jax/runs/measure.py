@@ -11,9 +11,8 @@ from gdl_jax.core.learner import Learner, State
 from gdl_jax.core.parallel import Devices
 from gdl_jax.core.programs import make_evaluate
 from gdl_jax.data.dataset import DataSet
-from gdl_jax.runs.experiment import Run, SampleEvaluator, SampleMetrics
+from gdl_jax.runs.experiment import EVALUATION_BATCH, Run, SampleEvaluator, SampleMetrics
 
-EVALUATION_BATCH = 100
 HELD_OUT = ("validation", "test")  # splits; samples are compared with the last
 
 
@@ -24,14 +23,19 @@ def state_of_seed(state: State, seeds: int, index: int = 0) -> State:
 
 
 def split_evaluator(
-    learner: Learner, data: DataSet, splits: Sequence[str], devices: Devices, config: Any
+    learner: Learner,
+    data: DataSet,
+    splits: Sequence[str],
+    devices: Devices,
+    config: Any,
+    batch_size: int = EVALUATION_BATCH,
 ) -> Callable[[State], dict[str, np.ndarray]]:
     """Returns a function: state -> {"split/metric": mean over the split}, () or (seeds,) each.
 
     Splits that the data lack are skipped.
     """
     means = {
-        split: make_evaluate(learner, data, rows, EVALUATION_BATCH, devices, config.seed, config.seeds)
+        split: make_evaluate(learner, data, rows, batch_size, devices, config.seed, config.seeds)
         for split in splits
         if (rows := getattr(data, split)) is not None
     }

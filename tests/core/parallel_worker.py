@@ -18,6 +18,8 @@ from gdl_jax.core import loop
 from gdl_jax.core.parallel import make_devices, to_host
 from gdl_jax.core.programs import make_evaluate
 from gdl_jax.data.dataset import ArraySource, DataSet
+from gdl_jax.data.images import domains
+from gdl_jax.data.images.domains import TwoDomains, Unpaired
 from gdl_jax.data.images.pixels import to_float
 from gdl_jax.data.text.tokens import SEPARATOR, TextData
 from gdl_jax.data.text.vocabulary import Vocabulary
@@ -58,6 +60,25 @@ SHRUNK = {
             "critic_learning_rate": 0.015,
         },
     ),
+    "cyclegan": (  # the pools are full after the second update; images are enlarged, cropped and mirrored
+        "tiny",
+        {
+            "unet_filters": 8,
+            "unet_depth": 2,
+            "unet_norm": "none",  # instance normalisation of nearly constant features would magnify rounding errors
+            "unet_slope": 0.2,
+            "critic_filters": 8,
+            "critic_norm": "none",
+            "pool_size": 24,
+            "jitter": 1.25,
+            "cycle_loss": "mse",  # the absolute error's gradient jumps where an image is reconstructed exactly
+            "identity_loss": "mse",
+            "generator_optimizer": "sgd",
+            "generator_learning_rate": 0.02,
+            "critic_optimizer": "sgd",
+            "critic_learning_rate": 0.02,
+        },
+    ),
     "text_rnn": (
         "aesop",
         {
@@ -86,6 +107,16 @@ def square_data() -> DataSet:
     return DataSet("blobs", blobs(100), blobs(21), transform=to_float)
 
 
+def two_domains() -> TwoDomains:
+    """Returns grey squares on black, and two thirds as many dark ones on white."""
+
+    def source(count):
+        squares = blobs(count)
+        return Unpaired(squares, ArraySource({"image": 255 - squares.arrays["image"][::-1][: 2 * count // 3]}))
+
+    return TwoDomains("blobs", source(100), source(21), transform=domains.to_float)
+
+
 def text_data() -> TextData:
     """Returns windows of five random tokens with geometrically distributed ids."""
     rng = np.random.default_rng(0)
@@ -98,7 +129,7 @@ def text_data() -> TextData:
     return TextData("tokens", windows(100), windows(21), vocabulary=words, token_type="word")
 
 
-DATA = {"vae": square_data, "wgan_gp": square_data, "text_rnn": text_data}
+DATA = {"vae": square_data, "wgan_gp": square_data, "cyclegan": two_domains, "text_rnn": text_data}
 
 
 def environment(devices: int) -> dict[str, str]:

@@ -14,12 +14,13 @@ from tests.core.parallel_worker import environment
 pytestmark = pytest.mark.slow
 
 WORKER = [sys.executable, "-m", "tests.core.parallel_worker"]
+FALLING = ("train/loss", "train/gradient_penalty", "train/cycle_loss_a")
 
 
 def load(path):
     arrays = dict(np.load(path))
     rows = [json.loads(line) for line in str(arrays.pop("rows")).splitlines()]
-    name = "train/loss" if "train/loss" in rows[0] else "train/gradient_penalty"
+    name = next(name for name in FALLING if name in rows[0])
     return np.array([row[name] for row in rows]), arrays
 
 
@@ -41,7 +42,7 @@ def one_device(request, tmp_path_factory):
     return worker, out / "jit.npz"
 
 
-@pytest.mark.parametrize("one_device", ["vae", "wgan_gp", "text_rnn"], indirect=True)
+@pytest.mark.parametrize("one_device", ["vae", "wgan_gp", "cyclegan", "text_rnn"], indirect=True)
 def test_eight_devices_equal_one(one_device, tmp_path):
     worker, expected = one_device
     subprocess.run([*worker, str(tmp_path), "--parallel=jit,fsdp,pmap"], env=environment(8), check=True)

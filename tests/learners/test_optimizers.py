@@ -101,6 +101,20 @@ def test_schedules_follow_their_equations():
         np.testing.assert_allclose(rate, 2 * min((t + 1) / 10, 1) * np.sqrt(10 / max(t, 10)), rtol=1e-6)
 
 
+def test_schedules_stay_at_their_peak_for_a_fraction_of_the_updates():
+    """CycleGAN's and pix2pix's schedule: constant for half of the updates, then linear to 0."""
+    for t, rate in rates(schedule="linear", constant_fraction=0.5).items():
+        np.testing.assert_allclose(rate, 2 * np.clip((100 - t) / 50, 0, 1), rtol=1e-5, atol=1e-6)
+    options = {"warmup_steps": 20, "decay_steps": 80, "final_learning_rate": 0.1, "constant_fraction": 0.25}
+    for t, rate in rates((0, 9, 20, 34, 35, 50, 65, 79, 80, 99), schedule="linear", **options).items():
+        share = np.clip((t - 35) / 45, 0, 1)  # constant for a quarter of the 60 updates after the warm-up
+        np.testing.assert_allclose(rate, 2 * min((t + 1) / 20, 1) * (1 - 0.9 * share), rtol=1e-5)
+    for t, rate in rates(schedule="cosine", constant_fraction=0.3).items():
+        np.testing.assert_allclose(rate, 1 + np.cos(np.pi * np.clip((t - 30) / 70, 0, 1)), rtol=1e-5, atol=1e-6)
+    with pytest.raises(ConfigError, match=r"^constant_fraction=1\.0: "):
+        Config(schedule="linear", constant_fraction=1.0)
+
+
 def test_warm_up_rises_linearly():
     with_warmup = rates(steps=range(6), warmup_steps=4)
     np.testing.assert_allclose(list(with_warmup.values()), [0.5, 1.0, 1.5, 2.0, 2.0, 2.0])

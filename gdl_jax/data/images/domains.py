@@ -144,6 +144,20 @@ def swapped(data: TwoDomains) -> TwoDomains:
     return dataclasses.replace(data, **splits, row=row, domains=data.domains[::-1])
 
 
+def images_of(source: Source, domain: str, limit: int) -> np.ndarray:
+    """Returns the first images of domain "a" or "b" of a source of two domains, each once, at most `limit`.
+
+    Images of the other domain are not read where they lie apart.
+    """
+    if isinstance(source, Swapped):
+        return images_of(source.source, {"a": "b", "b": "a"}[domain], limit)
+    if isinstance(source, Unpaired | Paired):
+        images = source.a if domain == "a" else source.b
+        return images.take(np.arange(min(limit, len(images))))["image"]
+    rows = source.take(np.arange(min(limit, len(source))))
+    return rows[domain][rows[f"{domain}_first"] > 0]
+
+
 def split_off(source: Unpaired, split: Callable[[Source], tuple[Source, Source]]) -> tuple[Unpaired, Unpaired]:
     """Returns two parts of a source with no image in common; `split` divides the images of one domain."""
     (a, other_a), (b, other_b) = split(source.a), split(source.b)
@@ -220,6 +234,8 @@ def by_domains(data: DataSet, a: str, b: str) -> TwoDomains:
     if isinstance(data, TwoDomains):
         raise ConfigError("domains", domains, f"{data.name} has domains of its own, {' and '.join(data.domains)}")
     conditions = [_condition(data, domain, domains) for domain in domains]
+    if a == b:
+        raise ConfigError("domains", domains, "the two domains must differ")
     splits = {}
     for split in SPLITS:
         if (source := getattr(data, split)) is None:
