@@ -26,6 +26,7 @@ from experiments.translation import setup
 from experiments.translation.judging import TARGETS, held_out, unpaired_evaluator
 from experiments.translation.pictures import TranslateOptions, translate_files
 from gdl_jax.core.config_flags import AtLeast, Needs, OneOf
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.learner import Learner
 from gdl_jax.core.lookup import resolve_function
 from gdl_jax.data.images.domains import TwoDomains
@@ -134,7 +135,14 @@ def _pixel_loss(field: str, name: str) -> PixelLoss:
 
 
 def build(config: Config, data: TwoDomains, axis_name: str | None) -> Learner:
-    """Returns the learner."""
+    """Returns the learner.
+
+    Raises:
+      ConfigError: all terms of the generators' loss have weight 0.
+    """
+    if not (config.adversarial_weight or config.cycle_weight or config.identity_weight):
+        reason = "cycle_weight and identity_weight must not all be 0"
+        raise ConfigError("adversarial_weight", config.adversarial_weight, reason)
     channels = setup.image_spec(data).shape[-1]
     terms = Terms(
         config.adversarial_weight,

@@ -17,8 +17,6 @@ from gdl_jax.models.cyclegan import DIRECTIONS
 from gdl_jax.plots.images import as_rgb
 from gdl_jax.runs.experiment import SampleOptions
 
-LEAST_SIDE = 16  # pixels; smaller pictures are padded
-
 Translate = Callable[[jax.Array, jax.Array], jax.Array]  # (1, H, W, C) in [-1, 1], a key (1,) -> (1, H, W, C')
 
 
@@ -44,8 +42,11 @@ class TranslateOptions(SampleOptions):
 
 
 def padded(image: np.ndarray, stride: int) -> np.ndarray:
-    """Returns a picture (H, W, C), mirrored at its lower and right edges until both sides are multiples of `stride`."""
-    sides = [-(-max(side, LEAST_SIDE) // stride) * stride - side for side in image.shape[:2]]
+    """Returns a picture (H, W, C), mirrored at its lower and right edges.
+
+    Both sides become multiples of `stride`, and at least twice as much: innermost features have several positions.
+    """
+    sides = [max(2, -(-side // stride)) * stride - side for side in image.shape[:2]]
     return np.pad(image, [(0, side) for side in sides] + [(0, 0)], mode="symmetric")
 
 

@@ -126,7 +126,7 @@ def generator_variables(state: Any) -> dict[str, Any]:
     return state.averaged or {"params": state.generator.params, "batch_stats": state.generator.batch_stats}
 
 
-def generate(generator: nn.Module, state: AdversarialState, *inputs: jax.Array) -> jax.Array:
+def generate(generator: nn.Module, state: Any, *inputs: Any) -> Any:
     """Returns a generator's outputs in evaluation mode, using its moving average if there is one."""
     variables = generator_variables(state)
     return apply_eval(generator, variables["params"], variables["batch_stats"], *inputs)

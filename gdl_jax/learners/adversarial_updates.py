@@ -269,7 +269,7 @@ def generator_loss(players: Players, loss: AdversarialLoss, critic: TrainState) 
         scores, _ = apply_train(players.critic, critic.params, critic.batch_stats, critic_key, *inputs)
         adversarial_loss = losses_of(loss.generator, scores).mean()
         terms = players.generator_terms(batch, outputs)
-        total = sum(term.weight * term.values.mean() for term in terms.values())
+        total: Any = sum(term.weight * term.values.mean() for term in terms.values())
         if players.adversarial_weight:
             total = players.adversarial_weight * adversarial_loss + total
         means = _means({name: term.values for name, term in terms.items()})

@@ -154,6 +154,7 @@ FACES = ["--avatars=60", f"--image_size={SIZE}"]
         (["--cycle_weight=0", "--cycle_loss=mse"], ["--cycle_loss=mse", "cycle_weight"]),
         (["--pool_size=0", "--pool_rule=book"], ["--pool_rule=book", "pool_size"]),
         (["--pool_rule=half"], ["--pool_rule=half"]),
+        (["--adversarial_weight=0", "--cycle_weight=0", "--identity_weight=0"], ["--adversarial_weight=0"]),
         (["--jitter=0.5"], ["--jitter=0.5"]),
         (["--direction=AB"], ["--direction=AB"]),
         (["--constant_fraction=0.5"], ["--constant_fraction=0.5", "schedule"]),
