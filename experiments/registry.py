@@ -12,8 +12,8 @@ MODULES = {
     **{
         name: f"experiments.{name}"
         for name in (
-            *("naive_bayes", "classifier", "autoencoder", "vae", "gan", "wgan", "wgan_gp", "style_transfer"),
-            *("cyclegan", "pix2pix"),
+            *("naive_bayes", "classifier", "autoencoder", "vae", "gan", "wgan", "wgan_gp"),
+            *("cyclegan", "pix2pix", "style_transfer", "fast_style"),
             *("text_rnn", "qa", "music_rnn", "phrase_rnn", "musegan"),
         )
     },

@@ -49,6 +49,7 @@ ALLOWED = {
     "experiments/autoencoding": ("gdl_jax/",),
     "experiments/language": ("gdl_jax/",),
     "experiments/music": ("gdl_jax/",),
+    "experiments/style": ("gdl_jax/",),
     "experiments/translation": ("gdl_jax/", "experiments/adversarial/", "experiments/autoencoding/"),
     "experiments/worlds": ("gdl_jax/", "experiments/autoencoding/"),
     "experiments/studies": ("gdl_jax/", "experiments/"),

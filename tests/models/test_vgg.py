@@ -54,3 +54,25 @@ def test_damaged_and_other_files_are_refused(tmp_path):
         with pytest.raises(UserError, match=path.name) as error:
             read_weights(path)
         assert "\n" not in str(error.value)
+
+
+def test_stops_at_the_deepest_layer_asked_for():
+    network = VGG16(("block2_conv1", "block1_conv1"))
+    params = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))["params"]
+    assert list(params) == ["block1_conv1", "block1_conv2", "block2_conv1"]
+    features = jax.eval_shape(network.apply, {"params": params}, jnp.zeros((1, 8, 8, 3)))
+    assert sorted(features) == ["block1_conv1", "block2_conv1"]
+
+
+@pytest.mark.parametrize(("pooling", "reduce"), [("max", np.max), ("average", np.mean)])
+def test_valid_pooling_ignores_an_odd_row(weights, pooling, reduce):
+    images = jax.random.uniform(jax.random.key(0), (1, 7, 9, 3))
+    layers = ("block1_conv2", "block2_conv1")
+    features = jax.jit(VGG16(layers, pooling, "VALID").apply)(weights, images)
+    x = np.asarray(features["block1_conv2"])[:, :6, :8].reshape(1, 3, 2, 4, 2, 64)
+    values = weights["params"]["block2_conv1"]
+    x = lax.conv_general_dilated(
+        reduce(x, (2, 4)), values["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    expected = np.maximum(np.asarray(x) + values["bias"], 0)
+    np.testing.assert_allclose(features["block2_conv1"], expected, rtol=1e-3, atol=1e-3 * expected.max())

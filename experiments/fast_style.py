@@ -1,0 +1,191 @@
+"""Fast style transfer (Johnson et al. 2016): a network that paints any picture in one style, in one pass.
+
+    python -m experiments.fast_style                              bundled faces at 64x64, bundled texture; 10 minutes
+    python -m experiments.fast_style --config=photos --dataset=folder:PATH --style=painting.jpg
+                                                                  your own photos at 128x128; hours
+    python -m experiments.sample --workdir=runs/fast_style-faces --images=photo.jpg,folder
+
+Minutes are those of two CPU cores. The network is CycleGAN's with five residual blocks. It is trained on the loss that
+`style_transfer` minimises for one picture, with the same VGG16 and flags. `sample` paints pictures of any size.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+
+from experiments.style import objective
+from gdl_jax.core.config_flags import AtLeast, IsPath
+from gdl_jax.core.errors import ConfigError
+from gdl_jax.core.learner import Learner
+from gdl_jax.data.dataset import DataSet, Source
+from gdl_jax.data.images import photographs
+from gdl_jax.data.images.folder import list_images
+from gdl_jax.data.images.pixels import read_image
+from gdl_jax.learners.averaging import moving_average
+from gdl_jax.learners.fast_style import fast_style
+from gdl_jax.learners.optimizers import OptimizerConfig, make_optimizer
+from gdl_jax.models import resnet_generator
+from gdl_jax.models.resnet_generator import FAST_STYLE, ResNetGenerator
+from gdl_jax.plots import images
+from gdl_jax.plots import style as plots
+from gdl_jax.runs.config import DTYPES, ImageConfig
+from gdl_jax.runs.experiment import Experiment, Network, Results, Run, SampleOptions, Sampler, SampleRequest
+from gdl_jax.runs.images import data_spec, image_spec, load_data
+from gdl_jax.runs.main import main
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(ImageConfig, OptimizerConfig, objective.Config, resnet_generator.Config):
+    dataset: str = "avatars"  # images to train on, in colour; as for other image models
+    # image files or bundled photographs; of several styles, Gram matrices are averaged
+    style: Annotated[tuple[str, ...], IsPath(tuple(photographs.BUNDLED))] = ("immunohistochemistry",)
+    style_shares: Annotated[tuple[float, ...], AtLeast(0)] = ()  # weights of several styles; empty: equal
+    style_height: Annotated[int, AtLeast(0)] = 256  # pixels to which style pictures are resized; 0: their own height
+    image_size: int = 64  # pixels a side, divisible by 4
+    resnet_blocks: int = FAST_STYLE["resnet_blocks"]
+    resnet_kernel_size: int = FAST_STYLE["resnet_kernel_size"]
+    resnet_norm: str = FAST_STYLE["resnet_norm"]
+    resnet_upsampling: str = FAST_STYLE["resnet_upsampling"]
+    batch_size: int = 4
+
+
+PRESETS = {
+    "faces": Config(avatars=2000, steps=600, log_every=20, eval_every=200, checkpoint_every=200),
+    "photos": Config(image_size=128, steps=8000, log_every=100, eval_every=1000, checkpoint_every=1000),
+    "tiny": Config(
+        avatars=100,
+        image_size=32,
+        resnet_filters=4,
+        resnet_blocks=1,
+        resnet_kernel_size=3,
+        content_layers=("block2_conv2",),
+        style_layers=("block1_conv1", "block2_conv1"),
+        style_height=64,
+        learning_rate=1e-2,
+        steps=20,
+        log_every=5,
+        eval_every=10,
+        checkpoint_every=10,
+    ),
+}
+SHOWN = 8
+
+
+def networks(config: Config, data: DataSet) -> dict[str, Network]:
+    """Returns the painting network."""
+    image = image_spec(data)
+    if image.shape[-1] != 3:
+        raise ConfigError("dataset", config.dataset, "has grey images; style transfer needs colours")
+    objective.check_size(config, "image_size", *image.shape[1:3])
+    return {"painter": Network(ResNetGenerator(config, dtype=DTYPES[config.precision]), (image,))}
+
+
+def build(config: Config, data: DataSet, axis_name: str | None) -> Learner:
+    """Returns the learner.
+
+    Raises:
+      UserError: VGG16's weights are not installed, a style picture can't be read, or values do not fit together.
+    """
+    pictures = [
+        photographs.with_height(photographs.read_picture("style", s), config.style_height) for s in config.style
+    ]
+    for picture in pictures:
+        objective.check_size(config, "style_height", *picture.shape[:2])
+    learner = fast_style(
+        networks(config, data)["painter"].module.clone(axis_name=axis_name),
+        objective.make_features(config),
+        objective.make_weights(config),
+        make_optimizer(config),
+        [picture[None].astype(np.float32) / 255.0 for picture in pictures],
+        shares=objective.shares_of("style_shares", config.style_shares, "style", len(config.style)),
+        activation=config.activation,
+        accumulate=config.accumulate,
+        axis_name=axis_name,
+    )
+    return moving_average(learner, config.ema_decay)
+
+
+def _first_images(run: Run, source: Source, count: int) -> np.ndarray:
+    return np.asarray(run.data.transform(source.take(np.arange(min(count, len(source)))))["image"])
+
+
+def painted(run: Run, pictures: np.ndarray) -> np.ndarray:
+    """Returns pictures (N, H, W, 3) in [0, 1] of any size in the style; edges are repeated to a size that fits."""
+    height, width = pictures.shape[1:3]
+    padding = [(0, -side % resnet_generator.STRIDE) for side in (height, width)]
+    fitting = np.pad(pictures, ((0, 0), *padding, (0, 0)), mode="edge").astype(np.float32)
+    return np.asarray(run.learner.sample(run.state, run.key, len(fitting), fitting))[:, :height, :width]
+
+
+def preview(run: Run) -> None:
+    """Draws test images above their paintings."""
+    _draw(run, run.figures / f"paintings_at_{run.step:07d}.png")
+
+
+def _draw(run: Run, path: Path) -> None:
+    shown = _first_images(run, run.data.test or run.data.train, SHOWN)
+    images.rows([shown, painted(run, shown)], ["image", "painted"], path)
+
+
+def analyse(run: Run) -> Results:
+    """Draws paintings of test images, and of a bundled photograph next to the style."""
+    _draw(run, run.figures / "paintings.png")
+    photo = photographs.with_height(photographs.read_picture("style", "chelsea"), run.config.style_height) / 255.0
+    styles = [photographs.read_picture("style", name) / 255.0 for name in run.config.style]
+    labels = ["photograph", *("style" for _ in styles), "painted"]
+    plots.strip([photo, *styles, painted(run, photo[None])[0]], labels, run.figures / "content_style_result.png")
+    return {"protocol": {"network": objective.NETWORK, "test": "mean over test images; terms include their weights"}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureOptions(SampleOptions):
+    """Pictures to paint.
+
+    Raises:
+      ConfigError: a file is missing.
+    """
+
+    images: Annotated[tuple[str, ...], IsPath()] = ()  # image files or folders to paint; empty: test images
+
+    def __post_init__(self):
+        super().__post_init__()
+        for path in self.images:
+            if not Path(path).exists():
+                raise ConfigError("images", path, "no such file or folder")
+
+
+def sample(run: Run, request: SampleRequest) -> list[Path]:
+    """Paints the given pictures at their own sizes; without any, a grid of test images."""
+    if not request.options.images:
+        path = request.out / "samples.png"
+        shown = _first_images(run, run.data.test or run.data.train, request.num)
+        images.image_grid(painted(run, shown), path, columns=10)
+        return [path]
+    places = [Path(path) for path in request.options.images]
+    files = [place / name for place in places if place.is_dir() for name in list_images(place)]
+    files += [place for place in places if not place.is_dir()]
+    written = []
+    for file in files:
+        written.append(request.out / f"{file.stem}_painted.png")
+        plots.save(painted(run, read_image(file)[None] / 255.0)[0], written[-1])
+    return written
+
+
+EXPERIMENT = Experiment(
+    name="fast_style",
+    module=__name__,
+    presets=PRESETS,
+    load=load_data,
+    spec=data_spec,
+    networks=networks,
+    build=build,
+    preview=preview,
+    analyse=analyse,
+    sampler=Sampler(sample=sample, options=PictureOptions(), num=30),
+    headlines=("test/loss", "test/content", "test/style", "test/total_variation"),
+)
+
+if __name__ == "__main__":
+    main(EXPERIMENT, __doc__)

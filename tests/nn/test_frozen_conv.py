@@ -1,0 +1,25 @@
+import chex
+import jax
+import numpy as np
+from jax import lax
+
+from gdl_jax.nn.conv import conv
+from gdl_jax.nn.frozen_conv import frozen_conv
+
+
+def test_matches_a_trained_convolution_and_its_gradient_inside_a_loop():
+    rng = np.random.default_rng(0)
+    x, g = rng.normal(size=(2, 7, 5, 3)).astype(np.float32), rng.normal(size=(2, 7, 5, 4)).astype(np.float32)
+    w = rng.normal(size=(3, 3, 3, 4)).astype(np.float32)
+
+    def three_steps(convolution):
+        gradient = jax.grad(lambda x: (convolution(x, w) * g).sum() + (convolution(x, w) ** 3).sum())
+        return jax.jit(lambda x: lax.fori_loop(0, 3, lambda _, x: x - 1e-3 * gradient(x), x))(x)
+
+    chex.assert_trees_all_close(frozen_conv(x, w), conv(x, w), rtol=1e-5, atol=1e-5)
+    chex.assert_trees_all_close(three_steps(frozen_conv), three_steps(conv), rtol=1e-4, atol=1e-4)
+
+
+def test_kernels_get_no_gradient():
+    x, w = np.ones((1, 4, 4, 2), np.float32), np.ones((3, 3, 2, 2), np.float32)
+    assert np.all(np.asarray(jax.grad(lambda w: frozen_conv(x, w).sum())(w)) == 0)
