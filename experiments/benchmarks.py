@@ -2,6 +2,7 @@
 
     python -m experiments.benchmarks                        all cases, about twenty minutes on two CPU cores
     python -m experiments.benchmarks --cases=cnn-32 --cases=cnn-256
+    python -m experiments.bench.style_time                  style transfer's loss and gradient, next to PyTorch's
 
 The peers are Keras 3 on its three backends (`model.fit`) and hand-written PyTorch (channels_last). They are in the
 extra [bench]; a missing one is marked in the table. Every number is the median over windows of steps after warm-up, in

@@ -5,7 +5,7 @@
                                                                   your own photos at 128x128; hours
     python -m experiments.sample --workdir=runs/fast_style-faces --images=photo.jpg,folder
 
-Minutes are those of two CPU cores. The network is CycleGAN's with five residual blocks. It is trained on the loss that
+Minutes are an estimate for two CPU cores. The network is CycleGAN's with five residual blocks. It is trained on the loss that
 `style_transfer` minimises for one picture, with the same VGG16 and flags. `sample` paints pictures of any size.
 """
 

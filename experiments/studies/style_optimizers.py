@@ -71,10 +71,22 @@ def by_learner(config: style_transfer.Config, evaluations: int) -> Curve:
     return Curve(np.array(used), np.minimum.accumulate(losses), time.perf_counter() - began)
 
 
-def loss_function(
-    config: style_transfer.Config,
-) -> tuple[Callable[[np.ndarray], tuple[float, np.ndarray]], np.ndarray, float]:
-    """Returns the function of the pixels to minimise, which is the loss divided by a unit; the start; and the unit."""
+class Problem(NamedTuple):
+    """Problem for SciPy.
+
+    Attributes:
+      function: pixels (N,) -> the loss divided by `unit`, and its gradient (N,).
+      start: (N,), the pixels to start from.
+      unit: loss of the start.
+    """
+
+    function: Callable[[np.ndarray], tuple[float, np.ndarray]]
+    start: np.ndarray
+    unit: float
+
+
+def problem_of(config: style_transfer.Config) -> Problem:
+    """Returns the config's loss as a problem for SciPy."""
     data = style_transfer.load(config)
     learner = style_transfer.build(config, data, None)
     batch = data.transform(data.train.take(np.zeros(1, np.int64)))
@@ -88,12 +100,12 @@ def loss_function(
         value, gradient = compiled(pixels.reshape(start.shape).astype(np.float32))
         return float(value), np.asarray(gradient, np.float64).ravel()
 
-    return value_and_gradient, start.astype(np.float64).ravel(), unit
+    return Problem(value_and_gradient, start.astype(np.float64).ravel(), unit)
 
 
-def by_scipy(config: style_transfer.Config, evaluations: int, restart_every: int) -> Curve:
-    """Returns the curve of SciPy's L-BFGS-B, called anew after `restart_every` evaluations."""
-    function, pixels, unit = loss_function(config)
+def by_scipy(problem: Problem, evaluations: int, restart_every: int) -> Curve:
+    """Returns the curve of SciPy's L-BFGS-B, with its default memory, called anew after `restart_every` evaluations."""
+    function, pixels, unit = problem
     losses: list[float] = []
 
     def recorded(pixels):
@@ -101,11 +113,11 @@ def by_scipy(config: style_transfer.Config, evaluations: int, restart_every: int
         losses.append(value * unit)
         return value, gradient
 
-    began, memory = time.perf_counter(), config.memory_size
+    began = time.perf_counter()
     while len(losses) < evaluations:
         before = len(losses)
         most = min(restart_every, evaluations - before)
-        pixels, _, _ = fmin_l_bfgs_b(recorded, pixels, m=memory, factr=0, pgtol=0, maxfun=most, maxiter=most)
+        pixels, _, _ = fmin_l_bfgs_b(recorded, pixels, factr=0, pgtol=0, maxfun=most, maxiter=most)
         if len(losses) < before + 2:  # no step lowers the loss any more
             break
     seconds = time.perf_counter() - began
@@ -116,11 +128,12 @@ def compare(config: style_transfer.Config, evaluations: int) -> dict[str, Curve]
     """Returns the curve of each of LABELS."""
     adam = dataclasses.replace(config, optimizer="adam")
     lbfgs = dataclasses.replace(config, learning_rate=style_transfer.Config.learning_rate)
+    problem = problem_of(lbfgs)
     runs = {
         "lbfgs": lambda: by_learner(lbfgs, evaluations),
         "adam": lambda: by_learner(adam, evaluations),
-        "scipy": lambda: by_scipy(lbfgs, evaluations, evaluations),
-        "scipy_restarted": lambda: by_scipy(lbfgs, evaluations, BOOKS_EVALUATIONS),
+        "scipy": lambda: by_scipy(problem, evaluations, evaluations),
+        "scipy_restarted": lambda: by_scipy(problem, evaluations, BOOKS_EVALUATIONS),
     }
     curves = {}
     for name, run in runs.items():

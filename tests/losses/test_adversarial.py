@@ -13,6 +13,7 @@ D = 1 / (1 + np.exp(-SCORES))
 FORMULAS = {  # name -> (real, fake, generator)
     "bce": (-np.log(D), np.logaddexp(0, SCORES), -np.log(D)),
     "least_squares": ((SCORES - 1) ** 2 / 2, SCORES**2 / 2, (SCORES - 1) ** 2 / 2),
+    "cyclegan": ((SCORES - 1) ** 2 / 2, SCORES**2 / 2, (SCORES - 1) ** 2),
     "wasserstein": (-SCORES, SCORES, -SCORES),
     "hinge": (np.maximum(0, 1 - SCORES), np.maximum(0, 1 + SCORES), -SCORES),
 }
