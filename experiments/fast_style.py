@@ -5,8 +5,9 @@
                                                                   your own photos at 128x128; hours
     python -m experiments.sample --workdir=runs/fast_style-faces --images=photo.jpg,folder
 
-Minutes are an estimate for two CPU cores. The network is CycleGAN's with five residual blocks. It is trained on the loss that
-`style_transfer` minimises for one picture, with the same VGG16 and flags. `sample` paints pictures of any size.
+Minutes are an estimate for two CPU cores. The network is CycleGAN's with five residual blocks. It is trained on the
+loss that `style_transfer` minimises for one picture, with the same VGG16 and flags. `sample` paints pictures of any
+size.
 """
 
 from dataclasses import dataclass
