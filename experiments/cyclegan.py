@@ -17,24 +17,22 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
 from experiments.adversarial import rules
 from experiments.translation import setup
 from experiments.translation.judging import TARGETS, held_out, unpaired_evaluator
-from experiments.translation.pictures import TranslateOptions, translate_files
+from experiments.translation.pictures import TranslateOptions, draw_translations, translate_files
 from gdl_jax.core.config_flags import AtLeast, Needs, OneOf
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.learner import Learner
-from gdl_jax.core.lookup import resolve_function
 from gdl_jax.data.images.domains import TwoDomains
 from gdl_jax.learners.adversarial import generator_variables, make_adversarial_loss
+from gdl_jax.learners.autoencoder import make_reconstruction_loss
 from gdl_jax.learners.image_pool import RULES
 from gdl_jax.learners.optimizers import make_optimizer
-from gdl_jax.learners.translation import PixelLoss, Terms, translation
-from gdl_jax.losses.reconstruction import RECONSTRUCTION_LOSSES
+from gdl_jax.learners.translation import Terms, translation
 from gdl_jax.models.cyclegan import Critics, Translators, one_of
 from gdl_jax.plots import images
 from gdl_jax.runs.batches import in_batches
@@ -129,11 +127,6 @@ def networks(config: Config, data: TwoDomains) -> dict[str, Network]:
     }
 
 
-def _pixel_loss(field: str, name: str) -> PixelLoss:
-    image = jax.ShapeDtypeStruct((2, 8, 8, 3), jnp.float32)
-    return resolve_function(field, name, RECONSTRUCTION_LOSSES, (image, image), (2,))
-
-
 def build(config: Config, data: TwoDomains, axis_name: str | None) -> Learner:
     """Returns the learner.
 
@@ -148,8 +141,8 @@ def build(config: Config, data: TwoDomains, axis_name: str | None) -> Learner:
         config.adversarial_weight,
         config.cycle_weight,
         config.identity_weight,
-        _pixel_loss("cycle_loss", config.cycle_loss),
-        _pixel_loss("identity_loss", config.identity_loss),
+        make_reconstruction_loss(config.cycle_loss, "cycle_loss"),
+        make_reconstruction_loss(config.identity_loss, "identity_loss"),
     )
     learner = translation(
         Translators(
@@ -201,12 +194,15 @@ def draw(run: Run, key: jax.Array, num: int) -> dict[str, np.ndarray]:
     They are those of the first `judged_samples` images of each domain.
     """
     del key, num  # there is no noise
-    return {into: translated(run, direction, run.config.judged_samples) for direction, (_, into) in WAYS.items()}
+    limit = run.config.judged_samples
+    return {
+        into: translated(run, held_out(run.data, "test", domain, limit), direction)
+        for direction, (domain, into) in WAYS.items()
+    }
 
 
-def translated(run: Run, direction: str, limit: int) -> np.ndarray:
-    """Returns translations of the first test images, at most `limit`, (N, H, W, C) in [0, 1]."""
-    pictures = held_out(run.data, "test", WAYS[direction][0], limit)
+def translated(run: Run, pictures: np.ndarray, direction: str) -> np.ndarray:
+    """Returns translations of images (N, H, W, C) in [0, 1]."""
     outputs = in_batches(translator(run, direction), 2.0 * pictures - 1.0, BATCH)
     return (outputs + 1.0) / 2.0
 
@@ -246,9 +242,7 @@ def sample(run: Run, request: SampleRequest) -> list[Path]:
     if not options.images:
         path = request.out / f"translations_{options.direction}.png"
         pictures = held_out(run.data, "test", WAYS[options.direction][0], request.num)
-        pairs = np.stack([pictures, translated(run, options.direction, request.num)], 1)
-        pairs = pairs.reshape(-1, *pictures.shape[1:])
-        images.image_grid(pairs, path, columns=8)
+        draw_translations(pictures, translated(run, pictures, options.direction), path)
         return [path]
     stride = networks(run.config, run.data)["generator_a_to_b"].module.stride
     channels = setup.image_spec(run.data).shape[-1]

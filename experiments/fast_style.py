@@ -22,7 +22,6 @@ from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.learner import Learner
 from gdl_jax.data.dataset import DataSet, Source
 from gdl_jax.data.images import photographs
-from gdl_jax.data.images.folder import list_images
 from gdl_jax.data.images.pixels import read_image
 from gdl_jax.learners.averaging import moving_average
 from gdl_jax.learners.fast_style import fast_style
@@ -32,9 +31,10 @@ from gdl_jax.models.resnet_generator import FAST_STYLE, ResNetGenerator
 from gdl_jax.plots import images
 from gdl_jax.plots import style as plots
 from gdl_jax.runs.config import DTYPES, ImageConfig
-from gdl_jax.runs.experiment import Experiment, Network, Results, Run, SampleOptions, Sampler, SampleRequest
+from gdl_jax.runs.experiment import Experiment, Network, Results, Run, Sampler, SampleRequest
 from gdl_jax.runs.images import data_spec, image_spec, load_data
 from gdl_jax.runs.main import main
+from gdl_jax.runs.pictures import PictureOptions, picture_files, unused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,23 +140,6 @@ def analyse(run: Run) -> Results:
     return {"protocol": {"network": objective.NETWORK, "test": "mean over test images; terms include their weights"}}
 
 
-@dataclass(frozen=True, kw_only=True)
-class PictureOptions(SampleOptions):
-    """Pictures to paint.
-
-    Raises:
-      ConfigError: a file is missing.
-    """
-
-    images: Annotated[tuple[str, ...], IsPath()] = ()  # image files or folders to paint; empty: test images
-
-    def __post_init__(self):
-        super().__post_init__()
-        for path in self.images:
-            if not Path(path).exists():
-                raise ConfigError("images", path, "no such file or folder")
-
-
 def sample(run: Run, request: SampleRequest) -> list[Path]:
     """Paints the given pictures at their own sizes; without any, a grid of test images."""
     if not request.options.images:
@@ -164,12 +147,9 @@ def sample(run: Run, request: SampleRequest) -> list[Path]:
         shown = _first_images(run, run.data.test or run.data.train, request.num)
         images.image_grid(painted(run, shown), path, columns=10)
         return [path]
-    places = [Path(path) for path in request.options.images]
-    files = [place / name for place in places if place.is_dir() for name in list_images(place)]
-    files += [place for place in places if not place.is_dir()]
-    written = []
-    for file in files:
-        written.append(request.out / f"{file.stem}_painted.png")
+    written: list[Path] = []
+    for file in picture_files(request.options.images):
+        written.append(unused(request.out / f"{file.stem}_painted.png", written))
         plots.save(painted(run, read_image(file)[None] / 255.0)[0], written[-1])
     return written
 

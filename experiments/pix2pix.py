@@ -23,7 +23,7 @@ import numpy as np
 from experiments.adversarial import rules
 from experiments.translation import setup
 from experiments.translation.judging import held_out, paired_evaluator
-from experiments.translation.pictures import TranslateOptions, translate_files
+from experiments.translation.pictures import TranslateOptions, draw_translations, translate_files
 from gdl_jax.core.config_flags import AtLeast
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.learner import Learner
@@ -46,7 +46,10 @@ SHOWN = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Config(setup.Config):
-    """Hyperparameters of pix2pix, with the paper's values; its critic's loss is halved, which Adam doesn't notice."""
+    """Hyperparameters of pix2pix, with the paper's values, except that the critic's loss is not halved.
+
+    Under Adam that makes no difference.
+    """
 
     dataset: str = "drawings:edges"
     batch_size: int = 1  # pairs per update, over all devices
@@ -200,8 +203,7 @@ def sample(run: Run, request: SampleRequest) -> list[Path]:
     if not options.images:
         path = request.out / "translations.png"
         pictures = held_out(run.data, run.split, "a", request.num)
-        pairs = np.stack([pictures, translated(run, pictures, options.dropout)], 1).reshape(-1, *pictures.shape[1:])
-        images.image_grid(pairs, path, columns=8)
+        draw_translations(pictures, translated(run, pictures, options.dropout), path)
         return [path]
     stride = networks(run.config, run.data)["generator"].module.stride
     channels = setup.image_spec(run.data).shape[-1]

@@ -63,11 +63,11 @@ def load_attribute_classifier(workdir: str) -> AttributeClassifier:
 
 
 def related_attributes(names: Sequence[str], name: str) -> np.ndarray:
-    """Returns (A,) bool, true for the attributes in the same group as `name`, which an edit that adds it may change.
+    """Returns (A,) bool, true for `name` and the attributes in its group, which an edit that adds it may change.
 
     Args:
       names: of A attributes.
-      name: of an attribute in GROUPS.
+      name: of one of them.
     """
-    group = next(group for group in GROUPS if name in group)
+    group = next((group for group in GROUPS if name in group), (name,))
     return np.array([other in group for other in names])

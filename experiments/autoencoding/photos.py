@@ -5,20 +5,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 
 from experiments.autoencoding import figures
 from experiments.autoencoding.attribute_edits import attribute_vectors
 from experiments.autoencoding.encoding import Coders
-from gdl_jax.core.config_flags import IsPath
 from gdl_jax.core.errors import ConfigError
-from gdl_jax.data.images.folder import list_images
 from gdl_jax.data.images.pixels import read_image
 from gdl_jax.plots import images
-from gdl_jax.runs.experiment import Run, SampleOptions, SampleRequest
+from gdl_jax.runs.experiment import Run, SampleRequest
 from gdl_jax.runs.images import image_spec
+from gdl_jax.runs.pictures import PictureOptions, picture_files
 
 
 def _edit(text: str) -> tuple[str, float]:
@@ -34,22 +32,18 @@ def _edit(text: str) -> tuple[str, float]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhotoOptions(SampleOptions):
+class PhotoOptions(PictureOptions):
     """Options for a user's own images.
 
     Raises:
       ConfigError: an image is missing; edits or morphs without images; an edit is not ATTRIBUTE:FACTOR.
     """
 
-    images: Annotated[tuple[str, ...], IsPath()] = ()  # image files or folders to encode instead of sampling
     edit: tuple[str, ...] = ()  # attributes to add, as in Eyeglasses:2,Smiling:-1
     morph: bool = False  # morph from each image to the next
 
     def __post_init__(self):
         super().__post_init__()
-        for path in self.images:
-            if not Path(path).exists():
-                raise ConfigError("images", path, "no such file or folder")
         for text in self.edit:
             _edit(text)
         for name in ("edit", "morph"):
@@ -64,9 +58,7 @@ class PhotoOptions(SampleOptions):
 
 def _read_photos(run: Run, paths: Sequence[str]) -> tuple[list[str], np.ndarray]:
     """Returns names and pixels (N, H, W, C) in [0, 1] of the images in files and folders."""
-    places = [Path(path) for path in paths]
-    files = [place / name for place in places if place.is_dir() for name in list_images(place)]
-    files += [place for place in places if not place.is_dir()]
+    files = picture_files(paths)
     _, height, width, channels = image_spec(run.data).shape
     if height != width:
         raise ConfigError("images", None, "supported by models of square images only")

@@ -81,19 +81,13 @@ def draw_faces(trained: Sequence[TrainedVariant], path: Path) -> None:
     images.rows(rows, labels, path)
 
 
-def draw(trained: Sequence[TrainedVariant], path: Path) -> None:
-    """Draws results with standard errors, and beside them faces.png."""
-    translations.draw_results(COLUMNS, trained, path)
-    draw_faces(trained, path.with_name("faces.png"))
-
-
 STUDY = Study(
     options=Options(),
     variants=lambda options: VARIANTS,
     flags=flags,
     heading="variant",
     columns=COLUMNS,
-    picture=draw,
+    picture=translations.pictures(COLUMNS, draw_faces),
     references={"untranslated": "untranslated"},
     texts=("failure_modes",),
     note=lambda options: f"{translations.about_errors(options)}; cycle loss: L1 of pixels in [-1, 1]",

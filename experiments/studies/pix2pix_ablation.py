@@ -81,19 +81,13 @@ def draw_faces(trained: Sequence[TrainedVariant], path: Path) -> None:
     images.rows(rows, [data.domains[0], *runs, data.domains[1]], path)
 
 
-def draw(trained: Sequence[TrainedVariant], path: Path) -> None:
-    """Draws results with standard errors, and beside them faces.png."""
-    translations.draw_results(COLUMNS, trained, path)
-    draw_faces(trained, path.with_name("faces.png"))
-
-
 STUDY = Study(
     options=Options(),
     variants=lambda options: VARIANTS,
     flags=flags,
     heading="loss",
     columns=COLUMNS,
-    picture=draw,
+    picture=translations.pictures(COLUMNS, draw_faces),
     texts=("failure_modes",),
     note=translations.about_errors,
     prerequisites=lambda options: translations.classifier_of(options, EXPERIMENT.preset(options.config)),

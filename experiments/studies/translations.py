@@ -1,7 +1,7 @@
 """Parts of the studies of image translation: options, attribute classifier, common flags, and pictures."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -60,6 +60,23 @@ def draw_results(columns: Mapping[str, str], trained: Sequence[TrainedVariant], 
     means_with_errors(
         {columns[name]: {each.variant.label: each.results[name]["values"] for each in trained} for name in names}, path
     )
+
+
+def pictures(
+    columns: Mapping[str, str], draw_faces: Callable[[Sequence[TrainedVariant], Path], None]
+) -> Callable[[Sequence[TrainedVariant], Path], None]:
+    """Returns `Study.picture`: results with standard errors, and faces.png beside them.
+
+    Args:
+      columns: as in `draw_results`.
+      draw_faces: draws held-out faces through each variant; called with the variants and the path of faces.png.
+    """
+
+    def draw(trained: Sequence[TrainedVariant], path: Path) -> None:
+        draw_results(columns, trained, path)
+        draw_faces(trained, path.with_name("faces.png"))
+
+    return draw
 
 
 def first_seeds(trained: Sequence[TrainedVariant], workdir: Path) -> dict[str, Run]:

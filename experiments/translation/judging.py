@@ -6,7 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.adversarial.feature_networks import Features, load_features
-from experiments.autoencoding.attribute_classifier import GROUPS, AttributeClassifier, load_attribute_classifier
+from experiments.autoencoding.attribute_classifier import (
+    AttributeClassifier,
+    load_attribute_classifier,
+    related_attributes,
+)
 from experiments.translation.perceptual import load_perceptual_distance
 from experiments.translation.setup import LEAST_COMPARED, Config
 from gdl_jax.core.errors import ConfigError
@@ -50,8 +54,7 @@ def targets(config: Config, names: tuple[str, ...]) -> dict[str, Target]:
     plain = [domain.removeprefix("-") for domain in domains]
     if len(plain) != 2 or not all(name in names for name in plain):
         return {}
-    groups = [group for group in GROUPS if any(name in group for name in plain)]
-    related = np.array([name in plain or any(name in group for group in groups) for name in names])
+    related = related_attributes(names, plain[0]) | related_attributes(names, plain[1])
     return {
         domain: Target(names.index(name), not text.startswith("-"), related)
         for domain, name, text in zip(TARGETS, plain, domains, strict=True)
@@ -67,6 +70,8 @@ def unpaired_evaluator(config: Config, data: TwoDomains) -> SampleEvaluator | No
     Raises:
       ConfigError: the networks can't be loaded, or the split has too few images.
     """
+    if not (config.features or config.attribute_classifier or config.dataset == "avatars"):
+        return None
     real = {domain: held_out(data, "test", domain, config.judged_samples) for domain in TARGETS}
     protocol, parts = [], []
     if config.features:
@@ -90,8 +95,6 @@ def unpaired_evaluator(config: Config, data: TwoDomains) -> SampleEvaluator | No
     if config.dataset == "avatars":
         protocol.append("background_shift: mean absolute change of the avatars' background, pixels in [0, 1]")
         parts.append(_shifts(real))
-    if not parts:
-        return None
     counts = " and ".join(f"{len(real[domain]):,}" for domain in TARGETS)
     protocol.insert(0, f"translations of {counts} test images")
     reference = {f"untranslated/{name}": value for part in parts for name, value in part.untranslated.items()}

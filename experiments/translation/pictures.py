@@ -1,6 +1,6 @@
 """Translations of held-out images, and of a user's own pictures of any size."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,36 +9,28 @@ import jax
 import numpy as np
 from PIL import Image
 
-from gdl_jax.core.config_flags import AtLeast, IsPath, OneOf
-from gdl_jax.core.errors import ConfigError
-from gdl_jax.data.images.folder import list_images
+from gdl_jax.core.config_flags import AtLeast, OneOf
 from gdl_jax.data.images.pixels import read_image
 from gdl_jax.models.cyclegan import DIRECTIONS
-from gdl_jax.plots.images import as_rgb
-from gdl_jax.runs.experiment import SampleOptions
+from gdl_jax.plots.images import as_rgb, image_grid
+from gdl_jax.runs.pictures import PictureOptions, picture_files, unused
 
 Translate = Callable[[jax.Array, jax.Array], jax.Array]  # (1, H, W, C) in [-1, 1], a key (1,) -> (1, H, W, C')
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslateOptions(SampleOptions):
-    """Options for a user's own pictures.
+class TranslateOptions(PictureOptions):
+    """Options of translation; pictures keep their own size."""
 
-    Raises:
-      ConfigError: a picture is missing.
-    """
-
-    # image files or folders to translate at their own size; empty: held-out images of the data set
-    images: Annotated[tuple[str, ...], IsPath()] = ()
     # direction in which they are translated; domains as they were in training
     direction: Annotated[str, OneOf(*DIRECTIONS)] = "AtoB"
     longest_side: Annotated[int, AtLeast(0)] = 0  # shrink pictures to this many pixels on the longer side; 0: don't
 
-    def __post_init__(self):
-        super().__post_init__()
-        for path in self.images:
-            if not Path(path).exists():
-                raise ConfigError("images", path, "no such file or folder")
+
+def draw_translations(pictures: np.ndarray, translated: np.ndarray, path: Path) -> None:
+    """Draws a grid of images (N, H, W, C) in [0, 1], each followed by its translation."""
+    both = np.stack([pictures, translated], axis=1)
+    image_grid(both.reshape(-1, *pictures.shape[1:]), path, columns=8)
 
 
 def padded(image: np.ndarray, stride: int) -> np.ndarray:
@@ -74,7 +66,7 @@ def translate_files(
       UserError: a picture can't be read.
     """
     written: list[Path] = []
-    for number, file in enumerate(_files(options.images)):
+    for number, file in enumerate(picture_files(options.images)):
         picture = Image.fromarray(read_image(file))
         if 0 < options.longest_side < max(picture.size):
             picture.thumbnail((options.longest_side,) * 2, Image.Resampling.BICUBIC)
@@ -82,23 +74,7 @@ def translate_files(
         pixels = pixels if channels == 3 else pixels.mean(axis=-1, keepdims=True)
         result = translate_picture(translate, pixels, stride, jax.random.fold_in(key, number))
         path = out / f"{file.stem}_{options.direction}.png"
-        written.append(_unused(path, written))
+        written.append(unused(path, written))
         rgb = np.repeat(result, 3 // result.shape[-1], axis=-1)  # `as_rgb` would invert grey
         Image.fromarray(as_rgb(rgb)).save(written[-1])
     return written
-
-
-def _unused(path: Path, used: Sequence[Path]) -> Path:
-    """Returns a path that is none of `used`, with a number before its suffix if need be."""
-    number, unused = 1, path
-    while unused in used:
-        number += 1
-        unused = path.with_stem(f"{path.stem}_{number}")
-    return unused
-
-
-def _files(paths: Sequence[str]) -> list[Path]:
-    """Returns the images in files and folders."""
-    places = [Path(path) for path in paths]
-    files = [place / name for place in places if place.is_dir() for name in list_images(place)]
-    return files + [place for place in places if not place.is_dir()]

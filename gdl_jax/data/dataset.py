@@ -10,6 +10,7 @@ import numpy as np
 
 from gdl_jax.core.errors import ConfigError
 
+BLOCK = 256  # rows that are read at once for their attributes
 CONTENTS = {"contents": True}  # metadata of a field that holds data, rather than what a network must know of them
 Rows = Mapping[str, np.ndarray]  # e.g. {"image": uint8 (N, H, W, C), "label": int32 (N,)}
 
@@ -34,6 +35,17 @@ def has_labels_in_memory(source: Source) -> bool:
     A source need not have the attribute; one without labels may also lack `labels`.
     """
     return getattr(source, "labels_in_memory", False)
+
+
+def attributes_of(source: Source) -> np.ndarray:
+    """Returns the "attributes" of every row of a source, int8 (N, A).
+
+    A source with a method `attribute_rows` knows them without reading images; of others, all rows are read.
+    """
+    if (known := getattr(source, "attribute_rows", None)) is not None:
+        return known()
+    blocks = np.split(np.arange(len(source)), range(BLOCK, len(source), BLOCK))
+    return np.concatenate([source.take(block)["attributes"] for block in blocks])
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,9 @@ class ArraySource:
     def labels(self) -> np.ndarray:
         return self.arrays["label"]
 
+    def attribute_rows(self) -> np.ndarray:
+        return self.arrays["attributes"]
+
 
 @dataclass(frozen=True)
 class Subset:
@@ -85,6 +100,9 @@ class Subset:
 
     def labels(self) -> np.ndarray:
         return self.source.labels()[self.index]
+
+    def attribute_rows(self) -> np.ndarray:
+        return attributes_of(self.source)[self.index]
 
 
 @dataclass(frozen=True)
@@ -113,6 +131,9 @@ class Joined:
 
     def labels(self) -> np.ndarray:
         return np.concatenate([source.labels() for source in self.sources])
+
+    def attribute_rows(self) -> np.ndarray:
+        return np.concatenate([attributes_of(source) for source in self.sources])
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,18 @@ from gdl_jax.losses.reconstruction import RECONSTRUCTION_LOSSES
 ReconstructionLoss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
-def make_reconstruction_loss(name: str) -> ReconstructionLoss:
+def make_reconstruction_loss(name: str, field: str = "reconstruction_loss") -> ReconstructionLoss:
     """Returns the loss of that name or package.module:function, (target, prediction), each (B, H, W, C), -> (B,).
+
+    Args:
+      name: of the loss.
+      field: hyperparameter that has the name, for the error message.
 
     Raises:
       UserError: no function has that name, or it is not such a function.
     """
     images = jax.ShapeDtypeStruct((2, 8, 8, 1), jnp.float32)
-    return resolve_function("reconstruction_loss", name, RECONSTRUCTION_LOSSES, (images, images), (2,))
+    return resolve_function(field, name, RECONSTRUCTION_LOSSES, (images, images), (2,))
 
 
 def autoencoder(

@@ -5,7 +5,7 @@ update, the generators step against the critics, and the critics against the gen
 earlier ones. Both steps start from the networks before the update, and one pass of the generators serves both.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +26,7 @@ from gdl_jax.learners.adversarial_updates import (
     losses_of,
     real_term,
 )
+from gdl_jax.learners.autoencoder import ReconstructionLoss
 from gdl_jax.learners.averaging import initial_average, updated_average
 from gdl_jax.learners.gradient import TrainState, apply_eval
 from gdl_jax.learners.image_pool import ImagePool, empty_pool, exchange
@@ -33,7 +34,6 @@ from gdl_jax.losses.adversarial import AdversarialLoss
 from gdl_jax.losses.reconstruction import mae
 
 DOMAINS = ("a", "b")
-PixelLoss = Callable[[jax.Array, jax.Array], jax.Array]  # (image (B, H, W, C), another) -> (B,)
 
 
 @struct.dataclass
@@ -65,8 +65,8 @@ class Terms(NamedTuple):
     adversarial: float = 1.0
     cycle: float = 10.0
     identity: float = 5.0
-    cycle_loss: PixelLoss = mae
-    identity_loss: PixelLoss = mae
+    cycle_loss: ReconstructionLoss = mae
+    identity_loss: ReconstructionLoss = mae
 
     def of(self, batch: Batch, outputs: Mapping[str, jax.Array]) -> dict[str, Term]:
         """Returns the cycle and identity terms of both domains; there are none with weight 0."""

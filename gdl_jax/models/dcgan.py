@@ -19,9 +19,8 @@ from gdl_jax.core.config_flags import AtLeast, Below
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.lookup import resolve
 from gdl_jax.models.checks import activation, convolutions, dropout_rate
-from gdl_jax.nn.layers import ACTIVATIONS, BatchNorm, Conv, ConvTranspose, Dense, Dropout, UpsampleConv
+from gdl_jax.nn.layers import ACTIVATIONS, BatchNorm, Conv, ConvTranspose, Dense, Dropout, UpsampleConv, normal_init
 
-normal_init = nn.initializers.normal(0.02)
 UPSAMPLINGS = {"nearest": UpsampleConv, "transposed": ConvTranspose}
 
 

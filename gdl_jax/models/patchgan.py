@@ -15,13 +15,12 @@ from flax import linen as nn
 
 from gdl_jax.core.config_flags import AtLeast, OneOf
 from gdl_jax.core.errors import ConfigError
-from gdl_jax.nn.layers import Conv
+from gdl_jax.nn.layers import Conv, normal_init
 from gdl_jax.nn.norms import NORMS, has_bias, norm
 
 KERNEL_SIZE = 4
 LARGEST_MULTIPLE = 8  # of the first convolution's channels
 SLOPE = 0.2  # of leaky ReLU
-normal_init = nn.initializers.normal(0.02)
 
 
 @dataclass(frozen=True, kw_only=True)

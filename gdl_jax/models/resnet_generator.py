@@ -15,12 +15,11 @@ from flax import linen as nn
 
 from gdl_jax.core.config_flags import AtLeast, Below, OneOf
 from gdl_jax.core.errors import ConfigError
-from gdl_jax.nn.layers import Conv, ConvTranspose, Dropout, UpsampleConv
+from gdl_jax.nn.layers import Conv, ConvTranspose, Dropout, UpsampleConv, normal_init
 from gdl_jax.nn.norms import NORMS, norm, reflect_pad
 
 STRIDE = 4  # the generator halves the image twice
 UPSAMPLINGS = ("transposed", "nearest", "bilinear")
-normal_init = nn.initializers.normal(0.02)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,13 +15,13 @@ from flax import linen as nn
 
 from gdl_jax.core.config_flags import AtLeast, Below, OneOf
 from gdl_jax.core.errors import ConfigError
-from gdl_jax.nn.layers import Conv, ConvTranspose, Dropout, UpsampleConv, glorot_uniform
+from gdl_jax.nn.layers import Conv, ConvTranspose, Dropout, UpsampleConv, glorot_uniform, normal_init
 from gdl_jax.nn.norms import NORMS, has_bias, norm
 
 KERNEL_SIZE = 4
 LARGEST_MULTIPLE = 8  # of the first convolution's channels
 DROPPED = 3  # convolutions on the way up with dropout
-INITIALIZERS = {"glorot": glorot_uniform, "normal": nn.initializers.normal(0.02)}
+INITIALIZERS = {"glorot": glorot_uniform, "normal": normal_init}
 UPSAMPLINGS = {"nearest": UpsampleConv, "transposed": ConvTranspose}
 
 

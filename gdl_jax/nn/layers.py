@@ -23,6 +23,7 @@ SMALLEST_NORM = 1e-12
 EMBEDDING_LIMIT = 0.05
 Initializer = Callable[..., jax.Array]
 glorot_uniform = nn.initializers.glorot_uniform()
+normal_init = nn.initializers.normal(0.02)  # of convolutional GANs (Radford et al. 2016; book chapters 4 and 5)
 
 
 def embedding_uniform(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:

@@ -58,7 +58,7 @@ def pix2pix_unet() -> keras.Model:
     features.pop()
     for i, width in enumerate(widths[-2::-1]):
         x = _batch_norm()(layers.Conv2DTranspose(width, 4, use_bias=False, **common)(layers.ReLU()(x)))
-        if i in (1, 2):  # between maps of the largest width
+        if i < 3:
             x = layers.Dropout(0.5)(x)
         x = layers.Concatenate()([x, features.pop()])
     x = layers.Conv2DTranspose(3, 4, activation="tanh", **common)(layers.ReLU()(x))

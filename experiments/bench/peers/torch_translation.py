@@ -68,7 +68,7 @@ def pix2pix_unet() -> UNet:
     for i, width in enumerate(widths[-2::-1]):
         convolution = nn.ConvTranspose2d(channels, width, 4, 2, 1, bias=False)
         up.append(nn.Sequential(nn.ReLU(), convolution, nn.BatchNorm2d(width)))
-        if i in (1, 2):  # between maps of the largest width
+        if i < 3:
             up[-1].append(nn.Dropout(0.5))
         channels = 2 * width
     up.append(nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(channels, 3, 4, 2, 1), nn.Tanh()))

@@ -15,11 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdl_jax.core.errors import ConfigError
-from gdl_jax.data.dataset import ArraySource, DataSet, Joined, Rows, Source, Subset
-from gdl_jax.data.images.folder import SPLITS, ImageFiles
-from gdl_jax.data.images.tfds import TfdsSource
-
-BLOCK = 256  # rows that are read at once for their attributes
+from gdl_jax.data.dataset import DataSet, Rows, Source, Subset, attributes_of
+from gdl_jax.data.images.folder import SPLITS
 
 
 @dataclass(frozen=True)
@@ -182,27 +179,10 @@ class Condition(NamedTuple):
     def rows(self, source: Source) -> np.ndarray:
         """Returns the indices of a source's rows that meet the condition."""
         if self.column == "attributes":
-            has = _attributes(source)[:, self.index] > 0
+            has = attributes_of(source)[:, self.index] > 0
         else:
             has = source.labels() == self.index
         return np.flatnonzero(has == self.has)
-
-
-def _attributes(source: Source) -> np.ndarray:
-    """Returns the "attributes" of every row, int8 (N, A); images are read only where there is no other way."""
-    match source:
-        case ArraySource(arrays):
-            return arrays["attributes"]
-        case ImageFiles():
-            return source.columns["attributes"]
-        case Subset(inner, index):
-            return _attributes(inner)[index]
-        case Joined(sources):
-            return np.concatenate([_attributes(each) for each in sources])
-        case TfdsSource():
-            return source.attribute_rows()
-    blocks = np.split(np.arange(len(source)), range(BLOCK, len(source), BLOCK))
-    return np.concatenate([source.take(block)["attributes"] for block in blocks])
 
 
 def _condition(data: DataSet, domain: str, domains: tuple[str, str]) -> Condition:

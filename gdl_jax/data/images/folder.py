@@ -79,6 +79,10 @@ class ImageFiles:
         """Returns the column "label"; no file is read."""
         return self.columns["label"]
 
+    def attribute_rows(self) -> np.ndarray:
+        """Returns the column "attributes"; no file is read."""
+        return self.columns["attributes"]
+
 
 def split_of(name: str) -> str:
     """Returns the split of a file: 80 % train, 10 % validation, 10 % test, by a hash of its name alone."""

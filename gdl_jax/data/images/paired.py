@@ -85,7 +85,7 @@ def _half(path: Path, width: int) -> int:
 
 
 class Place(NamedTuple):
-    """What a file's folders say.
+    """Split, domain and name of a file, by its folders.
 
     Attributes:
       split: None if no folder names one.

@@ -27,7 +27,7 @@ BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # TIFF tags, and a va
 
 
 class Header(NamedTuple):
-    """What the first bytes of an image file say.
+    """Facts in the first bytes of an image file.
 
     Attributes:
       width, height: in pixels, of the upright image.

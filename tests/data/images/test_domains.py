@@ -8,7 +8,7 @@ import pytest
 
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.json_files import to_json
-from gdl_jax.data import catalogue
+from gdl_jax.data import catalogue, dataset
 from gdl_jax.data.dataset import ArraySource, DataSet, Subset, joined
 from gdl_jax.data.description import describe, described
 from gdl_jax.data.images import domains
@@ -165,7 +165,7 @@ def test_domains_are_classes_of_any_image_set():
 
 
 def test_attributes_that_come_with_images_only_are_read_in_blocks(monkeypatch):
-    monkeypatch.setattr(domains, "BLOCK", 7)
+    monkeypatch.setattr(dataset, "BLOCK", 7)
     data = by_domains(joined(DataSet("x", Faces(20), Faces(9), attributes=ATTRIBUTES)), "Hat", "-Hat")
     assert data.test is None
     rows = everything(data.train)
