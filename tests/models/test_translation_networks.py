@@ -232,3 +232,21 @@ def test_normalised_features_of_one_position_are_refused(module, size, field):
     with pytest.raises(ConfigError) as error:
         jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((1, size, size, 3)), train=False))
     assert error.value.field == field
+
+
+def test_the_slope_lets_negative_features_through_on_the_way_down():
+    """Without it, kernels after features that are all negative have no gradient."""
+    image = jnp.ones((1, 8, 8, 3))
+
+    def gradient(slope):
+        config = unet.Config(unet_filters=2, unet_depth=2, unet_norm="none", unet_slope=slope)
+        params = variables(unet.UNet(config), image)["params"]
+        params["down_0"] = {"kernel": jnp.zeros((4, 4, 3, 2)), "bias": -jnp.ones(2)}
+
+        def total(kernel):
+            changed = params | {"down_1": {"kernel": kernel, "bias": jnp.ones(4)}}
+            return unet.UNet(config).apply({"params": changed}, image, train=False).sum()
+
+        return float(jnp.abs(jax.grad(total)(params["down_1"]["kernel"])).sum())
+
+    assert gradient(0.0) == 0 and gradient(0.2) > 1e-4
