@@ -111,7 +111,7 @@ def build(config: Config, data: TwoDomains, axis_name: str | None) -> Learner:
         raise ConfigError("l1_weight", config.l1_weight, "and adversarial_weight must not both be 0")
 
     def l1(batch, outputs):
-        return {"l1": Term(mae(signed(batch)["b"], outputs), config.l1_weight)}
+        return {"l1_loss": Term(mae(signed(batch)["b"], outputs), config.l1_weight)}
 
     learner = adversarial(
         setup.make_generator(config, setup.image_spec(data).shape[-1], axis_name),
@@ -181,7 +181,7 @@ def analyse(run: Run) -> dict[str, Any]:
     _draw_rows(run, run.figures / "translations.png", SHOWN)
     rules.film(run.figures)
     rules.plot_critic_weights(run)
-    return {"failure_modes": rules.failures(run), "protocol": {"l1": "mean absolute error, pixels in [-1, 1]"}}
+    return {"failure_modes": rules.failures(run), "protocol": {"l1_loss": "mean absolute error, pixels in [-1, 1]"}}
 
 
 @dataclass(frozen=True, kw_only=True)

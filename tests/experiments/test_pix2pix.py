@@ -48,7 +48,7 @@ def sampled(workdir, out, *flags):
 @pytest.mark.slow
 def test_a_run_measures_the_error_of_its_translations(workdir):
     results = json.loads((workdir / "results.json").read_text())
-    assert 0 < results["test/l1"] < 2 and "l1" in results["protocol"]
+    assert 0 < results["test/l1_loss"] < 2 and "l1_loss" in results["protocol"]
     assert Image.open(workdir / "figures" / "translations.png").width > 300
 
 
