@@ -72,7 +72,7 @@ PRESETS = {
     "avatars": Config(
         domains=("-Eyeglasses", "Sunglasses"),
         image_size=64,
-        steps=4000,
+        steps=2000,
         eval_every=500,
         checkpoint_every=500,
         **DECAY,
