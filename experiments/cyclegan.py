@@ -1,6 +1,6 @@
 """CycleGAN (book chapter 5, 05_01): translation between two domains of unpaired images.
 
-    python -m experiments.cyclegan                                 faces get and lose sunglasses, 64x64; 12 minutes
+    python -m experiments.cyclegan                                 faces get and lose sunglasses, 64x64; 3 minutes
     python -m experiments.cyclegan --config=apples --data_dir=D    the book's apples and oranges, 128x128, 200 epochs
     python -m experiments.cyclegan --config=monet --data_dir=D     the book's photos and Monet's paintings, 256x256
     python -m experiments.studies.cyclegan_ablation                without identity loss, pool, ...

@@ -1,6 +1,6 @@
 """pix2pix (book chapter 9, figure 9-15; Isola and others 2017): translation learnt from pairs of images.
 
-    python -m experiments.pix2pix                                   drawings of faces to faces, 64x64; 17 minutes
+    python -m experiments.pix2pix                                   drawings of faces to faces, 64x64; 5 minutes
     python -m experiments.pix2pix --config=labels                   flat label maps of faces to faces, 64x64
     python -m experiments.pix2pix --config=facades --data_dir=D     label maps to house fronts, 128x128, 200 epochs
     python -m experiments.pix2pix --config=paper --data_dir=D       the paper's networks at 256x256

@@ -1,6 +1,6 @@
 """Neural style transfer (book chapter 5): a picture with the content of one and the style of another.
 
-    python -m experiments.style_transfer                          a bundled photograph, bundled texture; 4 minutes
+    python -m experiments.style_transfer                          a bundled photograph, bundled texture; 2 minutes
     python -m experiments.style_transfer --content=photo.jpg --style=painting.jpg
                                                                   your own pictures, of any size
     python -m experiments.style_transfer --config=book --content=photo.jpg --style=painting.jpg

@@ -54,6 +54,8 @@ RECORDS = {  # experiments that are no systems -> the system, or the title of th
     "fsdp": "State sharded over devices",
 }
 SUBSTITUTES = {  # beginnings of a row's data -> what they stand for
+    "avatars with sunglasses": "generated faces",
+    "outlines of avatars": "generated faces",
     "avatars": "generated faces in place of CelebA",
     "Quick, Draw! quadrupeds": "drawings of 15 animals in place of the book's camels",
     "CIFAR-10 (a JPEG-compressed copy": "for CIFAR-10 itself",
@@ -75,6 +77,14 @@ HEADLINES = (
     Headline("WGAN, horses: FID after 6,000 iterations", "wgan --config=horses", "FID by VGG16"),
     Headline("WGAN-GP, avatars: FID after 3,000 iterations", "wgan_gp --config=avatars", "FID by VGG16"),
     *(Headline(f"ablation, {loss}: FID") for loss in ("GAN", "WGAN", "WGAN-GP", "hinge loss, spectral norm")),
+    Headline(
+        "CycleGAN, avatars, 2,000 updates: share of held-out faces that get sunglasses",
+        "cyclegan",
+        "share that gets sunglasses",
+    ),
+    Headline("CycleGAN, avatars, 2,000 updates: share of other attributes kept, towards sunglasses"),
+    *(Headline(f"pix2pix ablation, {loss}: attributes right") for loss in ("L1", "GAN", "L1 + cGAN")),
+    Headline("style transfer, the book's settings: loss after 200 evaluations relative to SciPy's L-BFGS-B"),
     Headline("Aesop, the book's LSTM: test perplexity", "text_rnn --config=aesop", "test perplexity"),
     Headline(
         "SQuAD, attention and copying: loss of test questions, nats per word",

@@ -1,6 +1,6 @@
 """Compares CycleGAN with and without identity loss, image pool and instance normalisation, with error bars.
 
-    python -m experiments.studies.cyclegan_ablation               faces get and lose sunglasses, 64x64
+    python -m experiments.studies.cyclegan_ablation               faces get and lose sunglasses, 64x64; 25 minutes
     python -m experiments.studies.cyclegan_ablation --steps=4000  as many updates as the preset has
 
 Minutes are those of two CPU cores. All variants have the networks and settings of the preset, and each differs in one.

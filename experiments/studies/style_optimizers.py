@@ -1,7 +1,7 @@
 """Compares optimisers of neural style transfer on one function from one start: L-BFGS here, Adam, and SciPy's L-BFGS-B.
 
     python -m experiments.studies.style_optimizers --content=photo.jpg --style=painting.jpg
-                                                      the book's loss, 200 evaluations of each; some 20 minutes
+                                                      the book's loss, 200 evaluations of each; 14 minutes
 
 SciPy's runs in float64 on the host and calls the compiled loss and gradient. It has no bounds and no tolerances, so
 that it uses all evaluations; the book's code restarts it every 20 evaluations, which loses the memory of the curvature.
