@@ -25,8 +25,7 @@ from experiments.language.writing import (
 )
 from gdl_jax.core import config_flags
 from gdl_jax.data.text.tokens import SEPARATOR, join, tokenise
-from gdl_jax.models.text_rnn import SamplingConfig
-from gdl_jax.nn.sampling import sample_logits
+from gdl_jax.nn.sampling import SamplingConfig, sample_logits
 from gdl_jax.runs import command
 from gdl_jax.runs.experiment import Run
 from gdl_jax.runs.restore import restore

@@ -23,7 +23,7 @@ from absl import flags
 from experiments import text_rnn
 from experiments.benchmarks import environment
 from gdl_jax.core.errors import ConfigError
-from gdl_jax.models.text_rnn import SamplingConfig
+from gdl_jax.nn.sampling import SamplingConfig
 from gdl_jax.runs import command
 
 TOKENS = 200

@@ -13,7 +13,8 @@ import numpy as np
 from gdl_jax.core.config_flags import Above, AtLeast, Below
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.data.text.tokens import SEPARATOR, TextData, join, tokenise
-from gdl_jax.models.text_rnn import SamplingConfig, TextRNN, allowed_logits
+from gdl_jax.models.text_rnn import TextRNN, allowed_logits
+from gdl_jax.nn.sampling import SamplingConfig
 from gdl_jax.plots.text import next_tokens
 from gdl_jax.runs.config import DTYPES
 from gdl_jax.runs.experiment import Run, SampleOptions

@@ -9,7 +9,7 @@ recomputes the whole window for each token.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import chex
 import jax
@@ -23,7 +23,7 @@ from gdl_jax.models.checks import activation, dropout_rate
 from gdl_jax.nn.dense import dense
 from gdl_jax.nn.layers import Dense, Dropout, embedding_uniform
 from gdl_jax.nn.recurrent import GRU, LSTM, RECURRENT_ACTIVATIONS, bidirectional
-from gdl_jax.nn.sampling import Number, sample_logits
+from gdl_jax.nn.sampling import SamplingConfig, sample_logits
 
 CELLS = ("lstm", "gru")
 
@@ -44,14 +44,6 @@ class Config:
     recurrent_activation: str = "sigmoid"
     # GRUs apply the reset gate after the matrix product (Keras since 2.3) instead of before it (book)
     reset_after: Annotated[bool, Needs("cell=gru")] = True
-
-
-class SamplingConfig(NamedTuple):
-    """Sampling parameters, each () or (B,); see `nn.sampling.sample_logits`."""
-
-    temperature: Number = 1.0
-    top_k: jax.Array | int = 0
-    top_p: Number = 1.0
 
 
 class TextRNN(nn.Module):

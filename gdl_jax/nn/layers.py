@@ -7,6 +7,7 @@ are those of `nn.conv`. `dtype` is the type of a layer's computation (such as bf
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -40,7 +41,8 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
     "leaky_relu": leaky_relu,
     "elu": nn.elu,
-    "gelu": nn.gelu,
+    "gelu": nn.gelu,  # approximated by tanh
+    "gelu_exact": partial(nn.gelu, approximate=False),
     "tanh": jnp.tanh,
     "sigmoid": nn.sigmoid,
     "swish": nn.swish,

@@ -1,12 +1,21 @@
 """Sampling from a categorical distribution with temperature, top-k and top-p."""
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 Number = jax.Array | float
+
+
+class SamplingConfig(NamedTuple):
+    """Sampling parameters, each () or (B,); see `sample_logits`."""
+
+    temperature: Number = 1.0
+    top_k: jax.Array | int = 0
+    top_p: Number = 1.0
 
 
 def sample_logits(

@@ -12,7 +12,7 @@ import pytest
 from experiments import ask, text_rnn, write
 from experiments.worlds import evaluate as world_evaluate
 from gdl_jax.data.text.tokens import SEPARATOR
-from gdl_jax.models.text_rnn import SamplingConfig
+from gdl_jax.nn.sampling import SamplingConfig
 from gdl_jax.runs.experiment import Run
 from gdl_jax.runs.restore import RestoredRun
 

@@ -13,7 +13,8 @@ from gdl_jax.core.parallel import UNOPTIMISED
 from gdl_jax.learners.sequence import autoregressive, event_losses, token_losses
 from gdl_jax.models import music_rnn, phrase_rnn, text_rnn
 from gdl_jax.models.events import Events, Temperatures, Vocabulary
-from gdl_jax.models.text_rnn import SamplingConfig, TextRNN
+from gdl_jax.models.text_rnn import TextRNN
+from gdl_jax.nn.sampling import SamplingConfig
 
 BATCH = 16
 TOKENS, WINDOW = 8, 5  # vocabulary and context of the text model

@@ -10,7 +10,8 @@ import pytest
 from scipy import special
 
 from gdl_jax.core.errors import ConfigError, UserError
-from gdl_jax.models.text_rnn import Config, SamplingConfig, TextRNN, generate
+from gdl_jax.models.text_rnn import Config, TextRNN, generate
+from gdl_jax.nn.sampling import SamplingConfig
 from tests.models.dropped import dropped_widths
 
 V, E, H, B, C = 9, 3, 4, 5, 6
