@@ -114,20 +114,23 @@ class IsPath(Rule):
 
 
 class IsPathAfter(Rule):
-    """Rule that values are KIND:PATH, whose path may change on resume."""
+    """Rule that values are KIND:PATH, whose path may change on resume; with `or_number` KIND:NUMBER has no path."""
 
-    def __init__(self, *kinds: str):
-        self.kinds = kinds
+    def __init__(self, *kinds: str, or_number: bool = False):
+        self.kinds, self.or_number = kinds, or_number
+
+    def _has_path(self, kind: str, path: str) -> bool:
+        return kind in self.kinds and bool(path) and not (self.or_number and path.isdecimal())
 
     def map_path(self, value: str, function: Callable[[str], str]) -> str:
         """Returns the value with `function` applied to its path."""
         kind, _, path = value.partition(":")
-        return f"{kind}:{function(path)}" if kind in self.kinds and path else value
+        return f"{kind}:{function(path)}" if self._has_path(kind, path) else value
 
     def without_path(self, value: str) -> str:
         """Returns the part of the value that must not change on resume."""
         kind, _, path = value.partition(":")
-        return kind if kind in self.kinds and path else value
+        return kind if self._has_path(kind, path) else value
 
 
 @dataclass(frozen=True)

@@ -188,6 +188,13 @@ def test_maps_paths_inside_values():
         "folder:",
     ]
     assert [after.without_path(value) for value in ("folder:a", "tfds:a")] == ["folder", "tfds:a"]
+    numbered = IsPathAfter("bpe", or_number=True)
+    assert [numbered.map_path(value, upper) for value in ("bpe:a", "bpe:512", "bpe:./5x")] == [
+        "bpe:A",
+        "bpe:512",
+        "bpe:./5X",
+    ]
+    assert [numbered.without_path(value) for value in ("bpe:a", "bpe:512")] == ["bpe", "bpe:512"]
     assert path.without_path("a/b") == "a/b" and IsPath(moves=True).without_path("a/b") == ""
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -34,6 +35,7 @@ PATH_KINDS = ("text",)  # the kinds KIND:PATH of DATASETS
 AESOP_LAYOUTS = ("aesop/data.txt", "aesop.txt", "pg11339.txt")
 TOKEN_TYPES = ("word", "character")
 SEPARATOR, UNKNOWN = "|", "<unk>"
+_Story = TypeVar("_Story", list[str], str)
 FEWEST_STORIES = 10  # with fewer, passages are held out instead of whole stories
 
 
@@ -67,8 +69,9 @@ def clean(story: str) -> str:
 
 
 @cache
-def _word() -> re.Pattern[str]:
-    return re.compile(rf"(?:[^\W_]|['{extending()}])+|{symbol()}")
+def word_pattern() -> re.Pattern[str]:
+    """Returns a regular expression of one word or one other symbol; matches leave out white space."""
+    return re.compile(rf"(?:[^\W_]|['’{extending()}])+|{symbol()}")
 
 
 def tokenise(text: str, token_type: str) -> list[str]:
@@ -77,7 +80,7 @@ def tokenise(text: str, token_type: str) -> list[str]:
     Apostrophes, combining marks and zero-width joiners are parts of words; any other symbol is a token of its own.
     """
     line = clean(text)
-    return list(line) if token_type == "character" else _word().findall(line)
+    return list(line) if token_type == "character" else word_pattern().findall(line)
 
 
 def join(tokens: Iterable[str], token_type: str) -> str:
@@ -144,7 +147,7 @@ def load(
         raise ConfigError("token_type", token_type, f"unknown; choose one of {', '.join(TOKEN_TYPES)}")
     if not 0 <= held_out < 0.5:
         raise ConfigError("held_out", held_out, "must be at least 0 and less than 0.5")
-    stories = [tokenise(story, token_type) for story in split_stories(_read(name, data_dir))]
+    stories = [tokenise(story, token_type) for story in split_stories(read_text(name, data_dir))]
     vocabulary = make_vocabulary(stream(stories, sequence_length), unknown_below)
     stories, note = _without_repeats(stories) if held_out else (stories, "")
     if note:
@@ -173,7 +176,12 @@ def _without_repeats(stories: list[list[str]]) -> tuple[list[list[str]], str]:
     return [stories[number - 1] for number in first_at.values()], note
 
 
-def _read(name: str, data_dir: str | None) -> str:
+def read_text(name: str, data_dir: str | None) -> str:
+    """Returns the text `name`, one of DATASETS, as it is.
+
+    Raises:
+      UserError: unknown name; a missing, unreadable, binary or empty file.
+    """
     kind, _, path = name.partition(":")
     if kind in PATH_KINDS and path:
         return read(Path(expand_user(path)))
@@ -197,7 +205,7 @@ def _between(file: Path, start: str, end: str) -> str:
     return text[first:last]
 
 
-def _between_places(stories: list[list[str]], first: int, end: int) -> list[list[str]]:
+def between_places(stories: Sequence[_Story], first: int, end: int) -> list[_Story]:
     """Returns tokens `first` to `end` (excluded) of the stories' concatenation, as parts of stories."""
     places = itertools.pairwise(itertools.accumulate(map(len, stories), initial=0))
     parts = [story[max(0, first - at) : max(0, end - at)] for story, (at, _) in zip(stories, places, strict=True)]
@@ -212,7 +220,7 @@ def _splits(stories: list[list[str]], held_out: float) -> dict[str, list[list[st
         count = sum(map(len, stories))
         first, second = (round(count * (1 - share * held_out)) for share in (2, 1))
         places = {"train": (0, first), "validation": (first, second), "test": (second, count)}
-        return {split: _between_places(stories, *ends) for split, ends in places.items()}
+        return {split: between_places(stories, *ends) for split, ends in places.items()}
     count = max(1, round(len(stories) * held_out))
     order = np.random.default_rng(0).permutation(len(stories))
     chosen = {"train": order[2 * count :], "validation": order[:count], "test": order[count : 2 * count]}
