@@ -176,19 +176,19 @@ def sample_evaluator(config: Config, data: DataSet) -> SampleEvaluator | None:
     if count < LEAST_COMPARED:
         reason = f"{data.name} has {count} {split} images; needs {LEAST_COMPARED}"
         raise ConfigError("features", config.features, reason)
-    protocol = f"{network.name}; {config.judged_samples:,} generated and {count:,} {split} images"
+    protocol = f"{network.name}{network.about_kid}; {config.judged_samples:,} generated and {count:,} {split} images"
     protocol += " (nothing is held out)" if split == "train" else ""
     used = count if split == "train" else 0  # training images
     reference = {}
     if len(data.train) - used >= LEAST_COMPARED:
         others = _features(network, data, data.train, used, config.judged_samples)
-        reference = _named("real_images", _compare(real, others, network.classes))
+        reference = _named("real_images", _compare(network, real, others))
         protocol += f"; real_images: {len(others[0]):,} {'other ' if used else ''}training images"
         protocol += " in place of generated ones"
     known = {"modes_of_real_images": float(modes(real[1]).sum())} if network.classes else {}
 
     def evaluate(samples):
-        return _named("samples", _compare(real, network.extract(samples), network.classes) | known)
+        return _named("samples", _compare(network, real, network.extract(samples)) | known)
 
     return SampleEvaluator(protocol, config.judged_samples, evaluate, reference)
 
@@ -197,19 +197,19 @@ def _named(kind: str, numbers: Mapping[str, float]) -> dict[str, float]:
     return {f"{kind}/{name}": number for name, number in numbers.items()}
 
 
-def _compare(real, fake, classes) -> dict[str, float]:
+def _compare(network: Features, real, fake) -> dict[str, float]:
     """Returns metrics that compare generated with real images.
 
     Args:
+      network: that extracted the features; class frequencies are compared if it has the data set's classes.
       real, fake: features (N, D), and class probabilities (N, K) or None.
-      classes: names of the K classes, to compare class frequencies; () for no such metrics.
     """
     (real_features, real_probabilities), (features, probabilities) = real, fake
     precision, recall = precision_and_recall(real_features, features)
     density, coverage = density_and_coverage(real_features, features)
     numbers = {
         "fid": frechet_distance(real_features, features),
-        "kid": kernel_distance(real_features, features),
+        "kid": kernel_distance(real_features, features, rescale=network.rescale),
         "precision": precision,
         "recall": recall,
         "density": density,
@@ -217,7 +217,7 @@ def _compare(real, fake, classes) -> dict[str, float]:
     }
     if probabilities is not None:
         numbers["classifier_score"] = inception_score(probabilities)
-    if classes:
+    if network.classes:
         counts = class_counts(probabilities)
         numbers |= {
             "modes_covered": float(modes_covered(real_probabilities, probabilities)),

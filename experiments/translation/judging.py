@@ -77,7 +77,7 @@ def unpaired_evaluator(config: Config, data: TwoDomains) -> SampleEvaluator | No
     if config.features:
         _check_count(config, "features", data, real)
         network = load_features(config.features)
-        protocol.append(f"KID to the target domain's test images: {network.name}")
+        protocol.append(f"KID to the target domain's test images: {network.name}{network.about_kid}")
         parts.append(_distances(network, real))
     if config.attribute_classifier:
         classifier = _load_classifier(config, data)
@@ -150,9 +150,9 @@ def paired_evaluator(config: Config, data: TwoDomains) -> SampleEvaluator:
     if config.features:
         _check_count(config, "features", data, {"b": truth})
         network = load_features(config.features)
-        protocol.append(f"KID to the true images: {network.name}")
+        protocol.append(f"KID to the true images: {network.name}{network.about_kid}")
         real = network.extract(truth)[0]
-        parts.append(lambda images: {"kid": kernel_distance(real, network.extract(images)[0])})
+        parts.append(lambda images: {"kid": kernel_distance(real, network.extract(images)[0], rescale=network.rescale)})
     if config.features == "vgg16":
         distance = load_perceptual_distance()
         protocol.append(f"perceptual_distance: {distance.name}")
@@ -194,12 +194,14 @@ def _distances(network: Features, real: Mapping[str, np.ndarray]) -> _Part:
     features = {domain: network.extract(images)[0] for domain, images in real.items()}
 
     def measure(images: Mapping[str, np.ndarray]) -> dict[str, float]:
-        return {
-            f"kid_into_{into}": kernel_distance(features[into], network.extract(images[into])[0]) for into in TARGETS
-        }
+        return {f"kid_into_{into}": kid(features[into], network.extract(images[into])[0]) for into in TARGETS}
 
-    kid = kernel_distance(features["a"], features["b"])
-    return _Part(measure, {f"kid_into_{into}": kid for into in TARGETS})
+    def kid(real: np.ndarray, fake: np.ndarray) -> float:
+        return kernel_distance(real, fake, rescale=network.rescale)
+
+    return _Part(
+        measure, {f"kid_into_{into}": kid(features[into], features[domain]) for into, domain in TARGETS.items()}
+    )
 
 
 def _attributes(classifier: AttributeClassifier, goals: Mapping[str, Target], real: Mapping[str, np.ndarray]) -> _Part:

@@ -47,6 +47,15 @@ def test_kernel_distance_is_unbiased_for_equal_distributions():
     assert min(values) < 0
 
 
+def test_rescaled_kernel_distance_does_not_depend_on_the_features_scale():
+    real, fake = gaussian(0, 50), 1.5 * gaussian(1, 60)
+    rescaled = kernel_distance(real, fake, rescale=True)
+    assert kernel_distance(1e3 * real, 1e3 * fake, rescale=True) == pytest.approx(rescaled)
+    unit = np.sqrt(np.square(real).mean())
+    assert rescaled == pytest.approx(kernel_distance(real / unit, fake / unit))
+    assert kernel_distance(1e3 * real, 1e3 * fake) != pytest.approx(rescaled)
+
+
 def test_kernel_distance_of_gaussians_matches_the_closed_form():
     # In one dimension, k(x, y) = (xy + 1)^3 = 1 + 3 xy + 3 x^2 y^2 + x^3 y^3, so that the squared MMD is
     # 3 (E x - E y)^2 + 3 (E x^2 - E y^2)^2 + (E x^3 - E y^3)^2; for N(0, 1) and N(1, 4): moments 0, 1, 0 and 1, 5, 13.
