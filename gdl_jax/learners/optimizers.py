@@ -24,6 +24,9 @@ OPTIMIZERS: dict[str, Callable[[optax.ScalarOrSchedule], optax.GradientTransform
     "adam_0.5": partial(optax.adam, b1=0.5, eps=KERAS_EPSILON),  # GANs' usual decay of the first moment
     "adam_0.5_0.9": partial(optax.adam, b1=0.5, b2=0.9, eps=KERAS_EPSILON),  # MuseGAN's (book 07_04)
     "adam_0": partial(optax.adam, b1=0.0, b2=0.9, eps=KERAS_EPSILON),  # WGAN-GP's (Gulrajani et al. 2017)
+    "adam_0.9_0.95": partial(optax.adam, b2=0.95),  # GPT-3's and nanoGPT's for GPT-2
+    "adam_0.9_0.98": partial(optax.adam, b2=0.98, eps=1e-9),  # the transformer's (Vaswani et al. 2017)
+    "adam_0.9_0.99": partial(optax.adam, b2=0.99),  # nanoGPT's for small networks
     "rmsprop": partial(optax.rmsprop, decay=0.9, eps=KERAS_EPSILON, eps_in_sqrt=False),
     "sgd": optax.sgd,
 }
@@ -61,7 +64,9 @@ class ScheduleConfig:
 class OptimizerConfig(ScheduleConfig):
     """Hyperparameters of a learner with one optimiser."""
 
-    optimizer: str = "adam"  # adam, adam_0.5, adam_0.5_0.9, adam_0, rmsprop, sgd or package.module:function
+    # adam, adam_0.5, adam_0.5_0.9, adam_0, adam_0.9_0.95, adam_0.9_0.98, adam_0.9_0.99, rmsprop, sgd or
+    # package.module:function
+    optimizer: str = "adam"
     learning_rate: Annotated[float, Above(0)] = 1e-3  # learning rate; with a schedule, its peak
 
 
