@@ -31,18 +31,18 @@ class Features(NamedTuple):
       classes: names of the classes that it predicts, if they are those of the data set; else ().
       extract: images (N, H, W, C) in [0, 1], of any size -> features (N, D) and class probabilities (N, K), or None
         where the network has no classifier.
-      rescale: divide features by the root mean square of the real images' for KID; not Inception's, by its protocol.
+      normalise: scale each image's features to one norm for KID; not Inception's, by its protocol.
     """
 
     name: str
     classes: tuple[str, ...]
     extract: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
-    rescale: bool = True
+    normalise: bool = True
 
     @property
     def about_kid(self) -> str:
         """For a protocol, after the name: the change of the features for KID."""
-        return ", for KID divided by the root mean square of the real images' features" if self.rescale else ""
+        return ", scaled to one norm for KID" if self.normalise else ""
 
 
 def load_features(name: str) -> Features:
@@ -113,7 +113,7 @@ def _inception(path: Path) -> Features:
         return features, None if logits is None else jax.nn.softmax(logits)
 
     name = f"Inception-v3 ({path.name}), bilinear resize to {INCEPTION_SIZE}x{INCEPTION_SIZE}"
-    return Features(name, (), _extractor(apply, lambda shape: (INCEPTION_SIZE, INCEPTION_SIZE), 3), rescale=False)
+    return Features(name, (), _extractor(apply, lambda shape: (INCEPTION_SIZE, INCEPTION_SIZE), 3), normalise=False)
 
 
 def _classifier(workdir: Path) -> Features:

@@ -209,7 +209,7 @@ def _compare(network: Features, real, fake) -> dict[str, float]:
     density, coverage = density_and_coverage(real_features, features)
     numbers = {
         "fid": frechet_distance(real_features, features),
-        "kid": kernel_distance(real_features, features, rescale=network.rescale),
+        "kid": kernel_distance(real_features, features, normalise=network.normalise),
         "precision": precision,
         "recall": recall,
         "density": density,

@@ -152,7 +152,9 @@ def paired_evaluator(config: Config, data: TwoDomains) -> SampleEvaluator:
         network = load_features(config.features)
         protocol.append(f"KID to the true images: {network.name}{network.about_kid}")
         real = network.extract(truth)[0]
-        parts.append(lambda images: {"kid": kernel_distance(real, network.extract(images)[0], rescale=network.rescale)})
+        parts.append(
+            lambda images: {"kid": kernel_distance(real, network.extract(images)[0], normalise=network.normalise)}
+        )
     if config.features == "vgg16":
         distance = load_perceptual_distance()
         protocol.append(f"perceptual_distance: {distance.name}")
@@ -197,7 +199,7 @@ def _distances(network: Features, real: Mapping[str, np.ndarray]) -> _Part:
         return {f"kid_into_{into}": kid(features[into], network.extract(images[into])[0]) for into in TARGETS}
 
     def kid(real: np.ndarray, fake: np.ndarray) -> float:
-        return kernel_distance(real, fake, rescale=network.rescale)
+        return kernel_distance(real, fake, normalise=network.normalise)
 
     return _Part(
         measure, {f"kid_into_{into}": kid(features[into], features[domain]) for into, domain in TARGETS.items()}

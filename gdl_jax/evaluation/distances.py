@@ -40,7 +40,7 @@ def _row_blocks(rows: int, columns: int) -> Iterator[slice]:
     return (slice(first, min(first + size, rows)) for first in range(0, rows, size))
 
 
-def kernel_distance(real: np.ndarray, fake: np.ndarray, *, rescale: bool = False) -> float:
+def kernel_distance(real: np.ndarray, fake: np.ndarray, *, normalise: bool = False) -> float:
     """Returns the KID of Binkowski et al. 2018: an unbiased estimate of the squared MMD with kernel (x.y / D + 1)^3.
 
     It is unbiased for any number of samples, so it can be negative. It uses all pairs; the authors average over
@@ -48,12 +48,12 @@ def kernel_distance(real: np.ndarray, fake: np.ndarray, *, rescale: bool = False
 
     Args:
       real, fake: (N, D) and (M, D), N and M at least 2.
-      rescale: divide all features by the root mean square of the real ones. The kernel supposes features of order one,
-        as Inception's are: where they are larger, cubes of a few products decide the estimate.
+      normalise: scale each row to the norm sqrt(D) first. The kernel supposes features of order one, as Inception's
+        are: where some rows are much larger, cubes of their products decide the estimate.
     """
     real, fake = (np.asarray(features, np.float64) for features in (real, fake))
-    if rescale and (size := np.sqrt(np.square(real).mean())) > 0:
-        real, fake = real / size, fake / size
+    if normalise:
+        real, fake = (x / np.sqrt(np.square(x).mean(axis=1, keepdims=True).clip(1e-12)) for x in (real, fake))
 
     def kernel(products):
         base = products / real.shape[1] + 1.0

@@ -47,13 +47,14 @@ def test_kernel_distance_is_unbiased_for_equal_distributions():
     assert min(values) < 0
 
 
-def test_rescaled_kernel_distance_does_not_depend_on_the_features_scale():
-    real, fake = gaussian(0, 50), 1.5 * gaussian(1, 60)
-    rescaled = kernel_distance(real, fake, rescale=True)
-    assert kernel_distance(1e3 * real, 1e3 * fake, rescale=True) == pytest.approx(rescaled)
-    unit = np.sqrt(np.square(real).mean())
-    assert rescaled == pytest.approx(kernel_distance(real / unit, fake / unit))
-    assert kernel_distance(1e3 * real, 1e3 * fake) != pytest.approx(rescaled)
+def test_normalised_kernel_distance_does_not_depend_on_the_size_of_features():
+    real, fake = gaussian(0, 50), gaussian(1, 60) + 0.5
+    found = kernel_distance(real, fake, normalise=True)
+    sizes = np.random.default_rng(2).uniform(0.1, 1e3, (60, 1))
+    assert kernel_distance(1e3 * real, sizes * fake, normalise=True) == pytest.approx(found)
+    assert kernel_distance(1e3 * real, sizes * fake) != pytest.approx(found)
+    units = [np.sqrt(x.shape[1]) * x / np.linalg.norm(x, axis=1, keepdims=True) for x in (real, fake)]
+    assert found == pytest.approx(kernel_distance(*units))
 
 
 def test_kernel_distance_of_gaussians_matches_the_closed_form():
