@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from gdl_jax.core.errors import UserError
-from gdl_jax.data.files import first_few
 from gdl_jax.models.gpt import Config
 
 OUTSIDE = {"wte.weight": ("tokens", "embedding"), "wpe.weight": ("positions", "embedding")}
 DENSE = {"attn.c_attn": "qkv", "attn.c_proj": "attention_out", "mlp.c_fc": "hidden", "mlp.c_proj": "out"}
 NORMS = {"ln_1": "attention_norm", "ln_2": "norm"}
+SHOWN = 3  # names in an error message
 IGNORED = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)|lm_head\.weight")  # masks, and the embedding a second time
 
 
@@ -74,7 +74,7 @@ def from_hugging_face(tensors: Mapping[str, np.ndarray], config: Config, vocabul
         if name in found and found[name].shape != shape
     ]
     problems = [
-        f"{kind}: {first_few(names)}"
+        f"{kind}: {', '.join(names[:SHOWN])}" + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
         for kind, names in (("missing", missing), ("not known", surplus), ("other shapes", other))
         if names
     ]
