@@ -17,6 +17,25 @@ def token_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     return jax.nn.logsumexp(logits, axis=-1) - of_target
 
 
+def smoothed_cross_entropy(logits: jax.Array, targets: jax.Array, smoothing: float) -> jax.Array:
+    """Returns the cross-entropy with smoothed labels of each token, in nats: (B, T, K), (B, T) -> (B, T).
+
+    The target has probability 1 - smoothing, each other token smoothing / (K - 1) (Szegedy et al. 2016, section 7, with
+    the target left out of the uniform part, as in Vaswani et al.'s code).
+
+    Args:
+      logits: (B, T, K).
+      targets: integers (B, T) in [0, K).
+      smoothing: in [0, 1); 0: the plain cross-entropy.
+    """
+    of_target = token_cross_entropy(logits, targets)
+    if not smoothing:
+        return of_target
+    count = logits.shape[-1]
+    of_all = count * jax.nn.logsumexp(logits, axis=-1) - logits.sum(axis=-1)  # sum of -log p over all tokens
+    return (1 - smoothing) * of_target + smoothing / (count - 1) * (of_all - of_target)
+
+
 def masked_sum(values: jax.Array, mask: jax.Array) -> jax.Array:
     """Returns each row's sum of unmasked values: (B, T), (B, T) -> (B,); masked values may be NaN."""
     chex.assert_rank(values, 2)

@@ -30,20 +30,22 @@ def beam_search(
     width: int,
     length: int,
     end: int,
+    axis: int = 0,
 ) -> Beams:
     """Searches for probable sequences, keeping the `width` most probable prefixes after each token.
 
     Args:
       step: (tokens (B * K,), carry) -> log-probabilities (B * K, W) of the next token, the new carry. Row b * K + k is
         beam k of example b.
-      carry: before the first token, arrays (B, ...).
+      carry: before the first token, arrays with an axis of B examples.
       start: (B,) int32, the token before the first.
       width: K, number of beams; static; 1: greedy decoding.
       length: T, maximum number of tokens; static.
       end: end token, in [0, W); static.
+      axis: of the examples, and of the beams in `step`, in the carry's arrays.
     """
     batch = start.shape[0]
-    carry = jax.tree.map(lambda x: jnp.repeat(x, width, axis=0), carry)  # (B * K, ...)
+    carry = jax.tree.map(lambda x: jnp.repeat(x, width, axis=axis), carry)
     # All beams start equal, so only one counts: otherwise each sequence would be found K times.
     first_only = jnp.where(jnp.arange(width) == 0, 0.0, IMPOSSIBLE)
     scores = jnp.broadcast_to(first_only, (batch, width))
@@ -61,7 +63,7 @@ def beam_search(
         tokens = jnp.take_along_axis(tokens, parent[..., None], axis=1).at[:, :, position].set(token)
         ended = jnp.take_along_axis(ended, parent, axis=1) | (token == end)
         rows = (jnp.arange(batch)[:, None] * width + parent).reshape(-1)
-        return (token, ended, scores, tokens, jax.tree.map(lambda x: x[rows], carry)), None
+        return (token, ended, scores, tokens, jax.tree.map(lambda x: jnp.take(x, rows, axis=axis), carry)), None
 
     last = jnp.broadcast_to(start[:, None], (batch, width)).astype(jnp.int32)
     state = (last, jnp.zeros((batch, width), bool), scores, tokens, carry)

@@ -11,7 +11,11 @@ from gdl_jax.core import config_flags
 from tests.experiments import small_worlds
 from tests.runs.programs import MACHINERY, finished, train
 
-COUNTED_FROM_DATA = [("qa", "squad")]  # not bundled; its vocabulary decides the network's size
+# Not bundled; the vocabulary decides the network's size.
+COUNTED_FROM_DATA = [
+    ("qa", "squad"),
+    *(("transformer", name) for name in ("multi30k", "multi30k_joint", "base", "big")),
+]
 PRESETS = [(name, preset) for name in registry.NAMES for preset in registry.find(name).presets]
 
 
