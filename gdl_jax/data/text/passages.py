@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from gdl_jax.core.errors import UserError
 from gdl_jax.data.text.characters import extending, symbol
-from gdl_jax.data.text.text_files import read, read_json
+from gdl_jax.data.text.squad import Answer, read_paragraphs
+from gdl_jax.data.text.text_files import read
 
 COLUMNS = ("story_id", "story_text", "question", "answer_token_ranges")
 RANGES = re.compile(r"\d{1,9}:\d{1,9}(,\d{1,9}:\d{1,9})*")
@@ -149,33 +150,26 @@ def read_squad(path: Path) -> Selection:
     Raises:
       UserError: the file cannot be read, is no JSON, or has another form.
     """
-    contents = read_json(path)
     passages, left_out = [], 0
-    try:
-        for paragraph in [paragraph for article in contents["data"] for paragraph in article["paragraphs"]]:
-            context, found = paragraph["context"], tokenise(paragraph["context"])
-            questions = []
-            for entry in paragraph["qas"]:
-                asked, answer = words_of(entry["question"]), _first_answer(context, found, entry["answers"])
-                if asked and answer:
-                    questions.append(Question(asked, answer))
-                else:
-                    left_out += 1
-            if questions:
-                passages.append(Passage(words_of(context), tuple(questions)))
-    except (LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not SQuAD's JSON: data, paragraphs, context, qas, question, answers") from error
+    for paragraph in read_paragraphs(path):
+        found = tokenise(paragraph.context)
+        questions = []
+        for entry in paragraph.asked:
+            asked, answer = words_of(entry.question), _first_answer(paragraph.context, found, entry.answers)
+            if asked and answer:
+                questions.append(Question(asked, answer))
+            else:
+                left_out += 1
+        if questions:
+            passages.append(Passage(words_of(paragraph.context), tuple(questions)))
     return Selection(merge(passages), left_out)
 
 
-def _first_answer(context: str, found: Sequence[re.Match], answers: Sequence[dict]) -> tuple[int, ...]:
-    """Returns the positions of the first answer's words; () if there is none, or not where answer_start says."""
-    if not answers:
+def _first_answer(context: str, found: Sequence[re.Match], answers: Sequence[Answer]) -> tuple[int, ...]:
+    """Returns the positions of the first answer's words; () if there is none, or not where it says."""
+    if not answers or not answers[0].is_in(context):
         return ()
-    text, start = answers[0]["text"], answers[0]["answer_start"]
-    end = start + len(text)
-    if not text or context[start:end] != text:
-        return ()
+    start, end = answers[0].start, answers[0].start + len(answers[0].text)
     return tuple(place for place, match in enumerate(found) if match.start() < end and match.end() > start)
 
 

@@ -15,12 +15,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gdl_jax.core.errors import ConfigError, UserError
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.paths import expand_user
 from gdl_jax.data.dataset import CONTENTS, ArraySource, DataSet
 from gdl_jax.data.text import bulletins, glove
 from gdl_jax.data.text.passages import Passage, Question, Selection, clip, read_newsqa, read_squad
-from gdl_jax.data.text.text_files import find, is_folder, reason
+from gdl_jax.data.text.splits import FEWEST, hold_out_tenths
+from gdl_jax.data.text.text_files import files_of, find
 from gdl_jax.data.text.vocabulary import Vocabulary
 
 DATASETS = {
@@ -37,7 +38,6 @@ SPECIAL = ("<PAD>", "<UNK>", "<START>", "<END>")
 SPECIAL_VECTOR_SCALE = 0.02  # standard deviation of the special tokens' vectors (book)
 NOT_AN_ANSWER = -1  # pads the positions of an answer
 BULLETINS = 2000
-FEWEST_PASSAGES = 3
 
 
 @dataclass(frozen=True)
@@ -200,12 +200,10 @@ def load(
     selection = clip(whole.passages, lengths.document)
     left_out = whole.left_out + selection.left_out
     note = f"{left_out} questions without an answer in the first {lengths.document} words skipped"
-    if len(selection.passages) < FEWEST_PASSAGES:
+    if len(selection.passages) < FEWEST:
         few = f"{len(selection.passages)} passages with an answer in the first {lengths.document} words"
-        raise ConfigError(
-            "dataset", name, f"{few}; needs {FEWEST_PASSAGES}, one per split ({left_out} questions skipped)"
-        )
-    splits = _splits(selection.passages)
+        raise ConfigError("dataset", name, f"{few}; needs {FEWEST}, one per split ({left_out} questions skipped)")
+    splits = hold_out_tenths(selection.passages)
     vocabulary, word_vectors = make_vocabulary(splits["train"], vocabulary_size, vectors)
     contents = repr((vocabulary.words, selection.passages)).encode(errors="surrogatepass")
     return QuestionData(
@@ -245,31 +243,6 @@ def _read(name: str, data_dir: str | None) -> Selection:
         raise ConfigError("dataset", name, f"unknown; choose one of {', '.join(DATASETS)}")
     reader, suffix = READERS[kind]
     place = Path(expand_user(path)) if path else find(name, data_dir, (kind, "qa"))
-    selections = [reader(file) for file in _files(place, suffix, name)]
+    selections = [reader(file) for file in files_of(place, suffix, name)]
     passages = tuple(passage for selection in selections for passage in selection.passages)
     return Selection(passages, sum(selection.left_out for selection in selections))
-
-
-def _files(place: Path, suffix: str, name: str) -> list[Path]:
-    """Returns the file `place`, or the files of a folder that end in `suffix` (in any case), sorted.
-
-    Raises:
-      UserError: the folder cannot be read or has no such file.
-    """
-    if not is_folder(place):
-        return [place]
-    try:
-        files = sorted(path for path in place.iterdir() if path.suffix.lower() == suffix and path.name[0] != ".")
-    except OSError as error:
-        raise UserError(f"{place}: cannot be read: {reason(error)}") from error
-    if not files:
-        raise UserError(f"{place}: holds no {suffix} file for dataset={name}")
-    return files
-
-
-def _splits(passages: Sequence[Passage]) -> dict[str, list[Passage]]:
-    """Returns {split: passages}: a tenth each, at least one, for validation and testing."""
-    count = max(1, len(passages) // 10)
-    order = np.random.default_rng(0).permutation(len(passages))
-    chosen = {"train": order[2 * count :], "validation": order[:count], "test": order[count : 2 * count]}
-    return {split: [passages[i] for i in np.sort(index)] for split, index in chosen.items()}

@@ -33,6 +33,23 @@ def find(dataset: str, data_dir: str | None, layouts: Sequence[str]) -> Path:
     return known.find(dataset, None if data_dir is None else expand_user(data_dir), layouts)
 
 
+def files_of(place: Path, suffix: str, dataset: str) -> list[Path]:
+    """Returns the file `place`, or the files of a folder that end in `suffix` (in any case), sorted.
+
+    Raises:
+      UserError: the folder cannot be read or has no such file.
+    """
+    if not is_folder(place):
+        return [place]
+    try:
+        files = sorted(path for path in place.iterdir() if path.suffix.lower() == suffix and path.name[0] != ".")
+    except OSError as error:
+        raise UserError(f"{place}: cannot be read: {reason(error)}") from error
+    if not files:
+        raise UserError(f"{place}: holds no {suffix} file for dataset={dataset}")
+    return files
+
+
 def read(path: Path) -> str:
     """Returns the text of a file; see `decode`.
 
