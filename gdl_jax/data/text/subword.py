@@ -91,6 +91,16 @@ class WordPieceTokenizer:
     def encode(self, text: str) -> np.ndarray:
         return _encode(self._engine, text)
 
+    def encode_with_places(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the ids (N,) int32 of a text, and the first and the end (N, 2) int32 of their characters in it."""
+        pieces = list(_pieces(text))
+        encodings = self._engine.encode_batch(pieces, add_special_tokens=False)
+        starts = np.cumsum([0, *map(len, pieces[:-1])])
+        places = [np.array(one.offsets).reshape(-1, 2) + at for one, at in zip(encodings, starts, strict=True)]
+        return np.concatenate([np.array(one.ids, np.int32) for one in encodings]), np.concatenate(places).astype(
+            "int32"
+        )
+
     def decode(self, ids: Iterable[int]) -> str:
         words: list[str] = []
         for token in (self.tokens[number] for number in ids):

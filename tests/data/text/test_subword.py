@@ -98,6 +98,18 @@ def test_wordpiece_takes_the_longest_pieces(trained_wordpiece, novel):
     assert trained_wordpiece.decode(trained_wordpiece.encode(line.upper())) == line
 
 
+def test_places_are_those_of_the_tokens_characters(trained_wordpiece, novel, monkeypatch):
+    monkeypatch.setattr(subword, "PIECE", 300)
+    for text in (novel[60_000:63_000], STRANGE, " Été, ÅNGSTRÖM-5\ud800!", "", " \n"):
+        ids, places = trained_wordpiece.encode_with_places(text)
+        assert ids.tolist() == trained_wordpiece.encode(text).tolist() and places.shape == (len(ids), 2)
+        assert ids.dtype == places.dtype == np.int32
+        assert (places[:, 0] < places[:, 1]).all() and (places[1:, 0] >= places[:-1, 1]).all()
+        for number, (start, end) in zip(ids, places, strict=True):
+            token = trained_wordpiece.tokens[number].removeprefix("##")
+            assert token == "[UNK]" or bert_words(text[start:end].replace("\ud800", "?")) == [token]
+
+
 @pytest.mark.parametrize("kind", ["trained_bpe", "trained_wordpiece"])
 def test_long_texts_are_encoded_in_pieces(kind, request, novel, monkeypatch):
     tokenizer = request.getfixturevalue(kind)
