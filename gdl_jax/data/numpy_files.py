@@ -14,6 +14,7 @@ OTHERS = (  # how files of other formats begin
     (b"\x80", "a Python pickle, which is never loaded"),
     (b"\x89HDF", "an HDF5 file"),
     (b"\x1f\x8b", "a gzip file; unpack it first"),
+    (b"version https://git-lfs", "a pointer of Git LFS in place of the file; fetch it with git lfs pull"),
 )
 
 
@@ -89,8 +90,14 @@ def _beginning(path: Path) -> bytes:
     for known in (*ARCHIVES, ARRAY):
         if first.startswith(known):
             return known
-    found = next((what for start, what in OTHERS if first.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(start)), None)
+    found = foreign_kind(first)
     raise UserError(f"{path}: not a NumPy file (.npz or .npy){f' but {found}' if found else ''}")
+
+
+def foreign_kind(first: bytes) -> str:
+    """Returns what a file is, of those often taken for a file of arrays, by its first bytes; '' if it is none."""
+    visible = first.lstrip(b"\xef\xbb\xbf \r\n\t")
+    return next((what for start, what in OTHERS if visible.startswith(start)), "")
 
 
 def _objects(what: str) -> UserError:
