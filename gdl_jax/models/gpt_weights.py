@@ -4,20 +4,18 @@ Their dense layers are stored (in, out), as here; queries, keys and values are o
 ours are stacked along a first axis.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from gdl_jax.core.errors import UserError
 from gdl_jax.models.gpt import Config
+from gdl_jax.models.weight_names import match, normalise
 
 OUTSIDE = {"wte.weight": ("tokens", "embedding"), "wpe.weight": ("positions", "embedding")}
 DENSE = {"attn.c_attn": "qkv", "attn.c_proj": "attention_out", "mlp.c_fc": "hidden", "mlp.c_proj": "out"}
 NORMS = {"ln_1": "attention_norm", "ln_2": "norm"}
-SHOWN = 3  # names in an error message
-IGNORED = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)|lm_head\.weight")  # masks, and the embedding a second time
+OUTPUT = "lm_head.weight"  # the embedding a second time
 
 
 def _layer_names(layer: int, bias: bool) -> dict[str, tuple[str, str]]:
@@ -52,7 +50,9 @@ def to_hugging_face(params: Mapping[str, Any], config: Config) -> dict[str, np.n
     return tensors
 
 
-def from_hugging_face(tensors: Mapping[str, np.ndarray], config: Config, vocabulary_size: int) -> dict[str, Any]:
+def from_hugging_face(
+    tensors: Mapping[str, np.ndarray], config: Config, vocabulary_size: int, source: str = "weights"
+) -> dict[str, Any]:
     """Returns the parameters of `models.gpt.GPT`, float32.
 
     Args:
@@ -60,26 +60,14 @@ def from_hugging_face(tensors: Mapping[str, np.ndarray], config: Config, vocabul
         embedding again, are ignored.
       config: of the network; the file must have its sizes.
       vocabulary_size: of the network.
+      source: where the tensors are from, for messages.
 
     Raises:
-      UserError: names are missing or not known, or shapes differ; it names some of them.
+      UserError: as `weight_names.match`.
     """
-    found = {name.removeprefix("transformer."): array for name, array in tensors.items()}
-    found = {name: array for name, array in found.items() if not IGNORED.fullmatch(name)}
+    found = normalise(tensors, source)
     wanted = shapes(config, vocabulary_size)
-    missing, surplus = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
-    other = [
-        f"{name} is {found[name].shape}, not {shape}"
-        for name, shape in wanted.items()
-        if name in found and found[name].shape != shape
-    ]
-    problems = [
-        f"{kind}: {', '.join(names[:SHOWN])}" + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-        for kind, names in (("missing", missing), ("not known", surplus), ("other shapes", other))
-        if names
-    ]
-    if problems:
-        raise UserError(f"weights don't fit the network; {'; '.join(problems)}")
+    match(wanted, {name: array.shape for name, array in found.items()}, source, optional=(OUTPUT,))
     found = {name: np.asarray(array, np.float32) for name, array in found.items()}
     block: dict[str, dict[str, np.ndarray]] = {}
     for name, (module, parameter) in _layer_names(0, config.bias).items():
