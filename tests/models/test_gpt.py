@@ -100,6 +100,11 @@ def test_reading_token_by_token_equals_reading_all_at_once(attention):
         position += 1
 
 
+def varied(variables):
+    """Returns larger parameters, with which a network does not repeat one token."""
+    return jax.tree.map(lambda x: 3 * x, variables)
+
+
 def continued(module, variables, text, steps):
     """Returns the likeliest continuation of a text, reading all of it again for each token."""
     size = len(text) + steps
@@ -114,20 +119,23 @@ def continued(module, variables, text, steps):
 @pytest.mark.parametrize("attention", ["causal", "local"])
 def test_generation_equals_generation_without_a_cache(attention):
     module, variables, tokens = network(attention)
-    lengths = np.array([4, 7, 6])
+    variables, lengths = varied(variables), np.array([4, 7, 6])
     found = generate(module, variables, jax.random.key(0), tokens[:, :7], jnp.array(lengths), 12, GREEDY)
     for row, length, generated in zip(tokens, lengths, found, strict=True):
         wanted = continued(module, variables, np.asarray(row[:length]), 12)
         np.testing.assert_array_equal(generated, wanted)
+    assert len(np.unique(found)) > 2
 
 
 def test_generation_past_the_context_continues_from_the_last_half_of_it():
     module, variables, tokens = network(context=8)
+    variables = varied(variables)
     found = generate(module, variables, jax.random.key(0), tokens[:1, :6], jnp.array([6]), 11, GREEDY)[0]
     text, kept = np.asarray(tokens[0, :6]), 4
     while len(text) < 17:
         text = np.append(text, continued(module, variables, text[-kept:], 8 + 1 - kept))
     np.testing.assert_array_equal(found, text[6:17])
+    assert len(np.unique(found)) > 2
 
 
 def test_one_more_token_is_predicted_from_the_whole_context():
