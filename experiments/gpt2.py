@@ -13,7 +13,6 @@ context. `--attention=strided` and `fixed` are the patterns of the sparse transf
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import jax
@@ -169,7 +168,7 @@ def analyse(run: Run) -> Results:
     texts = continuation.at_temperatures(run, continuation.SHOWN)
     parts = [f"{heading}\n\n" + "\n\n".join(some) + "\n" for heading, some in texts.items()]
     (run.figures / "samples.txt").write_text("\n".join(parts), encoding="utf-8")
-    continuation.draw_next_tokens(run, Path(run.figures / "next_tokens.png"))
+    continuation.draw_next_tokens(run, run.figures / "next_tokens.png")
     return continuation.perplexities(run)
 
 

@@ -11,11 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.language.writing import TEMPERATURES, WritingOptions
+from experiments.language import writing
 from gdl_jax.core.config_flags import AtLeast, IsPath
 from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data.text.corpus import Corpus, TextSize
-from gdl_jax.data.text.text_files import read
 from gdl_jax.data.text.windows import Windows
 from gdl_jax.evaluation.text import unigram_entropy
 from gdl_jax.losses.sequences import token_cross_entropy
@@ -34,7 +33,7 @@ BATCH = 32  # windows of a batch when held-out text is measured
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(WritingOptions):
+class Options(writing.WritingOptions):
     """Options of sampling."""
 
     prompt: str = ""  # text to continue; empty: begin as the held-out text does
@@ -81,12 +80,8 @@ def read_prompts(run: Run, options: Options) -> list[np.ndarray]:
     Raises:
       ConfigError: a prompt has no token, or one that the tokenizer does not know.
     """
-    if options.prompts and options.prompt:
-        raise ConfigError("prompts", options.prompts, "give prompt or prompts, not both")
-    texts = [line for line in read(Path(options.prompts)).splitlines() if line] if options.prompts else [options.prompt]
-    if options.prompts and not texts:
-        raise ConfigError("prompts", options.prompts, "has no line with a prompt")
-    if texts == [""]:
+    texts = writing.read_prompts(options)
+    if not texts:
         return [held_out(run).take(np.zeros(1, np.int64))["tokens"][0, : min(PROMPT, run.config.context)]]
     prompts = []
     for text in texts:
@@ -118,10 +113,9 @@ def sample(run: Run, request: SampleRequest) -> list[Path]:
 def at_temperatures(run: Run, num: int) -> dict[str, list[str]]:
     """Returns {heading: continuations of the beginning of the held-out text}, `num` at each of TEMPERATURES."""
     prompt = read_prompts(run, Options())[0]
-    sampling = SamplingConfig(np.repeat(np.float32(TEMPERATURES), num))
-    texts = continue_prompts(run, [prompt] * num * len(TEMPERATURES), LENGTH, sampling)
-    texts = [_shown(text).replace("⏎", "\n") for text in texts]
-    return {f"temperature {t}": texts[i * num : (i + 1) * num] for i, t in enumerate(TEMPERATURES)}
+    prompts = [prompt] * num * len(writing.TEMPERATURES)
+    texts = continue_prompts(run, prompts, LENGTH, writing.at_each_temperature(num))
+    return writing.by_temperature([_drawable(text) for text in texts], num)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -143,9 +137,14 @@ def draw_next_tokens(run: Run, path: Path) -> None:
     next_tokens(panels, ["probability"], path)
 
 
+def _drawable(text: str) -> str:
+    """Returns a text with dots for characters that no font has."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "·" for letter in text)
+
+
 def _shown(text: str) -> str:
-    """Returns a text for a label: newlines are made visible, other characters that no font has are dots."""
-    return "".join(letter if letter.isprintable() else "·" for letter in text.replace("\n", "⏎"))
+    """Returns a text for a label: newlines are made visible, too."""
+    return _drawable(text).replace("\n", "⏎")
 
 
 @partial(jax.jit, static_argnums=0)

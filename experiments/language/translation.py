@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 
+from experiments.language.writing import read_prompts
 from gdl_jax.core.config_flags import IsPath
 from gdl_jax.core.errors import ConfigError
-from gdl_jax.data.text.parallel import TranslationData
+from gdl_jax.data.text.parallel import TranslationData, padded
 from gdl_jax.data.text.sentence_tokens import END, PADDING, START
-from gdl_jax.data.text.text_files import read
 from gdl_jax.evaluation.translation import corpus_bleu, sacre_bleu
 from gdl_jax.models.transformer import Transformer
 from gdl_jax.nn.transformer import sinusoidal_positions
@@ -55,29 +55,19 @@ def encode(run: Run, sentences: Sequence[str], field: str) -> np.ndarray:
       ConfigError: a sentence is longer than the network's; it names the flag `field`.
     """
     width = run.data.widths.source
-    rows = np.full((len(sentences), width), PADDING, np.int32)
-    for row, sentence in zip(rows, sentences, strict=True):
-        ids = [START, *run.data.source_tokenizer.encode(sentence), END]
-        if len(ids) > width:
-            raise ConfigError(field, sentence, f"has {len(ids) - 2} tokens; the network reads at most {width - 2}")
-        row[: len(ids)] = ids
-    return rows
+    ids = [run.data.source_tokenizer.encode(sentence) for sentence in sentences]
+    for sentence, one in zip(sentences, ids, strict=True):
+        if len(one) + 2 > width:
+            raise ConfigError(field, sentence, f"has {len(one)} tokens; the network reads at most {width - 2}")
+    return padded(ids, width)
 
 
 def sample(run: Run, request: SampleRequest) -> list[Path]:
     """Writes sentences with their translations, and draws the attention of the first."""
     options = request.options
-    if options.prompt and options.prompts:
-        raise ConfigError("prompts", options.prompts, "give prompt or prompts, not both")
-    if options.prompts:
-        sentences, field = [line for line in read(Path(options.prompts)).splitlines() if line.strip()], "prompts"
-        if not sentences:
-            raise ConfigError("prompts", options.prompts, "has no line with a sentence")
-    elif options.prompt:
-        sentences, field = [options.prompt], "prompt"
-    else:
+    sentences, field = read_prompts(options, keep=str.strip), "prompts" if options.prompts else "prompt"
+    if not sentences:
         sentences = [pair.source for pair in run.data.sentences["test"][: request.num]]
-        field = "num"
     source = encode(run, sentences, field)
     found = translations(run, source)
     decode = run.data.target_tokenizer.decode
@@ -91,10 +81,8 @@ def sample(run: Run, request: SampleRequest) -> list[Path]:
 
 def preview(run: Run) -> dict[str, list[str]]:
     """Returns {sentence: its translation and the reference} of the first held-out sentences."""
-    split = run.split if getattr(run.data, run.split) is not None else "test"
-    rows = getattr(run.data, split).take(np.arange(SHOWN))
-    found = translations(run, rows["source"])
-    pairs = run.data.sentences[split]
+    found = translations(run, getattr(run.data, run.split).take(np.arange(SHOWN))["source"])
+    pairs = run.data.sentences[run.split]
     return {
         pairs[i].source: [run.data.target_tokenizer.decode(ids), f"({pairs[i].target})"]
         for i, ids in enumerate(found.tolist())
@@ -143,7 +131,7 @@ def draw_positions(run: Run, path: Path) -> None:
     if run.config.positions == "learned":
         positions = np.asarray(params["source_positions"]["embedding"])[: len(tokens)]
     else:
-        positions = np.asarray(sinusoidal_positions(len(tokens), width))
+        positions = np.asarray(sinusoidal_positions(np.arange(len(tokens)), width))
     attention.positional_encoding(embeddings, positions, path)
 
 

@@ -2,9 +2,10 @@
 
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 
 from gdl_jax.core.config_flags import Above, AtLeast, Below
 from gdl_jax.core.errors import ConfigError
+from gdl_jax.data.text.text_files import read
 from gdl_jax.data.text.tokens import SEPARATOR, TextData, join, tokenise
 from gdl_jax.models.text_rnn import TextRNN, allowed_logits
 from gdl_jax.nn.sampling import SamplingConfig
@@ -50,6 +52,37 @@ class WritingOptions(SampleOptions):
 def network(config: Any, data: TextData) -> TextRNN:
     """Returns the network of a run with this config."""
     return TextRNN(config, len(data.vocabulary), DTYPES[config.precision])
+
+
+def at_each_temperature(num: int) -> SamplingConfig:
+    """Returns the sampling of `num` texts at each of TEMPERATURES, in one batch."""
+    return SamplingConfig(np.repeat(np.float32(TEMPERATURES), num))
+
+
+def by_temperature(texts: Sequence[str], num: int) -> dict[str, list[str]]:
+    """Returns {heading: texts} of texts sampled by `at_each_temperature`."""
+    return {f"temperature {t}": list(texts[i * num : (i + 1) * num]) for i, t in enumerate(TEMPERATURES)}
+
+
+def read_prompts(options: Any, keep: Callable[[str], Any] = bool) -> list[str]:
+    """Returns the prompts of the options `prompt` and `prompts`; [] if neither is given.
+
+    Args:
+      options: with the fields `prompt`, a text, and `prompts`, the path of a file with a prompt in each line.
+      keep: true for the lines that count.
+
+    Raises:
+      ConfigError: both are given, or the file has no line that counts.
+      UserError: the file cannot be read.
+    """
+    if not options.prompts:
+        return [options.prompt] if options.prompt else []
+    if options.prompt:
+        raise ConfigError("prompts", options.prompts, "give prompt or prompts, not both")
+    lines = [line for line in read(Path(options.prompts)).splitlines() if keep(line)]
+    if not lines:
+        raise ConfigError("prompts", options.prompts, "has no line with a prompt")
+    return lines
 
 
 def read_prompt(run: Run, prompt: str) -> list[str]:
@@ -111,10 +144,8 @@ def as_text(run: Run, start: Sequence[str], numbers: np.ndarray) -> str:
 
 def stories_at_temperatures(run: Run, num: int) -> tuple[np.ndarray, dict[str, list[str]]]:
     """Generates `num` whole stories at each of TEMPERATURES; returns token ids (3 num, T) and {heading: texts}."""
-    sampling = SamplingConfig(np.repeat(np.float32(TEMPERATURES), num))
-    numbers = generate_stories(run, num * len(TEMPERATURES), (), sampling)
-    texts = [as_text(run, (), row) for row in numbers]
-    return numbers, {f"temperature {t}": texts[i * num : (i + 1) * num] for i, t in enumerate(TEMPERATURES)}
+    numbers = generate_stories(run, num * len(TEMPERATURES), (), at_each_temperature(num))
+    return numbers, by_temperature([as_text(run, (), row) for row in numbers], num)
 
 
 def draw_next_tokens(run: Run) -> None:

@@ -203,6 +203,7 @@ def one_network(
     *,
     inputs: Callable[[Batch], tuple[Any, ...]],
     terms: Callable[[Any, Batch], Mapping[str, jax.Array]],
+    mask: Callable[[Batch], jax.Array] | None = None,
     accumulate: int = 1,
     axis_name: str | None = None,
 ) -> tuple[Callable[..., TrainState], Callable[..., tuple[TrainState, Metrics]]]:
@@ -214,6 +215,8 @@ def one_network(
       inputs: batch -> the module's inputs.
       terms: (the module's output, batch) -> {name: values (B, ...)}; the mean of "loss" is minimised, the others' means
         are logged.
+      mask: batch -> bool, of the values' shape: means are over those where it is true, however the batch is split into
+        parts or over devices. None: over all.
       accumulate, axis_name: as in `update`.
     """
 
@@ -224,8 +227,15 @@ def one_network(
 
     def loss_function(params, batch_stats, batch, key):
         predicted, _ = apply_train(module, params["network"], batch_stats, key, *inputs(batch))
-        metrics = {name: values.mean() for name, values in terms(predicted, batch).items()}
-        return Loss(metrics.pop("loss"), {}, metrics)
+        values = terms(predicted, batch)
+        if mask is None:
+            weight, metrics = None, {name: each.mean() for name, each in values.items()}
+        else:
+            counted = mask(batch)
+            weight = counted.sum().astype(jnp.float32)
+            sums = {name: jnp.where(counted, each, 0.0).sum() for name, each in values.items()}
+            metrics = {name: total / jnp.maximum(weight, 1.0) for name, total in sums.items()}
+        return Loss(metrics.pop("loss"), {}, metrics, weight)
 
     def step(state, batch, key):
         return update(state, loss_function, batch, key, optimizer, axis_name, accumulate)

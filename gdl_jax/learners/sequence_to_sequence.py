@@ -9,8 +9,8 @@ import optax
 from flax import linen as nn
 
 from gdl_jax.core.learner import Learner
-from gdl_jax.learners.gradient import Loss, TrainState, apply_eval, apply_train, init_variables, update
-from gdl_jax.losses.sequences import smoothed_cross_entropy, token_cross_entropy
+from gdl_jax.learners.gradient import apply_eval, one_network
+from gdl_jax.losses.sequences import masked_sum, smoothed_cross_entropy, token_cross_entropy
 
 # (module, variables, source (B, S)) -> translations
 Translate = Callable[[nn.Module, Any, jax.Array], Any]
@@ -48,35 +48,25 @@ def sequence_to_sequence(
     def inputs(batch):
         return batch["source"], batch["target"][:, :-1]
 
-    def labels(batch):
-        targets = batch["target"][:, 1:]
-        return targets, targets != padding
+    def targets(batch):
+        return batch["target"][:, 1:]
 
-    def init(key, batch):
-        params, _ = init_variables(module, key, *inputs(batch))
-        params = {"network": params}
-        return TrainState(params, {}, optimizer.init(params))
+    def is_real(batch):
+        return targets(batch) != padding
 
-    def loss_function(params, batch_stats, batch, key):
-        logits, _ = apply_train(module, params["network"], batch_stats, key, *inputs(batch))
-        targets, mask = labels(batch)
-        count = mask.sum().astype(jnp.float32)
+    def terms(logits, batch):
+        loss = smoothed_cross_entropy(logits, targets(batch), smoothing)
+        return {"loss": loss} | ({"nll": token_cross_entropy(logits, targets(batch))} if smoothing else {})
 
-        def mean(values):
-            return jnp.where(mask, values, 0.0).sum() / jnp.maximum(count, 1.0)
-
-        loss = mean(smoothed_cross_entropy(logits, targets, smoothing))
-        metrics = {"nll": mean(token_cross_entropy(logits, targets))} if smoothing else {}
-        return Loss(loss, {}, metrics, weight=count)
-
-    def step(state, batch, key):
-        return update(state, loss_function, batch, key, optimizer, axis_name, accumulate)
+    init, step = one_network(
+        module, optimizer, inputs=inputs, terms=terms, mask=is_real, accumulate=accumulate, axis_name=axis_name
+    )
 
     def evaluate(state, batch, key):
         del key
         logits = apply_eval(module, state.params["network"], {}, *inputs(batch))
-        targets, mask = labels(batch)
-        losses = jnp.where(mask, token_cross_entropy(logits, targets), 0.0).sum(axis=1)
+        mask = is_real(batch)
+        losses = masked_sum(token_cross_entropy(logits, targets(batch)), mask)
         return {"loss": (losses, mask.sum(axis=1).astype(jnp.float32))}
 
     def sample(state, key, num, source):

@@ -1,6 +1,5 @@
 """GPT: a transformer decoder that predicts the next token (Radford et al. 2018, 2019; book chapter 9)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -13,11 +12,10 @@ from jax import lax
 
 from gdl_jax.core.config_flags import AtLeast, Below, Needs, OneOf
 from gdl_jax.core.errors import ConfigError
-from gdl_jax.nn.dense import dense
 from gdl_jax.nn.dot_product_attention import Causal, Fixed, Local, Pattern, Strided
 from gdl_jax.nn.layers import Dropout
 from gdl_jax.nn.sampling import SamplingConfig, sample_logits
-from gdl_jax.nn.transformer import Cache, Layers, Shape
+from gdl_jax.nn.transformer import Cache, Layers, Shape, layer_norm, tied_logits
 
 PATTERNS = ("causal", "local", "strided", "fixed")
 INITIAL_SCALE = 0.02  # standard deviation of initial kernels and embeddings
@@ -72,8 +70,6 @@ class GPT(nn.Module):
 
     def setup(self):
         config = self.config
-        if config.width % config.heads:
-            raise ConfigError("heads", config.heads, f"must divide width={config.width}")
         normal = nn.initializers.normal
         shape = Shape(
             width=config.width,
@@ -93,7 +89,7 @@ class GPT(nn.Module):
         self.layers = Layers(
             config.layers, shape, pattern_of(config), config.remat, config.unroll, self.dtype, self.axis_name
         )
-        self.norm = nn.LayerNorm(epsilon=1e-5, use_bias=config.bias, use_fast_variance=False, dtype=self.dtype)
+        self.norm = layer_norm(use_bias=config.bias, dtype=self.dtype)
 
     def __call__(self, tokens: jax.Array, *, train: bool) -> jax.Array:
         """Predicts the token after each: (B, T) integers in [0, V), T <= context -> logits (B, T, V)."""
@@ -107,9 +103,7 @@ class GPT(nn.Module):
 
     def predict(self, states: jax.Array) -> jax.Array:
         """Returns logits (B, T, V), float32, given outputs of the last layer (B, T, W)."""
-        flat = self.norm(states).reshape(-1, states.shape[-1])
-        logits = dense(flat, self.tokens.embedding.astype(flat.dtype).T)
-        return logits.astype(jnp.float32).reshape(*states.shape[:2], -1)
+        return tied_logits(self.norm(states), self.tokens.embedding)
 
     def read(self, tokens: jax.Array, lengths: jax.Array, size: int) -> tuple[jax.Array, Cache]:
         """Reads beginnings of sequences, padded at the end.
@@ -146,7 +140,6 @@ def generate(
     lengths: jax.Array,
     steps: int,
     sampling: SamplingConfig,
-    allowed: Callable[[jax.Array], jax.Array] = lambda logits: logits,
 ) -> jax.Array:
     """Generates `steps` tokens after each prompt, with a cache.
 
@@ -160,30 +153,25 @@ def generate(
       lengths: (B,), the number of real tokens of each, at least 1.
       steps: static.
       sampling: temperature, top-k and top-p.
-      allowed: changes logits (B, V) before a token is sampled, for example to exclude some.
 
     Returns:
       (B, steps).
     """
     context, longest = module.config.context, prompts.shape[1]
     each = steps if longest + steps - 1 <= context else min(steps, context - context // 2 + 1)  # tokens a round
-    rounds = -(-steps // each)
-    kept = longest if rounds == 1 else context + 1 - each
-    kept = min(kept, context + 1 - each)
+    rounds, most = -(-steps // each), context + 1 - each
+    kept = min(longest, most) if rounds == 1 else most  # tokens read at the beginning of a round
     size = kept + each - 1
-
-    def sample(key, logits):
-        return sample_logits(key, allowed(logits), *sampling)
 
     def one_round(state, keys):
         window, lengths = state
         logits, cache = module.apply(variables, window, lengths, size, method="read")
-        token = sample(keys[0], logits)
+        token = sample_logits(keys[0], logits, *sampling)
 
         def one_token(state, key):
             token, position, cache = state
             logits, cache = module.apply(variables, token, position, cache, size, method="add")
-            token = sample(key, logits)
+            token = sample_logits(key, logits, *sampling)
             return (token, position + 1, cache), token
 
         _, tokens = lax.scan(one_token, (token, lengths, cache), keys[1:])

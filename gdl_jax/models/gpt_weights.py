@@ -7,9 +7,11 @@ ours are stacked along a first axis.
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from gdl_jax.models.gpt import Config
+from gdl_jax.models.gpt import GPT, Config
 from gdl_jax.models.weight_names import match, normalise
 
 OUTSIDE = {"wte.weight": ("tokens", "embedding"), "wpe.weight": ("positions", "embedding")}
@@ -39,15 +41,22 @@ def to_hugging_face(params: Mapping[str, Any], config: Config) -> dict[str, np.n
       params: of `models.gpt.GPT`.
       config: of the network.
     """
-    tensors = {name: np.asarray(params[module][kind]) for name, (module, kind) in OUTSIDE.items()}
+    return {name: np.asarray(array) for name, array in _renamed(params, config).items()}
+
+
+def _renamed(params: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """Returns {name in a file: array}."""
+    tensors = {name: params[module][kind] for name, (module, kind) in OUTSIDE.items()}
     block = params["layers"]["block"]
     for layer in range(config.layers):
         for name, (module, parameter) in _layer_names(layer, config.bias).items():
-            tensors[name] = np.asarray(block[module][parameter][layer])
-    tensors["ln_f.weight"] = np.asarray(params["norm"]["scale"])
-    if config.bias:
-        tensors["ln_f.bias"] = np.asarray(params["norm"]["bias"])
-    return tensors
+            tensors[name] = block[module][parameter][layer]
+    return tensors | {name: params["norm"][kind] for name, kind in _last_norm(config.bias).items()}
+
+
+def _last_norm(bias: bool) -> dict[str, str]:
+    """Returns {name in a file: parameter} of the normalisation after the layers."""
+    return {"ln_f.weight": "scale"} | ({"ln_f.bias": "bias"} if bias else {})
 
 
 def from_hugging_face(
@@ -73,19 +82,15 @@ def from_hugging_face(
     for name, (module, parameter) in _layer_names(0, config.bias).items():
         layers = [found[name.replace("h.0.", f"h.{layer}.", 1)] for layer in range(config.layers)]
         block.setdefault(module, {})[parameter] = np.stack(layers)
-    norm = {"scale": found["ln_f.weight"]} | ({"bias": found["ln_f.bias"]} if config.bias else {})
+    norm = {kind: found[name] for name, kind in _last_norm(config.bias).items()}
     outside = {module: {kind: found[name]} for name, (module, kind) in OUTSIDE.items()}
     return {**outside, "layers": {"block": block}, "norm": norm}
 
 
 def shapes(config: Config, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
     """Returns {name in a file: shape} of a network's weights."""
-    width = config.width
-    outputs = {"qkv": 3 * width, "attention_out": width, "hidden": 4 * width, "out": width}
-    inputs = {"out": 4 * width}
-    wanted: dict[str, tuple[int, ...]] = {"wte.weight": (vocabulary_size, width), "wpe.weight": (config.context, width)}
-    for layer in range(config.layers):
-        for name, (module, parameter) in _layer_names(layer, config.bias).items():
-            size = outputs.get(module, width)
-            wanted[name] = (inputs.get(module, width), size) if parameter == "kernel" else (size,)
-    return wanted | {"ln_f.weight": (width,)} | ({"ln_f.bias": (width,)} if config.bias else {})
+    module, tokens = GPT(config, vocabulary_size), jnp.zeros((1, 1), jnp.int32)
+    arrays = jax.eval_shape(
+        lambda key: _renamed(module.init(key, tokens, train=False)["params"], config), jax.random.key(0)
+    )
+    return {name: array.shape for name, array in arrays.items()}

@@ -11,10 +11,9 @@ from flax import linen as nn
 from gdl_jax.core.config_flags import AtLeast, Below, OneOf
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.nn.beam import Beams, beam_search
-from gdl_jax.nn.dense import dense
 from gdl_jax.nn.dot_product_attention import Causal
 from gdl_jax.nn.layers import Dense, Dropout, glorot_uniform
-from gdl_jax.nn.transformer import Cache, Layers, Shape, apply_flat, sinusoidal_positions
+from gdl_jax.nn.transformer import Cache, Layers, Shape, apply_flat, layer_norm, sinusoidal_positions, tied_logits
 
 POSITIONS = ("sinusoidal", "learned")
 TIED = ("none", "output", "all")
@@ -56,8 +55,6 @@ class Transformer(nn.Module):
 
     def setup(self):
         config = self.config
-        if config.width % config.heads:
-            raise ConfigError("heads", config.heads, f"must divide width={config.width}")
         if config.tied == "all" and self.source_size != self.target_size:
             raise ConfigError("tied", config.tied, "needs one vocabulary for both languages")
         shape = {
@@ -85,8 +82,7 @@ class Transformer(nn.Module):
         if config.tied == "none":
             self.words = Dense(self.target_size, dtype=self.dtype)
         if config.norm_first:
-            norm = partial(nn.LayerNorm, epsilon=1e-5, use_fast_variance=False, dtype=self.dtype)
-            self.encoder_norm, self.decoder_norm = norm(), norm()
+            self.encoder_norm, self.decoder_norm = layer_norm(dtype=self.dtype), layer_norm(dtype=self.dtype)
         self.dropout = Dropout(config.dropout_rate, self.axis_name)
 
     def __call__(self, source: jax.Array, target: jax.Array, *, train: bool) -> jax.Array:
@@ -125,8 +121,7 @@ class Transformer(nn.Module):
         states = self.decoder_norm(states) if self.config.norm_first else states
         if self.config.tied == "none":
             return apply_flat(self.words, states).astype(jnp.float32)
-        output = self.target.embedding.astype(states.dtype).T
-        return apply_flat(lambda x: dense(x, output), states).astype(jnp.float32)
+        return tied_logits(states, self.target.embedding)
 
     def start(self, source: jax.Array, first: jax.Array, size: int) -> tuple[jax.Array, Cache, jax.Array]:
         """Reads sentences (B, S) and the first token of each translation (B,).
@@ -152,7 +147,7 @@ class Transformer(nn.Module):
         if self.config.positions == "learned":
             x = x + getattr(self, table)(positions)
         else:
-            x = x + sinusoidal_positions(self.length, self.config.width)[positions].astype(x.dtype)
+            x = x + sinusoidal_positions(positions, self.config.width).astype(x.dtype)
         return self.dropout(x, deterministic=not train)
 
 

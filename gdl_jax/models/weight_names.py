@@ -12,7 +12,7 @@ from typing import TypeVar
 from gdl_jax.core.errors import UserError
 
 SHOWN = 3  # names in a message
-# What data parallelism, compilation, and networks with a head of their own put before names.
+# Beginnings of names by data parallelism, by compilation, and by networks with a head of their own.
 PREFIXES = ("module.", "_orig_mod.", "bert.", "transformer.")
 OLD_ENDINGS = {"gamma": "weight", "beta": "bias"}  # of layer normalisation, in BERT's first files
 # Constants that are saved with the weights: positions and segments 0, and causal masks.

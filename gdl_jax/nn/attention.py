@@ -1,7 +1,7 @@
 """Attention over sequences: softmax weights over the steps, and the weighted sum of the steps.
 
-Masks are (B, T), numbers or booleans; where a mask is 0 the weight is 0. A row whose mask is 0 everywhere gets a
-context of zeros.
+Masks are numbers or booleans, (B, T) in the modules; where a mask is 0 the weight is 0. A row whose mask is 0
+everywhere gets a context of zeros.
 """
 
 import flax.linen as nn
@@ -12,7 +12,12 @@ from gdl_jax.nn.layers import Dense
 
 
 def masked_softmax(scores: jax.Array, mask: jax.Array | None) -> jax.Array:
-    """Returns the softmax over the steps where the mask is not 0: (B, T), (B, T) or None -> (B, T) float32."""
+    """Returns the softmax over the last axis where the mask is not 0, in float32; rows without any are 0.
+
+    Args:
+      scores: (..., T).
+      mask: broadcastable to the scores; None: 1 everywhere.
+    """
     scores = scores.astype(jnp.float32)
     if mask is None:
         return jax.nn.softmax(scores, axis=-1)

@@ -13,29 +13,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gdl_jax.nn.attention import masked_softmax
+
 Drop = Callable[[jax.Array], jax.Array]  # dropout of attention weights (B, ...), or the identity
 
 
 def keep(weights: jax.Array) -> jax.Array:
     """Returns the weights unchanged: no dropout."""
     return weights
-
-
-def softmax(scores: jax.Array, mask: jax.Array | None) -> jax.Array:
-    """Returns the softmax over the last axis where the mask is true, in float32; rows without any are 0.
-
-    Args:
-      scores: (..., S).
-      mask: bool, broadcastable to the scores; None: true everywhere.
-    """
-    scores = scores.astype(jnp.float32)
-    if mask is None:
-        return jax.nn.softmax(scores, axis=-1)
-    lowest = jnp.finfo(jnp.float32).min  # with -inf, a row without keys would be NaN, in the gradient too
-    scores = jnp.where(mask, scores, lowest)
-    weights = jnp.where(mask, jnp.exp(scores - jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))), 0.0)
-    total = weights.sum(axis=-1, keepdims=True)
-    return weights / jnp.where(total > 0, total, 1.0)
 
 
 def attention(
@@ -54,15 +39,14 @@ def attention(
       softmax(queries keys^T / sqrt(D)) values, (B, T, H, D), and the softmax before dropout, (B, H, T, S) float32.
     """
     scores = jnp.einsum("bthd,bshd->bhts", queries * queries.shape[-1] ** -0.5, keys)
-    weights = softmax(scores, mask)
+    weights = masked_softmax(scores, mask)
     return jnp.einsum("bhts,bshd->bthd", drop(weights).astype(values.dtype), values), weights
 
 
-def _pad(x: jax.Array, length: int, axis: int) -> jax.Array:
-    """Pads an axis with zeros at its end up to `length`."""
-    widths = [(0, 0)] * x.ndim
-    widths[axis] = (0, length - x.shape[axis])
-    return jnp.pad(x, widths)
+def _in_blocks(size: int, q: jax.Array, k: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Returns q / sqrt(D), k and v, padded with zeros at the end to a multiple of `size` positions."""
+    rest = [(0, 0), (0, -q.shape[1] % size), (0, 0), (0, 0)]
+    return jnp.pad(q * q.shape[-1] ** -0.5, rest), jnp.pad(k, rest), jnp.pad(v, rest)
 
 
 class _Part(NamedTuple):
@@ -83,7 +67,7 @@ def _joined(parts: list[_Part], dtype: jnp.dtype, drop: Drop) -> jax.Array:
     """Attends to the union of disjoint sets of keys, with one softmax: (B, T, H, D)."""
     scores = jnp.concatenate([part.scores.astype(jnp.float32) for part in parts], axis=-1)
     mask = jnp.concatenate([jnp.broadcast_to(part.mask, part.scores.shape) for part in parts], axis=-1)
-    weights = drop(softmax(scores, mask)).astype(dtype)
+    weights = drop(masked_softmax(scores, mask)).astype(dtype)
     total, at = jnp.zeros((), dtype), 0
     for part in parts:
         count = part.scores.shape[-1]
@@ -125,68 +109,79 @@ def _within_blocks(q: jax.Array, k: jax.Array, v: jax.Array, size: int, *, windo
     return _Part(flat, mask.reshape(length, -1), total)
 
 
-@dataclass(frozen=True)
-class Causal:
-    """Attends to every position up to its own."""
+class Pattern:
+    """Base of the patterns. By default a cache holds all positions, and generation attends to all that it holds."""
 
     def allows(self, query: jax.Array, key: jax.Array) -> jax.Array:
         """Returns true where a query's position attends to a key's; both broadcast."""
-        return key <= query
+        raise NotImplementedError
 
     def attend(self, q: jax.Array, k: jax.Array, v: jax.Array, drop: Drop = keep) -> jax.Array:
         """Returns the attention of each position of a sequence, (B, T, H, D), given q, k and v of this shape."""
-        here = jnp.arange(q.shape[1])
-        return attention(q, k, v, self.allows(here[:, None], here), drop)[0]
+        raise NotImplementedError
 
     def cache_length(self, length: int) -> int:
         """Returns the number of positions to remember of sequences of at most `length`."""
         return length
 
-    def keys(self, position: jax.Array, length: int) -> None:
-        """Returns None: all remembered positions count; see `Strided.keys`."""
+    def keys(self, position: jax.Array, length: int) -> tuple[jax.Array, jax.Array] | None:
+        """Returns the positions that `position` attends to; None: all that are remembered.
+
+        Args:
+          position: (B,).
+          length: of the longest sequence; static.
+
+        Returns:
+          positions (B, K) int32, at least 0, and a mask (B, K) of those that count.
+        """
+        del position, length
+        return None
 
 
 @dataclass(frozen=True)
-class Local:
+class Causal(Pattern):
+    """Attends to every position up to its own."""
+
+    def allows(self, query: jax.Array, key: jax.Array) -> jax.Array:
+        return key <= query
+
+    def attend(self, q: jax.Array, k: jax.Array, v: jax.Array, drop: Drop = keep) -> jax.Array:
+        here = jnp.arange(q.shape[1])
+        return attention(q, k, v, self.allows(here[:, None], here), drop)[0]
+
+
+@dataclass(frozen=True)
+class Local(Pattern):
     """Attends to the last `window` positions, its own included."""
 
     window: int
 
     def allows(self, query: jax.Array, key: jax.Array) -> jax.Array:
-        """Returns true where a query's position attends to a key's; both broadcast."""
         return (key <= query) & (query - key < self.window)
 
     def attend(self, q: jax.Array, k: jax.Array, v: jax.Array, drop: Drop = keep) -> jax.Array:
-        """Returns the attention of each position of a sequence, (B, T, H, D), given q, k and v of this shape."""
         length = q.shape[1]
-        padded = -(-length // self.window) * self.window
-        q, k, v = (_pad(x, padded, 1) for x in (q * q.shape[-1] ** -0.5, k, v))
+        q, k, v = _in_blocks(self.window, q, k, v)
         return _joined([_within_blocks(q, k, v, self.window, window=True)], v.dtype, drop)[:, :length]
 
     def cache_length(self, length: int) -> int:
-        """Returns the number of positions to remember of sequences of at most `length`."""
         return min(self.window, length)
-
-    def keys(self, position: jax.Array, length: int) -> None:
-        """Returns None: all remembered positions count; see `Strided.keys`."""
 
 
 @dataclass(frozen=True)
-class Strided:
+class Strided(Pattern):
     """Attends to the last `stride` positions, and before them to every `stride`-th (Child et al. 2019, section 4.3)."""
 
     stride: int
 
     def allows(self, query: jax.Array, key: jax.Array) -> jax.Array:
-        """Returns true where a query's position attends to a key's; both broadcast."""
         back = query - key
         return (back >= 0) & ((back < self.stride) | (back % self.stride == 0))
 
     def attend(self, q: jax.Array, k: jax.Array, v: jax.Array, drop: Drop = keep) -> jax.Array:
-        """Returns the attention of each position of a sequence, (B, T, H, D), given q, k and v of this shape."""
         batch, length, heads, _ = q.shape
-        padded = -(-length // self.stride) * self.stride
-        q, k, v = (_pad(x, padded, 1) for x in (q * q.shape[-1] ** -0.5, k, v))
+        q, k, v = _in_blocks(self.stride, q, k, v)
+        padded = q.shape[1]
         columns = [_blocks(x, self.stride) for x in (q, k, v)]  # (B, N, l, H, D), attention along N
         scores = jnp.einsum("bnlhd,bmlhd->bhnlm", *columns[:2]).reshape(batch, heads, padded, -1)
         block = jnp.arange(padded // self.stride)
@@ -199,20 +194,7 @@ class Strided:
         parts = [_within_blocks(q, k, v, self.stride, window=True), _Part(scores, before, total)]
         return _joined(parts, v.dtype, drop)[:, :length]
 
-    def cache_length(self, length: int) -> int:
-        """Returns the number of positions to remember of sequences of at most `length`."""
-        return length
-
     def keys(self, position: jax.Array, length: int) -> tuple[jax.Array, jax.Array]:
-        """Returns the positions that `position` attends to.
-
-        Args:
-          position: (B,).
-          length: of the longest sequence; static.
-
-        Returns:
-          positions (B, K) int32, at least 0, and a mask (B, K) of those that count.
-        """
         local = position[:, None] - jnp.arange(self.stride)
         column = position[:, None] - self.stride * jnp.arange(1, -(-length // self.stride))
         index = jnp.concatenate([local, column], axis=1)
@@ -220,22 +202,20 @@ class Strided:
 
 
 @dataclass(frozen=True)
-class Fixed:
+class Fixed(Pattern):
     """Attends to its block so far, and to the last `summary` positions of blocks before (Child et al. 2019, 4.3)."""
 
     block: int
     summary: int
 
     def allows(self, query: jax.Array, key: jax.Array) -> jax.Array:
-        """Returns true where a query's position attends to a key's; both broadcast."""
         same = query // self.block == key // self.block
         return (key <= query) & (same | (key % self.block >= self.block - self.summary))
 
     def attend(self, q: jax.Array, k: jax.Array, v: jax.Array, drop: Drop = keep) -> jax.Array:
-        """Returns the attention of each position of a sequence, (B, T, H, D), given q, k and v of this shape."""
         length = q.shape[1]
-        padded = -(-length // self.block) * self.block
-        q, k, v = (_pad(x, padded, 1) for x in (q * q.shape[-1] ** -0.5, k, v))
+        q, k, v = _in_blocks(self.block, q, k, v)
+        padded = q.shape[1]
         shape = q.shape[0], -1, *q.shape[2:]
         keys, values = (_blocks(x, self.block)[:, :, -self.summary :].reshape(shape) for x in (k, v))
         scores = jnp.einsum("bthd,bshd->bhts", q, keys)  # (B, H, T, N c)
@@ -248,12 +228,7 @@ class Fixed:
         parts = [_within_blocks(q, k, v, self.block, window=False), _Part(scores, before, total)]
         return _joined(parts, v.dtype, drop)[:, :length]
 
-    def cache_length(self, length: int) -> int:
-        """Returns the number of positions to remember of sequences of at most `length`."""
-        return length
-
     def keys(self, position: jax.Array, length: int) -> tuple[jax.Array, jax.Array]:
-        """Returns the positions that `position` attends to; see `Strided.keys`."""
         start = position[:, None] // self.block * self.block
         own = start + jnp.arange(self.block)
         every = jnp.arange(-(-length // self.block) * self.block).reshape(-1, self.block)
@@ -263,6 +238,3 @@ class Fixed:
         index = jnp.concatenate([own, summaries], axis=1)
         mask = jnp.concatenate([own <= position[:, None], summaries < start], axis=1)
         return jnp.where(mask, index, 0), mask
-
-
-Pattern = Causal | Local | Strided | Fixed

@@ -14,6 +14,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gdl_jax.core.errors import ConfigError
+from gdl_jax.nn.dense import dense
 from gdl_jax.nn.dot_product_attention import Pattern, attention
 from gdl_jax.nn.layers import ACTIVATIONS, Dense, Dropout, Initializer, glorot_uniform
 
@@ -68,9 +70,20 @@ class Cache(NamedTuple):
     memory: tuple[jax.Array, jax.Array] | None = None
 
 
+def layer_norm(**fields: Any) -> nn.LayerNorm:
+    """Returns layer normalisation with the variance by two passes, as in PyTorch, and epsilon 1e-5 by default."""
+    return nn.LayerNorm(**{"epsilon": 1e-5, "use_fast_variance": False} | fields)
+
+
 def apply_flat(layer: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
     """Applies a function of rows to the last axis: (..., I) -> (..., F)."""
     return layer(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
+
+
+def tied_logits(states: jax.Array, embedding: jax.Array) -> jax.Array:
+    """Returns logits (B, T, V), float32, of states (B, T, W) with the token embeddings (V, W) as the output layer."""
+    output = embedding.astype(states.dtype).T
+    return apply_flat(lambda x: dense(x, output), states).astype(jnp.float32)
 
 
 class Block(nn.Module):
@@ -88,11 +101,11 @@ class Block(nn.Module):
 
     def setup(self):
         shape = self.shape
+        if shape.width % shape.heads:
+            raise ConfigError("heads", shape.heads, f"must divide width={shape.width}")
         layer = partial(Dense, use_bias=shape.use_bias, kernel_init=shape.kernel_init, dtype=self.dtype)
         out = partial(layer, kernel_init=shape.out_init)
-        norm = partial(
-            nn.LayerNorm, epsilon=shape.epsilon, use_bias=shape.use_bias, use_fast_variance=False, dtype=self.dtype
-        )
+        norm = partial(layer_norm, epsilon=shape.epsilon, use_bias=shape.use_bias, dtype=self.dtype)
         self.qkv, self.attention_out, self.attention_norm = layer(3 * shape.width), out(shape.width), norm()
         if shape.memory:
             self.query, self.key_value, self.memory_out = layer(shape.width), layer(2 * shape.width), out(shape.width)
@@ -322,11 +335,11 @@ def _attend_to_cache(
     return attention(q, keys, values, mask[:, None, None])[0]
 
 
-def sinusoidal_positions(length: int, width: int) -> jax.Array:
-    """Returns the positional encoding (length, width) of Vaswani et al. 2017, section 3.5.
+def sinusoidal_positions(positions: jax.Array, width: int) -> jax.Array:
+    """Returns the encoding (..., width) of positions (...), float32 (Vaswani et al. 2017, section 3.5).
 
     PE[p, 2i] = sin(p / 10000^(2i / width)), PE[p, 2i + 1] = cos(p / 10000^(2i / width)).
     """
     rates = 10000.0 ** (-jnp.arange(0, width, 2) / width)
-    angles = jnp.arange(length)[:, None] * rates
-    return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(length, -1)[:, :width]
+    angles = positions[..., None] * rates
+    return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*positions.shape, -1)[..., :width]

@@ -22,7 +22,7 @@ Document = Sequence[np.ndarray]  # the ids of each sentence
 
 @dataclass(frozen=True)
 class MaskingRecipe:
-    """How texts become examples; the defaults are those of the paper's program.
+    """Settings of the examples made from texts; the defaults are those of the paper's program.
 
     Attributes:
       max_length: T, tokens of an example, special ones included.

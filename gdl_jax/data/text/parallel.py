@@ -136,11 +136,16 @@ def to_rows(ids: Sequence[tuple[np.ndarray, np.ndarray]]) -> ArraySource:
     for side, sentences, extra in (("source", sources, 0), ("target", targets, 1)):
         lengths = np.array([len(one) + 2 for one in sentences], np.int32)
         width = -(-(int(lengths.max()) - extra) // MULTIPLE) * MULTIPLE + extra
-        rows = np.full((len(sentences), width), PADDING, np.int32)
-        for row, one in zip(rows, sentences, strict=True):
-            row[: len(one) + 2] = (START, *one, END)
-        arrays |= {side: rows, f"{side}_length": lengths}
+        arrays |= {side: padded(sentences, width), f"{side}_length": lengths}
     return ArraySource(arrays)
+
+
+def padded(sentences: Sequence[np.ndarray], width: int) -> np.ndarray:
+    """Returns rows (N, width) int32 of START, a sentence's ids, END and padding."""
+    rows = np.full((len(sentences), width), PADDING, np.int32)
+    for row, one in zip(rows, sentences, strict=True):
+        row[: len(one) + 2] = (START, *one, END)
+    return rows
 
 
 def padding_share(source: ArraySource) -> float:

@@ -17,6 +17,7 @@ import numpy as np
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.extras import extra
 from gdl_jax.data.text.sentence_words import cut_coarsely, cut_finely, join
+from gdl_jax.data.text.text_files import without_surrogates
 from gdl_jax.data.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -174,8 +175,8 @@ def _coarse_words(text: str, lower_case: bool) -> list[str]:
 
 
 def _line(words: Iterable[str]) -> str:
-    """Returns words separated by spaces; surrogates, of a command line's undecodable bytes, become question marks."""
-    return " ".join(words).encode(errors="replace").decode()
+    """Returns words separated by spaces; surrogates become question marks."""
+    return without_surrogates(" ".join(words))
 
 
 def _engine(characters: Sequence[str], merges: Sequence[str]) -> "Engine":

@@ -14,7 +14,14 @@ def hold_out_tenths(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 
     The choice depends only on the number of entries, at least FEWEST.
     """
-    count = max(1, len(entries) // 10)
+    return hold_out(entries, max(1, len(entries) // 10))
+
+
+def hold_out(entries: Sequence[Entry], count: int) -> dict[str, list[Entry]]:
+    """Returns {split: entries in their order}: `count` random ones each for validation and testing.
+
+    The choice depends only on the numbers.
+    """
     order = np.random.default_rng(0).permutation(len(entries))
     chosen = {"train": order[2 * count :], "validation": order[:count], "test": order[count : 2 * count]}
     return {split: [entries[i] for i in np.sort(index)] for split, index in chosen.items()}

@@ -16,7 +16,7 @@ import numpy as np
 from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.core.extras import extra
 from gdl_jax.data.files import first_few
-from gdl_jax.data.text.text_files import is_folder, read, read_json
+from gdl_jax.data.text.text_files import is_folder, read, read_json, without_surrogates
 from gdl_jax.data.text.tokens import join
 
 if TYPE_CHECKING:
@@ -142,9 +142,9 @@ def _encode(engine: "Engine", text: str) -> np.ndarray:
 def _pieces(text: str) -> Iterator[str]:
     """Yields a text in pieces, cut before newlines after a visible character, where no token goes on in either kind.
 
-    Surrogates, which stand for a command line's undecodable bytes, become question marks.
+    Surrogates become question marks.
     """
-    text = text.encode(errors="replace").decode()
+    text = without_surrogates(text)
     start = 0
     for match in re.finditer(r"(?<=\S)(?=\n)", text):
         if match.start() - start >= PIECE:

@@ -88,6 +88,11 @@ def decode(contents: bytes, name: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def without_surrogates(text: str) -> str:
+    """Returns a text with question marks for surrogates, which stand for a command line's undecodable bytes."""
+    return text.encode(errors="replace").decode()
+
+
 def read_json(path: Path) -> Any:
     """Returns the value in a JSON file.
 

@@ -21,6 +21,7 @@ from gdl_jax.core.extras import locate
 from gdl_jax.core.paths import expand_user
 from gdl_jax.data.dataset import DataSet
 from gdl_jax.data.files import first_few, printable
+from gdl_jax.data.text import splits
 from gdl_jax.data.text.characters import extending, symbol
 from gdl_jax.data.text.text_files import find, read
 from gdl_jax.data.text.vocabulary import Vocabulary
@@ -221,7 +222,4 @@ def _splits(stories: list[list[str]], held_out: float) -> dict[str, list[list[st
         first, second = (round(count * (1 - share * held_out)) for share in (2, 1))
         places = {"train": (0, first), "validation": (first, second), "test": (second, count)}
         return {split: between_places(stories, *ends) for split, ends in places.items()}
-    count = max(1, round(len(stories) * held_out))
-    order = np.random.default_rng(0).permutation(len(stories))
-    chosen = {"train": order[2 * count :], "validation": order[:count], "test": order[count : 2 * count]}
-    return {split: [stories[i] for i in np.sort(index)] for split, index in chosen.items()}
+    return splits.hold_out(stories, max(1, round(len(stories) * held_out)))

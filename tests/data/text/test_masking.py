@@ -220,7 +220,7 @@ def test_tokens_are_taken_from_both_ends_alike():
 
 
 def test_a_document_is_used_up_in_order():
-    """What follows an A whose B is random begins the next chunk."""
+    """The text after an A whose B is random begins the next chunk."""
     rng = np.random.default_rng(4)
     texts = documents(rng, count=12)
     recipe = MaskingRecipe(max_length=2000, short_share=0.5)  # too long to be truncated
