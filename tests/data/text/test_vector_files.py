@@ -96,6 +96,7 @@ def test_a_file_of_several_in_an_archive(tmp_path):
         (with_byte(zipped(a=b"the 1 2\n"), -65, 1), ""),  # encrypted
         (zipped(), ""),
     ],
+    ids=lambda value: value if isinstance(value, str) else "content",  # archives hold the time
 )
 def test_damage_is_reported_with_its_line(tmp_path, content, named):
     (tmp_path / "v.txt").write_bytes(content)
