@@ -5,6 +5,9 @@
     python -m experiments.gpt2 --config=shakespeare --data_dir=D         nanoGPT's network of 10.7 million parameters
     python -m experiments.gpt2 --config=gpt2 --dataset=text:PATH --tokenizer=bpe:FOLDER     the published sizes, too:
                                                                          gpt2_medium, gpt2_large, gpt2_xl
+    python -m experiments.gpt2 --config=gpt2 --init=FOLDER --tokenizer=bpe:FOLDER --dataset=text:PATH --steps=100
+                                                                         goes on from published weights
+    python -m experiments.export --workdir=runs/gpt2-small --out=FOLDER  files for Hugging Face's transformers
     python -m experiments.sample --workdir=runs/gpt2-small --prompt="My dear sister" --temperature=0.8 --num=4
 
 Minutes are those of two CPU cores. The loss is in nats per token, over held-out text in windows of the context; bits
@@ -13,6 +16,8 @@ context. `--attention=strided` and `fixed` are the patterns of the sparse transf
 """
 
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import jax
@@ -20,17 +25,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.language import continuation
-from gdl_jax.core.config_flags import AtLeast, Below, IsPathAfter
+from gdl_jax.core.config_flags import AtLeast, Below, IsPath, IsPathAfter
 from gdl_jax.core.learner import Learner
+from gdl_jax.core.loop import Start
 from gdl_jax.data.dataset import ArraySource, first_examples
+from gdl_jax.data.tensor_files import read_tensors
 from gdl_jax.data.text import corpus, tokenizers
 from gdl_jax.data.text.corpus import Corpus
 from gdl_jax.data.text.tokenizers import CharacterTokenizer
 from gdl_jax.data.text.windows import Windows
 from gdl_jax.learners.averaging import moving_average
+from gdl_jax.learners.fine_tuning import with_params
 from gdl_jax.learners.optimizers import OptimizerConfig, make_optimizer
 from gdl_jax.learners.sequence import autoregressive, token_losses
-from gdl_jax.models import gpt
+from gdl_jax.models import gpt, gpt_weights
 from gdl_jax.nn.layers import with_axis_name
 from gdl_jax.plots.text import passages
 from gdl_jax.runs.config import RunConfig
@@ -49,6 +57,8 @@ class Config(RunConfig, OptimizerConfig, gpt.Config):
     # share of the characters for validation, before those for testing; wikitext2 has splits of its own
     validation_share: Annotated[float, AtLeast(0), Below(1)] = 0.1
     test_share: Annotated[float, AtLeast(0), Below(1)] = 0.0  # share of the characters for testing, the last ones
+    # weights to start from: a file *.safetensors with Hugging Face's names, or a folder with model.safetensors
+    init: Annotated[str, IsPath()] = ""
     optimizer: str = "adam_0.9_0.95"
 
 
@@ -158,6 +168,19 @@ def build(config: Config, data: Corpus, axis_name: str | None) -> Learner:
     return moving_average(learner, config.ema_decay)
 
 
+def start(config: Config, data: Corpus) -> Start | None:
+    """Returns the function that puts the weights of `init` into a new run's state.
+
+    Raises:
+      UserError: they cannot be read, or are not those of a network of these sizes.
+    """
+    if not config.init:
+        return None
+    tensors = read_tensors(Path(config.init))
+    params = gpt_weights.from_hugging_face(tensors, config, data.tokenizer.size, config.init)
+    return partial(with_params, params={"network": params})
+
+
 def preview(run: Run) -> None:
     """Draws a continuation of held-out text at each temperature, from the same noise at every step."""
     passages(continuation.at_temperatures(run, 1), run.figures / f"samples_at_{run.step:07d}.png")
@@ -180,6 +203,8 @@ EXPERIMENT = Experiment(
     spec=spec,
     networks=networks,
     build=build,
+    start=start,
+    export=continuation.export,
     preview=preview,
     analyse=analyse,
     sampler=Sampler(sample=continuation.sample, options=continuation.Options(), num=4),

@@ -12,13 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.language import writing
+from experiments.language.exporting import write_network
 from gdl_jax.core.config_flags import AtLeast, IsPath
 from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data.text.corpus import Corpus, TextSize
 from gdl_jax.data.text.windows import Windows
 from gdl_jax.evaluation.text import unigram_entropy
 from gdl_jax.losses.sequences import token_cross_entropy
-from gdl_jax.models import gpt
+from gdl_jax.models import gpt, gpt_weights
 from gdl_jax.nn.sampling import SamplingConfig
 from gdl_jax.plots.text import next_tokens
 from gdl_jax.runs.batches import in_batches
@@ -108,6 +109,18 @@ def sample(run: Run, request: SampleRequest) -> list[Path]:
     path = request.out / "samples.txt"
     path.write_text("\n\n----\n\n".join(texts) + "\n", encoding="utf-8")
     return [path]
+
+
+def export(run: Run, folder: Path) -> list[Path]:
+    """Writes the network for Hugging Face's transformers; returns the paths.
+
+    Raises:
+      UserError: the network has no equivalent there, or a file cannot be written.
+    """
+    tokenizer = run.data.tokenizer
+    about = gpt_weights.hugging_face_config(run.config, tokenizer.size)
+    tensors = gpt_weights.to_hugging_face(run.state.params["network"], run.config)
+    return write_network(folder, tensors, about, tokenizer)
 
 
 def at_temperatures(run: Run, num: int) -> dict[str, list[str]]:

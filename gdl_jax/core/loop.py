@@ -22,13 +22,14 @@ from gdl_jax.core.checkpoint import Checkpoints
 from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.core.learner import Learner, State
 from gdl_jax.core.metrics_log import MetricsLog, NoMetricsLog
-from gdl_jax.core.parallel import Devices
+from gdl_jax.core.parallel import Devices, to_host
 from gdl_jax.core.programs import compile_train, initial_state
 from gdl_jax.core.progress import Progress
 from gdl_jax.core.signals import in_main_thread, termination_signals
 
 Evaluate = Callable[[State], Mapping[str, np.ndarray]]  # state -> {"split/metric": mean, () or (seeds,)}
 Preview = Callable[[State, int], None]  # (state, step) -> None
+Start = Callable[[State], State]  # the initial state -> the one that a new run starts from
 SECONDS_PER_CALL = 1.0  # target time of a compiled call: stops soon after a signal, hides the overhead of calls
 
 
@@ -224,11 +225,15 @@ def _make_batches(learner: Learner, data: Any, devices: Devices, batch_size: int
     return Batches(pipeline, indices, examples)
 
 
-def _begin(checkpoints: Checkpoints, state: State, devices: Devices, patience: int, seeds: int) -> Position:
+def _begin(
+    checkpoints: Checkpoints, state: State, devices: Devices, patience: int, seeds: int, start: Start | None
+) -> Position:
     """Returns the position at the newest checkpoint, or before the first update."""
     best = early_stopping.initial_best(state, seeds) if patience else None
     resumed = checkpoints.restore(early_stopping.to_save(state, best))
     if resumed is None:
+        if start is not None:
+            state = devices.place_state(start(to_host(state)))
         return Position(0, state, best, Window({}))
     checkpoints.set_aside_unreadable()
     state, best = (resumed.state["state"], resumed.state["best"]) if patience else (resumed.state, None)
@@ -295,6 +300,7 @@ def train(
     patience: int = 0,
     evaluate: Evaluate | None = None,
     preview: Preview | None = None,
+    start: Start | None = None,
     profile: bool = False,
 ) -> TrainResult:
     """Trains to `steps` updates in total, from the newest checkpoint in `workdir` if there is one.
@@ -309,6 +315,7 @@ def train(
       evaluate: called with the state every `eval_every` steps, also before the first step, and at the end; returns
         {"split/metric": value} to log, {} if there is nothing to evaluate on.
       preview: called with (state, step) at the same steps, by every process.
+      start: called with the initial state of a new run, on the host; returns the one to train from.
       profile: traces the second compiled call, or the first if there is only one.
 
     Raises:
@@ -322,7 +329,8 @@ def train(
     progress = Progress(steps, quiet=not writes)
     batches = _make_batches(learner, data, devices, batch_size, seed, seeds)
     checkpoints = Checkpoints(workdir / "checkpoints", warn=progress.say)
-    position = _begin(checkpoints, initial_state(learner, data, devices, seed, seeds), devices, patience, seeds)
+    initial = initial_state(learner, data, devices, seed, seeds)
+    position = _begin(checkpoints, initial, devices, patience, seeds, start)
     began, is_new = position.step, position.saved is None
     if not is_new:
         progress.say(f"resuming from step {began}")

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.models.gpt import GPT, Config
 from gdl_jax.models.weight_names import match, normalise
 
@@ -34,8 +35,34 @@ def _layer_names(layer: int, bias: bool) -> dict[str, tuple[str, str]]:
     return names
 
 
+def hugging_face_config(config: Config, vocabulary_size: int) -> dict[str, Any]:
+    """Returns what a file config.json beside the weights says, for Hugging Face's transformers.
+
+    Raises:
+      ConfigError: the network has no equivalent there; names attention.
+    """
+    if config.attention != "causal":
+        raise ConfigError("attention", config.attention, "GPT-2 has no such pattern; only causal is exported")
+    return {
+        "model_type": "gpt2",
+        "architectures": ["GPT2LMHeadModel"],
+        "vocab_size": vocabulary_size,
+        "n_positions": config.context,
+        "n_embd": config.width,
+        "n_layer": config.layers,
+        "n_head": config.heads,
+        "activation_function": {"tanh": "gelu_new", "exact": "gelu"}[config.gelu],
+        "layer_norm_epsilon": 1e-5,
+        **{f"{place}_pdrop": config.dropout_rate for place in ("embd", "attn", "resid")},
+        "bos_token_id": None,
+        "eos_token_id": None,
+    }
+
+
 def to_hugging_face(params: Mapping[str, Any], config: Config) -> dict[str, np.ndarray]:
     """Returns {name: array} for a file that Hugging Face's GPT2LMHeadModel and GPT2Model read.
+
+    Biases that the network lacks are not in it; they are 0 there.
 
     Args:
       params: of `models.gpt.GPT`.

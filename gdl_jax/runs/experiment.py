@@ -13,6 +13,7 @@ from flax import linen as nn
 from gdl_jax.core import config_flags
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.learner import Learner, State
+from gdl_jax.core.loop import Start
 from gdl_jax.data.dataset import DataSet, Source
 from gdl_jax.runs.batches import in_batches
 from gdl_jax.runs.config import RunConfig
@@ -153,6 +154,9 @@ class Experiment:
         shapes depend on the data.
       networks: (config, data) -> {name: Network}, for layer tables and parameter counts.
       build: (config, data, axis_name) -> learner; axis_name is the pmapped axis or None.
+      start: (config, data) -> a function from the initial state of a new run to the one to train from, such as one with
+        published weights; or None for the initial state itself.
+      export: (run, folder) -> paths of the trained network in files that other programs read; None: there are none.
       preview: called at each evaluation; saves one picture of samples.
       analyse: called after training; saves figures and returns results.
       sampler: sampling method; None if there is nothing to sample.
@@ -171,6 +175,8 @@ class Experiment:
     build: Callable[[Any, DataSet, str | None], Learner]
     preview: Callable[[Run], None]
     analyse: Callable[[Run], Results]
+    start: Callable[[Any, DataSet], Start | None] | None = None
+    export: Callable[[Run, Path], list[Path]] | None = None
     sampler: Sampler | None = None
     sample_metrics: SampleMetrics | None = None
     splits: tuple[str, ...] = ("train", "validation", "test")

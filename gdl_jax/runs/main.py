@@ -15,7 +15,7 @@ from gdl_jax.core import config_flags
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.json_files import write_json
 from gdl_jax.core.learner import Learner, State
-from gdl_jax.core.loop import TrainResult
+from gdl_jax.core.loop import Start, TrainResult
 from gdl_jax.core.metrics_log import read_rows
 from gdl_jax.core.parallel import Devices, to_host
 from gdl_jax.core.programs import make_keys
@@ -76,6 +76,7 @@ class Prepared:
       local_learner: learner for one device, used to draw samples.
       evaluator: evaluator of samples, or None.
       before: flags.json of the run to resume; None for a new run. Set by `find_previous`.
+      start: from the initial state of a new run to the one to train from, or None. Set by `find_previous`.
       results: results of a run that is already complete with these flags; else {}. Set by `find_previous`.
       means: {split: its evaluator}, a cache, so that each is compiled once.
     """
@@ -91,6 +92,7 @@ class Prepared:
     local_learner: Learner
     evaluator: SampleEvaluator | None
     before: dict[str, Any] | None = None
+    start: Start | None = None
     results: dict[str, Any] = field(default_factory=dict)
     means: dict[str, Callable[[State], dict[str, np.ndarray]]] = field(default_factory=dict)
 
@@ -140,15 +142,17 @@ def find_previous(prepared: Prepared) -> Prepared:
     """Returns what is prepared with what the workdir says of earlier commands. Creates the folder for figures.
 
     Raises:
-      UserError: the run in the workdir is not compatible.
+      UserError: the run in the workdir is not compatible, or a new run's weights cannot be read.
     """
     workdir, config = prepared.workdir, prepared.config
     before = records.check_resume(workdir, prepared.experiment, config)
     records.check_same_data(workdir, before, prepared.data)
     alone = jax.process_count() == 1  # several processes may not all see the same files
     results = records.finished_results(workdir, before, config, prepared.evaluator) if alone else {}
+    is_new, experiment = before is None, prepared.experiment
+    start = experiment.start(config, prepared.data) if is_new and experiment.start is not None else None
     (workdir / "figures").mkdir(parents=True, exist_ok=True)
-    return dataclasses.replace(prepared, before=before, results=results)
+    return dataclasses.replace(prepared, before=before, start=start, results=results)
 
 
 def _check_patience(config: Any, data: DataSet, learner: Learner) -> None:
@@ -204,7 +208,15 @@ def train(prepared: Prepared, profile: bool = False) -> TrainResult:
 
     evaluate = p.evaluate([split])
     return run_loop(
-        p.config, p.learner, p.data, p.devices, p.workdir, evaluate=evaluate, preview=preview, profile=profile
+        p.config,
+        p.learner,
+        p.data,
+        p.devices,
+        p.workdir,
+        evaluate=evaluate,
+        preview=preview,
+        start=p.start,
+        profile=profile,
     )
 
 

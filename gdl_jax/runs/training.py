@@ -5,7 +5,7 @@ from pathlib import Path
 from gdl_jax.core import loop
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.learner import Learner
-from gdl_jax.core.loop import Evaluate, Preview, TrainResult
+from gdl_jax.core.loop import Evaluate, Preview, Start, TrainResult
 from gdl_jax.core.parallel import Devices, make_devices
 from gdl_jax.data.dataset import DataSet
 from gdl_jax.runs.config import RunConfig
@@ -41,6 +41,7 @@ def run_loop(
     *,
     evaluate: Evaluate,
     preview: Preview | None = None,
+    start: Start | None = None,
     profile: bool = False,
 ) -> TrainResult:
     """Calls `loop.train` with the values of a config; the other arguments are passed on."""
@@ -59,5 +60,6 @@ def run_loop(
         patience=config.patience,
         evaluate=evaluate,
         preview=preview,
+        start=start,
         profile=profile,
     )

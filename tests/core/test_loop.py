@@ -185,3 +185,19 @@ def test_writes_no_empty_rows_without_evaluations(tmp_path, capsys):
     train(tmp_path, steps=2, log_every=2, eval_every=1, evaluate=lambda state: {})
     assert [row["step"] for row in read_rows(tmp_path / "metrics.jsonl")] == [2]
     assert sum(line.startswith("step ") for line in capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("parallel", PARALLEL)
+def test_a_new_run_starts_from_the_given_state_and_a_resumed_one_does_not(tmp_path, parallel):
+    still, data, calls = toy.make_learner(learning_rate=0.0), toy.make_data(), []
+
+    def start(state):
+        calls.append(state)
+        return state | {"w": state["w"] + 1.0}
+
+    devices = make_devices(parallel)
+    drawn = loop.train(still, data, devices, tmp_path / "drawn", steps=1, batch_size=8).state["w"]
+    for steps in (1, 2):
+        result = loop.train(still, data, devices, tmp_path / "given", steps=steps, batch_size=8, start=start)
+        np.testing.assert_array_equal(result.state["w"], np.asarray(drawn) + 1.0)
+    assert len(calls) == 1

@@ -1,11 +1,13 @@
 """Tests of GPT-2 from the command line: its numbers, samples, resuming, and clear errors."""
 
 import json
+import shutil
 
+import jax
 import numpy as np
 import pytest
 
-from experiments import gpt2, sample
+from experiments import export, gpt2, sample
 from experiments.language.continuation import sliding_loss
 from gdl_jax.runs.main import main
 from gdl_jax.runs.restore import restore
@@ -142,3 +144,64 @@ def test_bfloat16_accumulation_and_full_sharding_change_the_loss_little(tmp_path
     assert losses["sharded"] == pytest.approx(losses["plain"], rel=1e-4)
     assert losses["parts"] == pytest.approx(losses["plain"], rel=1e-4)
     assert losses["half"] == pytest.approx(losses["plain"], rel=1e-2)
+
+
+@pytest.fixture(scope="module")
+def exported(finished):
+    """The folder that `export` wrote of the tiny run."""
+    folder = finished.parent / "exported"
+    export.main(["export", f"--workdir={finished}", f"--out={folder}"])
+    return folder
+
+
+def test_an_exported_network_starts_another_run(finished, exported, tmp_path):
+    trained = restore(finished, warn=pytest.fail).run.state.params
+    train(tmp_path / "run", *SHORT[:1], "--bias", "--steps=1", "--learning_rate=1e-30", f"--init={exported}")
+    found = restore(tmp_path / "run", warn=pytest.fail).run.state.params
+    jax.tree.map(np.testing.assert_array_equal, found, trained)
+
+
+def test_an_interrupted_run_resumes_without_the_weights_it_started_from(exported, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(exported, copy)
+    flags = [*SHORT[:1], "--eval_every=0", f"--init={copy}"]
+    train(tmp_path / "run", *flags, "--steps=1")
+    shutil.rmtree(copy)
+    train(tmp_path / "run", *flags, "--steps=2")
+    assert restore(tmp_path / "run", warn=pytest.fail).run.step == 2
+
+
+def test_hugging_face_reads_an_exported_network(finished, exported):
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    theirs = transformers.GPT2LMHeadModel.from_pretrained(exported).eval()
+    run = restore(finished, warn=pytest.fail).run
+    tokens = np.arange(32).reshape(2, 16) % run.data.tokenizer.size
+    network = gpt2.networks(run.config, run.data)["network"].module
+    ours = network.apply({"params": run.state.params["network"]}, tokens, train=False)
+    with torch.no_grad():
+        np.testing.assert_allclose(ours, theirs(torch.tensor(tokens)).logits.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--init=nowhere"], "nowhere"),
+        (["--width=64"], "h.0.attn.c_attn.bias"),
+        (["--layers=1"], "h.1."),
+        (["--tokenizer=word"], "wte.weight"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_before_anything_is_written(exported, tmp_path, capsys, flags, named):
+    with pytest.raises(SystemExit) as ended:
+        train(tmp_path / "run", "--config=tiny", f"--init={exported}", *flags)
+    assert ended.value.code == 2
+    assert named in capsys.readouterr().err
+    assert not (tmp_path / "run" / "flags.json").exists()
+
+
+def test_a_run_without_a_format_for_others_says_so(finished, tmp_path, capsys):
+    train(tmp_path / "run", "--config=tiny", "--attention=local", "--attention_stride=4", "--steps=1", "--eval_every=0")
+    with pytest.raises(SystemExit):
+        export.main(["export", f"--workdir={tmp_path / 'run'}"])
+    assert "attention" in capsys.readouterr().err

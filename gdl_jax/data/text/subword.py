@@ -28,6 +28,8 @@ INNER = "##"  # begins a WordPiece that does not begin a word
 LONGEST_WORD = 100  # characters; longer ones are unknown
 LEAST_FREQUENCY = 2  # of a pair that training merges
 BPE_FILES = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))  # of Hugging Face, and of OpenAI
+MERGES_HEADER = "#version: 0.2"
+WORDPIECE_FILE = "vocab.txt"  # of Hugging Face and of the paper's authors
 PIECE = 100_000  # characters that are encoded at once, at least
 
 
@@ -62,6 +64,11 @@ class BPETokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         return self._engine.decode([int(number) for number in ids], skip_special_tokens=False)
+
+    def files(self) -> dict[str, str]:
+        """Returns {name: contents} of the files that `read_bpe` and Hugging Face's GPT2Tokenizer read."""
+        vocabulary, merges = BPE_FILES[0]
+        return {vocabulary: json.dumps(_numbered(self.tokens)), merges: "\n".join([MERGES_HEADER, *self.merges, ""])}
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,10 @@ class WordPieceTokenizer:
             else:
                 words.append(token)
         return join(words, "word")
+
+    def files(self) -> dict[str, str]:
+        """Returns {name: contents} of the file that `read_wordpiece` and Hugging Face's BertTokenizer read."""
+        return {WORDPIECE_FILE: "\n".join([*self.tokens, ""])}
 
 
 def _numbered(tokens: Iterable[str]) -> dict[str, int]:
@@ -299,7 +310,7 @@ def read_wordpiece(path: Path) -> WordPieceTokenizer:
     Raises:
       UserError: the file is missing or damaged, or lacks special tokens.
     """
-    path = path / "vocab.txt" if is_folder(path) else path
+    path = path / WORDPIECE_FILE if is_folder(path) else path
     lines = [line.strip(" \t") for line in read(path).rstrip("\n").split("\n")]
     first: dict[str, int] = {}
     for number, token in enumerate(lines, start=1):

@@ -147,6 +147,14 @@ def test_bpe_files(tmp_path, trained_bpe, newline, names):
     assert read_bpe(folder) == trained_bpe
 
 
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece"])
+def test_files_of_a_vocabulary_are_read_back(tmp_path, kind, request):
+    tokenizer = request.getfixturevalue(f"trained_{kind}")
+    for name, text in tokenizer.files().items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert {"bpe": read_bpe, "wordpiece": read_wordpiece}[kind](tmp_path) == tokenizer
+
+
 def test_bpe_merges_may_begin_without_a_version(tmp_path, trained_bpe):
     folder = write_bpe(tmp_path, numbered(trained_bpe.tokens), trained_bpe.merges)
     (folder / "merges.txt").write_text("\n".join(trained_bpe.merges), encoding="utf-8")
