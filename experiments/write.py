@@ -1,9 +1,9 @@
-"""Writes a story interactively with a run of experiments.text_rnn: pick a likely next word, or type one.
+"""Writes a story interactively with a run of text_rnn or gpt2: pick a likely next token, or type some.
 
 python -m experiments.write --workdir=runs/text_rnn-small
 python -m experiments.write --workdir=runs/text_rnn-small --prompt="my dear sister" --temperature=0.5 > letter.txt
 
-In each turn, a number picks the word next to it, typed words are appended, an empty line samples a word, `:undo` takes
+In each turn, a number picks the token next to it, typed text is appended, an empty line samples a token, `:undo` takes
 back the last turn, and `:quit` or the end of the input ends the session. The menu goes to standard error, the story to
 standard output.
 """
@@ -11,42 +11,44 @@ standard output.
 import dataclasses
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from absl import flags
 
-from experiments.language.writing import (
-    WritingOptions,
-    context_of,
-    likeliest_tokens,
-    next_probabilities,
-    read_prompt,
-)
+from experiments.language import continuation, writing
+from experiments.language.writing import OFFERED, Writer, WritingOptions
 from gdl_jax.core import config_flags
-from gdl_jax.data.text.tokens import SEPARATOR, join, tokenise
+from gdl_jax.core.errors import UserError
 from gdl_jax.nn.sampling import SamplingConfig, sample_logits
 from gdl_jax.runs import command
-from gdl_jax.runs.experiment import Run
 from gdl_jax.runs.restore import restore
 
+WRITERS = {"text_rnn": writing.StoryWriter, "gpt2": continuation.TextWriter}  # of a run's experiment
 UNDO, QUIT = ":undo", ":quit"
-NAMES = {SEPARATOR: "(the end)", " ": "(space)"}  # of invisible tokens
 LARGEST_SEED = 2**31 - 1
 draw = jax.jit(sample_logits)
 
 
-def menu(offered: Mapping[str, float]) -> str:
+def likeliest(writer: Writer, probabilities: np.ndarray) -> dict[Any, float]:
+    """Returns the OFFERED likeliest tokens and their probabilities, in descending order; `probabilities` is (V,)."""
+    numbers = np.argsort(-probabilities, kind="stable")[:OFFERED]
+    return dict(zip(writer.tokens(numbers), probabilities[numbers].tolist(), strict=True))
+
+
+def menu(writer: Writer, offered: Mapping[Any, float]) -> str:
     """Returns the offered tokens as numbered lines with probabilities."""
-    lines = [f"{i:3}  {share:6.1%}  {NAMES.get(token, token)}" for i, (token, share) in enumerate(offered.items(), 1)]
+    lines = [f"{i:3}  {share:6.1%}  {writer.name(token)}" for i, (token, share) in enumerate(offered.items(), 1)]
     return "\n".join(lines) + "\n"
 
 
-def chosen(run: Run, line: str, offered: Mapping[str, float], drawn: str) -> list[str]:
+def chosen(writer: Writer, line: str, offered: Mapping[Any, float], drawn: Any) -> list[Any]:
     """Returns the tokens that a typed line adds: none, with a message on standard error, if one of them is unknown.
 
     Args:
-      run: of text_rnn.
+      writer: reads typed text.
       line: the typed line.
       offered: tokens that numbers pick from.
       drawn: the token that an empty line adds.
@@ -56,11 +58,11 @@ def chosen(run: Run, line: str, offered: Mapping[str, float], drawn: str) -> lis
     numbered = {str(number): token for number, token in enumerate(offered, 1)}
     if line.strip() in numbered:
         return [numbered[line.strip()]]
-    tokens = tokenise(line.rstrip("\r\n"), run.data.token_type)
-    if unknown := dict.fromkeys(token for token in tokens if token not in run.data.vocabulary.index):
-        sys.stderr.write(f"not in the model's vocabulary: {' '.join(unknown)}\n")
+    try:
+        return writer.read(line.rstrip("\r\n"))
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
         return []
-    return tokens
 
 
 def typed() -> Iterator[str]:
@@ -72,20 +74,23 @@ def typed() -> Iterator[str]:
         sys.stderr.write("\n")
 
 
-def session(run: Run, start: Iterable[str], sampling: SamplingConfig, lines: Iterable[str]) -> list[str]:
+def session(
+    writer: Writer, key: jax.Array, start: Iterable[Any], sampling: SamplingConfig, lines: Iterable[str]
+) -> list[Any]:
     """Runs a session; returns the tokens of the story.
 
     Args:
-      run: of text_rnn.
+      writer: the model.
+      key: for the samples.
       start: the story's first tokens.
       sampling: how the token of an empty line is sampled.
       lines: typed lines, one for each turn.
     """
     story, turns, lines = list(start), [], enumerate(lines)
-    while SEPARATOR not in story:
-        probabilities = next_probabilities(run, context_of(run, story)[None])[0]
-        offered = likeliest_tokens(run, probabilities)
-        sys.stderr.write(f"\n{join(story, run.data.token_type)}\n{menu(offered)}> ")
+    while writer.end not in story:
+        probabilities = writer.probabilities(story)
+        offered = likeliest(writer, probabilities)
+        sys.stderr.write(f"\n{writer.text(story)}\n{menu(writer, offered)}> ")
         sys.stderr.flush()
         turn, line = next(lines, (0, QUIT))
         if line.strip() == QUIT:
@@ -93,21 +98,22 @@ def session(run: Run, start: Iterable[str], sampling: SamplingConfig, lines: Ite
         if line.strip() == UNDO:
             story = turns.pop() if turns else story
             continue
-        number = int(draw(jax.random.fold_in(run.key, turn), jnp.log(probabilities), *sampling))
-        added = chosen(run, line, offered, run.data.vocabulary.words[number])
+        number = int(draw(jax.random.fold_in(key, turn), jnp.log(probabilities), *sampling))
+        added = chosen(writer, line, offered, writer.tokens([number])[0])
         if added:
             turns.append(story)
             story = story + added
-    return [token for token in story if token != SEPARATOR]
+    return [token for token in story if token != writer.end]
 
 
 def _main(values: flags.FlagValues) -> None:
     options = WritingOptions(**config_flags.chosen(WritingOptions, values))
     workdir = command.workdir(values)
-    run = restore(workdir, warn=command.warn, expected="text_rnn").run
-    run = dataclasses.replace(run, key=jax.random.key(values.seed))
-    story = session(run, read_prompt(run, options.prompt), options.sampling, typed())
-    sys.stdout.write(join(story, run.data.token_type) + "\n")
+    experiment, run, _ = restore(workdir, warn=command.warn, expected=tuple(WRITERS))
+    writer = WRITERS[experiment.name](dataclasses.replace(run, key=jax.random.key(values.seed)))
+    start = writer.prompt(options.prompt)
+    story = session(writer, writer.run.key, start, options.sampling, typed())
+    sys.stdout.write(writer.text(story) + "\n")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

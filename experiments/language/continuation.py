@@ -1,7 +1,7 @@
 """Continuation of text by a GPT: prompts, samples, likely next tokens, and perplexities of held-out text."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -132,8 +132,41 @@ def at_temperatures(run: Run, num: int) -> dict[str, list[str]]:
 
 
 @partial(jax.jit, static_argnums=0)
-def _next_probabilities(module, params, tokens):
-    return jax.nn.softmax(module.apply({"params": params}, tokens, train=False)[:, -1])
+def _next_probabilities(module, params, tokens, lengths):
+    """Returns the probabilities (B, V) of the token after the first `lengths` (B,) of tokens (B, T)."""
+    states, _ = module.apply({"params": params}, tokens, train=False, method="states")
+    last = jnp.take_along_axis(states, lengths[:, None, None] - 1, axis=1)
+    return jax.nn.softmax(module.apply({"params": params}, last, method="predict")[:, 0])
+
+
+@dataclass(frozen=True)
+class TextWriter:
+    """Writer with a run of gpt2; its tokens are their ids. See `writing.Writer`."""
+
+    run: Run
+    end: None = None
+
+    def prompt(self, text: str) -> list[int]:
+        return read_prompts(self.run, Options(prompt=text))[0].tolist()
+
+    def read(self, text: str) -> list[int]:
+        return self.run.data.tokenizer.encode(text).tolist()
+
+    def tokens(self, numbers: Iterable[int]) -> list[int]:
+        return [int(number) for number in numbers]
+
+    def name(self, token: int) -> str:
+        return repr(self.run.data.tokenizer.decode([token]))
+
+    def text(self, story: Sequence[int]) -> str:
+        return self.run.data.tokenizer.decode(story)
+
+    def probabilities(self, story: Sequence[int]) -> np.ndarray:
+        config, latest = self.run.config, story[-self.run.config.context :]
+        tokens = np.zeros((1, config.context), np.int32)
+        tokens[0, : len(latest)] = latest
+        module, params = network(config, self.run.data), self.run.state.params["network"]
+        return np.asarray(_next_probabilities(module, params, tokens, np.array([len(latest)])))[0]
 
 
 def draw_next_tokens(run: Run, path: Path) -> None:
@@ -143,7 +176,9 @@ def draw_next_tokens(run: Run, path: Path) -> None:
     tokens = source.take(places)["tokens"][:, :-1]
     decode, panels = run.data.tokenizer.decode, {}
     params = run.state.params["network"]
-    for row, shares in zip(tokens, _next_probabilities(network(run.config, run.data), params, tokens), strict=True):
+    lengths = np.full(len(tokens), tokens.shape[1])
+    found = _next_probabilities(network(run.config, run.data), params, tokens, lengths)
+    for row, shares in zip(tokens, found, strict=True):
         likeliest = np.argsort(-np.asarray(shares), kind="stable")[:OFFERED]
         title = "... " + _shown(decode(row.tolist())[-TITLE:])
         panels[title] = {_shown(decode([number])): [float(shares[number])] for number in likeliest.tolist()}

@@ -1,18 +1,18 @@
-"""Text generation by a network of experiments.text_rnn: prompts, stories, likeliest next tokens, and their figures."""
+"""Writing with text models: prompts and turns; stories of experiments.text_rnn, next tokens, and their figures."""
 
 import itertools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import jax
 import numpy as np
 
 from gdl_jax.core.config_flags import Above, AtLeast, Below
-from gdl_jax.core.errors import ConfigError
+from gdl_jax.core.errors import ConfigError, UserError
 from gdl_jax.data.text.text_files import read
 from gdl_jax.data.text.tokens import SEPARATOR, TextData, join, tokenise
 from gdl_jax.models.text_rnn import TextRNN, allowed_logits
@@ -25,6 +25,7 @@ LENGTHS = {"word": 100, "character": 500}  # most tokens of a generated story
 TEMPERATURES = (0.2, 0.5, 1.0)
 OFFERED = 10  # likeliest tokens in the menu of `experiments.write` and in the figure of next tokens
 CONTEXTS = 4  # contexts in that figure
+NAMES = {SEPARATOR: "(the end)", " ": "(space)"}  # of invisible tokens
 TITLE = 6  # last tokens of a context, its title in the figure
 
 
@@ -52,6 +53,36 @@ class WritingOptions(SampleOptions):
 def network(config: Any, data: TextData) -> TextRNN:
     """Returns the network of a run with this config."""
     return TextRNN(config, len(data.vocabulary), DTYPES[config.precision])
+
+
+class Writer(Protocol):
+    """A text model, token by token, for `experiments.write`.
+
+    Attributes:
+      run: of the model.
+      end: the token that ends a story, or None.
+    """
+
+    run: Run
+    end: Any
+
+    def prompt(self, text: str) -> list[Any]:
+        """Returns the tokens of a prompt, which may be empty."""
+
+    def read(self, text: str) -> list[Any]:
+        """Returns the tokens of typed text; raises UserError if one of them is unknown."""
+
+    def tokens(self, numbers: Iterable[int]) -> list[Any]:
+        """Returns the tokens with these ids."""
+
+    def name(self, token: Any) -> str:
+        """Returns a token as shown in a menu."""
+
+    def text(self, story: Sequence[Any]) -> str:
+        """Returns the text of tokens."""
+
+    def probabilities(self, story: Sequence[Any]) -> np.ndarray:
+        """Returns the probabilities (V,) of the next token."""
 
 
 def at_each_temperature(num: int) -> SamplingConfig:
@@ -122,6 +153,35 @@ def next_probabilities(run: Run, contexts: np.ndarray) -> np.ndarray:
     vocabulary = run.data.vocabulary
     module, params = network(run.config, run.data), run.state.params["network"]
     return np.asarray(_probabilities(module, params, contexts, vocabulary.unknown, vocabulary.index[SEPARATOR]))
+
+
+@dataclass(frozen=True)
+class StoryWriter:
+    """Writer with a run of text_rnn; its tokens are words or characters. See `Writer`."""
+
+    run: Run
+    end: str = SEPARATOR
+
+    def prompt(self, text: str) -> list[str]:
+        return read_prompt(self.run, text)
+
+    def read(self, text: str) -> list[str]:
+        tokens = tokenise(text, self.run.data.token_type)
+        if unknown := dict.fromkeys(token for token in tokens if token not in self.run.data.vocabulary.index):
+            raise UserError(f"not in the model's vocabulary: {' '.join(unknown)}")
+        return tokens
+
+    def tokens(self, numbers: Iterable[int]) -> list[str]:
+        return self.run.data.vocabulary.decode(numbers)
+
+    def name(self, token: str) -> str:
+        return NAMES.get(token, token)
+
+    def text(self, story: Sequence[str]) -> str:
+        return join(story, self.run.data.token_type)
+
+    def probabilities(self, story: Sequence[str]) -> np.ndarray:
+        return next_probabilities(self.run, context_of(self.run, story)[None])[0]
 
 
 def likeliest_tokens(run: Run, probabilities: np.ndarray) -> dict[str, float]:

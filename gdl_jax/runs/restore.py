@@ -38,7 +38,7 @@ def restore(
     warn: Callable[[str], None],
     *,
     load: Callable[[Any], DataSet] | None = None,
-    expected: str | None = None,
+    expected: str | tuple[str, ...] | None = None,
     read_data: bool = False,
     moved: Mapping[str, str] = MappingProxyType({}),
 ) -> RestoredRun:
@@ -50,7 +50,7 @@ def restore(
       workdir: directory of the run.
       warn: called with a line about each damaged checkpoint.
       load: config -> data set to use instead of the run's own; it must have the same shapes.
-      expected: name of the experiment whose runs are accepted; None: any.
+      expected: name of the experiment whose runs are accepted, or several names; None: any.
       read_data: reads the data immediately.
       moved: {field of the config: present path of the data}.
 
@@ -59,8 +59,9 @@ def restore(
         changed or can't be loaded; names the directory.
     """
     saved = read_flags(workdir / "flags.json")
-    if expected not in (None, saved["experiment"]):
-        raise UserError(f"{workdir} holds a run of {saved['experiment']}, not of {expected}")
+    accepted = (expected,) if isinstance(expected, str) else expected
+    if accepted is not None and saved["experiment"] not in accepted:
+        raise UserError(f"{workdir} holds a run of {saved['experiment']}, not of {' or '.join(accepted)}")
     experiment = find_experiment(saved, workdir)
     config: Any = dataclasses.replace(config_flags.from_dict(experiment.config, saved["flags"]), **moved)
 

@@ -1,14 +1,16 @@
 """Tests of GPT-2 from the command line: its numbers, samples, resuming, and clear errors."""
 
+import io
 import json
 import shutil
+import sys
 
 import jax
 import numpy as np
 import pytest
 
-from experiments import export, gpt2, sample
-from experiments.language.continuation import sliding_loss
+from experiments import export, gpt2, sample, write
+from experiments.language.continuation import TextWriter, sliding_loss
 from gdl_jax.runs.main import main
 from gdl_jax.runs.restore import restore
 
@@ -205,3 +207,23 @@ def test_a_run_without_a_format_for_others_says_so(finished, tmp_path, capsys):
     with pytest.raises(SystemExit):
         export.main(["export", f"--workdir={tmp_path / 'run'}"])
     assert "attention" in capsys.readouterr().err
+
+
+def test_writes_with_a_user(finished, run, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("ear\n1\nß\n:undo\n\n".encode())))
+    write.main(["write", f"--workdir={finished}", "--prompt=My d", "--temperature=0"])
+    said = capsys.readouterr()
+    (greedy,) = continued(finished, "--prompt=My dear", "--temperature=0", "--tokens=1", "--num=1").splitlines()
+    assert said.out.rstrip("\n") == greedy
+    assert ascii("ß") in said.err
+
+
+def test_the_menu_has_the_probabilities_of_the_network(run):
+    writer = TextWriter(run)
+    story = run.data.test.take(np.zeros(1, np.int64))["tokens"][0].tolist()
+    network = gpt2.networks(run.config, run.data)["network"].module
+    for length in (3, len(story)):  # the last is longer than the context
+        latest = np.array(story[:length][-run.config.context :])
+        logits = np.asarray(network.apply({"params": run.state.params["network"]}, latest[None], train=False))[0, -1]
+        expected = np.exp(logits - logits.max())
+        np.testing.assert_allclose(writer.probabilities(story[:length]), expected / expected.sum(), atol=1e-5)

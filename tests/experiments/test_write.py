@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from experiments import ask, text_rnn, write
+from experiments.language.writing import StoryWriter
 from experiments.worlds import evaluate as world_evaluate
 from gdl_jax.data.text.tokens import SEPARATOR
 from gdl_jax.nn.sampling import SamplingConfig
@@ -32,6 +33,10 @@ def run(tmp_path_factory):
     return Run(config, data, learner, state, jax.random.key(1), 0, path.parent)
 
 
+def session(run, start, sampling, lines):
+    return write.session(StoryWriter(run), run.key, start, sampling, lines)
+
+
 def likeliest(run, story):
     """Returns the ten likeliest words after a story, without the unknown token, by sorting a plain list."""
     words = [SEPARATOR] * 5 + list(story)
@@ -46,15 +51,15 @@ def likeliest(run, story):
 @pytest.mark.slow
 def test_numbers_pick_words_are_added_and_undo_reverts(run, capsys):
     third = likeliest(run, ["a"])[2][0]
-    story = write.session(run, ["a"], SamplingConfig(), ["3", "X y", "unicorn", ":undo", "z", ":quit", "b"])
+    story = session(run, ["a"], SamplingConfig(), ["3", "X y", "unicorn", ":undo", "z", ":quit", "b"])
     assert story == [word for word in ("a", third, "z") if word != SEPARATOR]
     said = capsys.readouterr().err
     assert sum("unicorn" in line for line in said.splitlines()) == 1
-    assert write.session(run, ["a"], SamplingConfig(), [":undo", "b"]) == ["a", "b"]  # the prompt stays
+    assert session(run, ["a"], SamplingConfig(), [":undo", "b"]) == ["a", "b"]  # the prompt stays
 
 
 def test_the_ten_likeliest_words_are_offered(run, capsys):
-    write.session(run, ["a", "b"], SamplingConfig(), [])
+    session(run, ["a", "b"], SamplingConfig(), [])
     lines = capsys.readouterr().err.splitlines()
     assert lines[1] == "a b" and lines[-1] == "> "
     offered = [line.split(maxsplit=2) for line in lines[2:-1]]
@@ -67,8 +72,8 @@ def test_the_ten_likeliest_words_are_offered(run, capsys):
 
 def test_an_empty_line_samples_anew_each_time(run):
     greedy = likeliest(run, ["a"])[0][0]
-    assert write.session(run, ["a"], SamplingConfig(0.0), [""]) == [word for word in ("a", greedy) if word != SEPARATOR]
-    tries = {tuple(write.session(run, ["a"], SamplingConfig(3.0), [*["", ":undo"] * n, ""])) for n in range(8)}
+    assert session(run, ["a"], SamplingConfig(0.0), [""]) == [word for word in ("a", greedy) if word != SEPARATOR]
+    tries = {tuple(session(run, ["a"], SamplingConfig(3.0), [*["", ":undo"] * n, ""])) for n in range(8)}
     assert len(tries) > 2
 
 
@@ -78,7 +83,7 @@ def test_the_end_of_the_story_ends_the_session(run, capsys):
     params = {"network": params | {"words": params["words"] | {"bias": bias}}}
     ending = dataclasses.replace(run, state=run.state.replace(params=params))
     for line in ("1", ""):
-        assert write.session(ending, ["a"], SamplingConfig(), [line, "b"]) == ["a"]
+        assert session(ending, ["a"], SamplingConfig(), [line, "b"]) == ["a"]
     assert "  1  100.0%  (the end)" in capsys.readouterr().err
 
 
