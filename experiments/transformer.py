@@ -20,13 +20,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.language import translation
-from gdl_jax.core.config_flags import AtLeast, Below, EvaluationOnly, IsPathAfter
+from gdl_jax.core.config_flags import AtLeast, Below, EvaluationOnly, IsPathAfter, Needs
+from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.learner import Learner
 from gdl_jax.data.dataset import first_examples
 from gdl_jax.data.text import parallel, sentence_pairs
 from gdl_jax.data.text.parallel import TranslationData
 from gdl_jax.data.text.sentence_tokens import END, PADDING, START
-from gdl_jax.learners.averaging import moving_average
+from gdl_jax.learners.averaging import checkpoint_average, moving_average
 from gdl_jax.learners.optimizers import OptimizerConfig, make_optimizer
 from gdl_jax.learners.sequence_to_sequence import sequence_to_sequence
 from gdl_jax.models import transformer
@@ -35,6 +36,8 @@ from gdl_jax.plots.text import passages
 from gdl_jax.runs.config import RunConfig
 from gdl_jax.runs.experiment import Experiment, Network, Results, Run, Sampler
 from gdl_jax.runs.main import main
+
+EPOCH = 227  # updates: Multi30k's 29,000 pairs, 128 at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +54,14 @@ class Config(RunConfig, OptimizerConfig, transformer.Config):
     beams: Annotated[int, AtLeast(1), EvaluationOnly()] = 1  # width of the beam search; 1: greedy
     # exponent of the length by which beams' scores are divided at the end; 0: the likeliest is chosen
     length_penalty: Annotated[float, AtLeast(0), EvaluationOnly()] = 0.0
+    # evaluate with the mean of the parameters after the last N multiples of average_every; 0: with the latest
+    average_last: Annotated[int, AtLeast(0)] = 0
+    average_every: Annotated[int, AtLeast(1), Needs("average_last")] = EPOCH  # updates between parameters in the mean
     optimizer: str = "adam_0.9_0.98"
     batch_size: int = 128
 
 
 SMALL = {"layers": 3, "width": 256, "hidden_units": 512}
-EPOCH = 227  # updates: Multi30k's 29,000 pairs, 128 at a time
 # Attention's dropout, too, as in the code that its numbers come from.
 MULTI30K = {
     "dataset": "multi30k",
@@ -76,6 +81,8 @@ MULTI30K = {
 NOAM = {
     "schedule": "inverse_sqrt",
     "beams": 4,
+    "average_last": 5,
+    "average_every": 1000,
     "length_penalty": 0.6,
     "tokens": "bpe:10000",
     "dataset": "multi30k",
@@ -112,13 +119,14 @@ PRESETS = {
         max_tokens=40,
         batch_size=256,
         steps=4000,
-        ema_decay=0.999,
+        average_last=10,
+        average_every=EPOCH // 2,
     ),
     "base": Config(
         **NOAM, learning_rate=6.987e-4, warmup_steps=4000, batch_size=1024, accumulate=8, max_tokens=100, steps=100_000
     ),
     "big": Config(
-        **NOAM,
+        **NOAM | {"average_last": 20},
         width=1024,
         heads=16,
         hidden_units=4096,
@@ -196,7 +204,10 @@ def build(config: Config, data: TranslationData, axis_name: str | None) -> Learn
         accumulate=config.accumulate,
         axis_name=axis_name,
     )
-    return moving_average(learner, config.ema_decay)
+    if config.average_last and config.ema_decay:
+        raise ConfigError("average_last", config.average_last, "use this or ema_decay, not both")
+    averaged = checkpoint_average(learner, config.average_last, config.average_every)
+    return moving_average(averaged, config.ema_decay)
 
 
 def preview(run: Run) -> None:
