@@ -7,7 +7,8 @@
     python -m experiments.sample --workdir=runs/cyclegan-avatars --images=my_photos --direction=BtoA
 
 Minutes are those of two CPU cores. Domains are unpaired:PATH (trainA, trainB, testA, testB), the book's sets, or two
-attributes or classes of any image set: --dataset=celeba --domains=-Smiling,Smiling.
+attributes or classes of any image set: --dataset=celeba --domains=-Smiling,Smiling. `sample --round_trip` draws the rows
+of figures 5-3 and 5-8 for any pictures, such as the book's testA/n07740461_14740.jpg and testB/n07749192_4241.jpg.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +24,13 @@ from flax import linen as nn
 from experiments.adversarial import rules
 from experiments.translation import setup
 from experiments.translation.judging import TARGETS, held_out, unpaired_evaluator
-from experiments.translation.pictures import TranslateOptions, draw_translations, translate_files
+from experiments.translation.pictures import (
+    TranslateOptions,
+    draw_translations,
+    read_pictures,
+    translate_files,
+    translate_picture,
+)
 from gdl_jax.core.config_flags import AtLeast, Needs, OneOf
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.learner import Learner
@@ -33,11 +40,12 @@ from gdl_jax.learners.autoencoder import make_reconstruction_loss
 from gdl_jax.learners.image_pool import RULES
 from gdl_jax.learners.optimizers import make_optimizer
 from gdl_jax.learners.translation import Terms, translation
-from gdl_jax.models.cyclegan import Critics, Translators, one_of
+from gdl_jax.models.cyclegan import DIRECTIONS, Critics, Translators, one_of
 from gdl_jax.plots import images
 from gdl_jax.runs.batches import in_batches
 from gdl_jax.runs.experiment import Experiment, Network, Run, SampleMetrics, Sampler, SampleRequest
 from gdl_jax.runs.main import main
+from gdl_jax.runs.pictures import unused
 
 BATCH = 8  # images of each domain per call, outside training
 SHOWN = 5  # images of each domain
@@ -236,9 +244,44 @@ def analyse(run: Run) -> dict[str, Any]:
     return {"failure_modes": rules.failures(run), "protocol": {"cycle_and_identity_loss": how}}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(TranslateOptions):
+    """Options of sampling."""
+
+    # draw original, translated, reconstructed and identity picture next to each other, too (figures 5-3 and 5-8)
+    round_trip: bool = False
+
+
+def round_trip(run: Run, picture: np.ndarray, direction: str) -> np.ndarray:
+    """Returns a picture (H, W, C) in [0, 1], its translation, that one translated back, and the picture's identity.
+
+    They are (4, H, W, C); the identity is the output of the generator that leads to the picture's own domain.
+    """
+    (other,) = set(DIRECTIONS) - {direction}
+    stride = networks(run.config, run.data)["generator_a_to_b"].module.stride
+
+    def through(way, pixels):
+        return translate_picture(translator(run, way), pixels, stride, run.key)
+
+    there = through(direction, picture)
+    return np.stack([picture, there, through(other, there), through(other, picture)])
+
+
+def _draw_round_trips(run: Run, options: Options, channels: int, out: Path) -> list[Path]:
+    """Draws the round trip of each of the user's pictures."""
+    written: list[Path] = []
+    for file, picture in read_pictures(options, channels):
+        written.append(unused(out / f"{file.stem}_{options.direction}_round_trip.png", written))
+        row = round_trip(run, picture, options.direction)
+        images.rows([row], [options.direction], written[-1], headings=list(COLUMNS))
+    return written
+
+
 def sample(run: Run, request: SampleRequest) -> list[Path]:
     """Writes translations of the user's pictures, or of held-out images."""
-    options: TranslateOptions = request.options
+    options: Options = request.options
+    if options.round_trip and not options.images:
+        raise ConfigError("round_trip", options.round_trip, "needs images")
     if not options.images:
         path = request.out / f"translations_{options.direction}.png"
         pictures = held_out(run.data, "test", WAYS[options.direction][0], request.num)
@@ -246,7 +289,8 @@ def sample(run: Run, request: SampleRequest) -> list[Path]:
         return [path]
     stride = networks(run.config, run.data)["generator_a_to_b"].module.stride
     channels = setup.image_spec(run.data).shape[-1]
-    return translate_files(translator(run, options.direction), stride, options, channels, run.key, request.out)
+    written = translate_files(translator(run, options.direction), stride, options, channels, run.key, request.out)
+    return written + (_draw_round_trips(run, options, channels, request.out) if options.round_trip else [])
 
 
 EXPERIMENT = Experiment(
@@ -259,7 +303,7 @@ EXPERIMENT = Experiment(
     build=build,
     preview=preview,
     analyse=analyse,
-    sampler=Sampler(sample=sample, options=TranslateOptions(), num=16),
+    sampler=Sampler(sample=sample, options=Options(), num=16),
     sample_metrics=SampleMetrics(draw=draw, evaluator=unpaired_evaluator),
     evaluation_batch=setup.EVALUATION_BATCH,
     headlines=(

@@ -1,6 +1,6 @@
 """Translations of held-out images, and of a user's own pictures of any size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -49,6 +49,20 @@ def translate_picture(translate: Translate, image: np.ndarray, stride: int, key:
     return (np.asarray(translated)[0, :height, :width] + 1.0) / 2.0
 
 
+def read_pictures(options: TranslateOptions, channels: int) -> Iterator[tuple[Path, np.ndarray]]:
+    """Yields a user's pictures: (file, (H, W, channels) in [0, 1]).
+
+    Raises:
+      UserError: a picture can't be read.
+    """
+    for file in picture_files(options.images):
+        picture = Image.fromarray(read_image(file))
+        if 0 < options.longest_side < max(picture.size):
+            picture.thumbnail((options.longest_side,) * 2, Image.Resampling.BICUBIC)
+        pixels = np.asarray(picture, np.float32) / 255.0
+        yield file, pixels if channels == 3 else pixels.mean(axis=-1, keepdims=True)
+
+
 def translate_files(
     translate: Translate, stride: int, options: TranslateOptions, channels: int, key: jax.Array, out: Path
 ) -> list[Path]:
@@ -66,12 +80,7 @@ def translate_files(
       UserError: a picture can't be read.
     """
     written: list[Path] = []
-    for number, file in enumerate(picture_files(options.images)):
-        picture = Image.fromarray(read_image(file))
-        if 0 < options.longest_side < max(picture.size):
-            picture.thumbnail((options.longest_side,) * 2, Image.Resampling.BICUBIC)
-        pixels = np.asarray(picture, np.float32) / 255.0
-        pixels = pixels if channels == 3 else pixels.mean(axis=-1, keepdims=True)
+    for number, (file, pixels) in enumerate(read_pictures(options, channels)):
         result = translate_picture(translate, pixels, stride, jax.random.fold_in(key, number))
         path = out / f"{file.stem}_{options.direction}.png"
         written.append(unused(path, written))

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from experiments import sample
-from experiments.cyclegan import EXPERIMENT, PRESETS, outputs_of
+from experiments.cyclegan import EXPERIMENT, PRESETS, outputs_of, round_trip
 from gdl_jax.runs.main import main
 from gdl_jax.runs.restore import restore
 from tests.runs.programs import finished, refused, train
@@ -116,6 +116,12 @@ def test_pictures_of_any_size_are_translated_without_the_data(without_data, tmp_
     for file, name in ((forth, "fake_b"), (written[1], "fake_a")):
         assert np.abs(np.asarray(Image.open(file)) - 255.0 * outputs[name][0]).max() <= 1.01
     assert np.abs(outputs["fake_a"] - outputs["fake_b"]).max() > 0.02
+    names = (("AtoB", ("fake_b", "cycle_a", "identity_a")), ("BtoA", ("fake_a", "cycle_b", "identity_b")))
+    for direction, (translated, reconstructed, identical) in names:
+        expected = [picture[0], *(outputs[name][0] for name in (translated, reconstructed, identical))]
+        np.testing.assert_allclose(round_trip(run, picture[0], direction), expected, atol=1e-5)
+    _, drawn = sampled(without_data, tmp_path / "drawn", f"--images={folder / 'odd.png'}", "--round_trip")
+    assert drawn.name == "odd_AtoB_round_trip.png" and Image.open(drawn).width > 4 * 47
 
 
 @pytest.mark.slow
