@@ -7,8 +7,8 @@
     python -m experiments.sample --workdir=runs/cyclegan-avatars --images=my_photos --direction=BtoA
 
 Minutes are those of two CPU cores. Domains are unpaired:PATH (trainA, trainB, testA, testB), the book's sets, or two
-attributes or classes of any image set: --dataset=celeba --domains=-Smiling,Smiling. `sample --round_trip` draws the rows
-of figures 5-3 and 5-8 for any pictures, such as the book's testA/n07740461_14740.jpg and testB/n07749192_4241.jpg.
+attributes or classes of any image set: --dataset=celeba --domains=-Smiling,Smiling. `sample --round_trip` draws the
+rows of figures 5-3 and 5-8 for pictures such as the book's, testA/n07740461_14740.jpg and testB/n07749192_4241.jpg.
 """
 
 from collections.abc import Callable, Mapping

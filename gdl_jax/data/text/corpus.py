@@ -5,6 +5,7 @@ documents: it becomes the tokenizer's token of that name, or two newlines if the
 """
 
 import itertools
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -152,7 +153,10 @@ def _read(name: str, data_dir: str | None, validation_share: float, test_share: 
     """Returns the documents of each split, and a note on them."""
     if name == "wikitext2":
         return _read_wikitext2(data_dir, validation_share, test_share)
-    return _cut(_read_documents(name, data_dir), validation_share, test_share), ""
+    documents = _read_documents(name, data_dir)
+    if name in BOOKS:  # up to seven newlines separate their letters and fables
+        documents = [re.sub(r"\n{3,}", "\n\n", document) for document in documents]
+    return _cut(documents, validation_share, test_share), ""
 
 
 def _cut(documents: Sequence[str], validation_share: float, test_share: float) -> dict[str, list[str]]:

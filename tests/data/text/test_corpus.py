@@ -85,8 +85,10 @@ def test_sizes_of_held_out_text(tmp_path):
     assert words.validation_size == TextSize(8, *data.validation_size[1:])  # the full stop and newlines are tokens
 
 
-def test_case_and_newlines_are_kept_and_the_bundled_novel_is_whole():
+def test_case_is_kept_and_the_bundled_novel_is_whole_with_single_blank_lines():
     novel = read_text("lady_susan", None)
+    while "\n\n\n" in novel:
+        novel = novel.replace("\n\n\n", "\n\n")
     data = load("lady_susan", test_share=0.1)
     parts = [data.tokenizer.decode(ids_of(source)) for source in (data.train, data.validation, data.test)]
     assert "".join(parts) == novel and parts[0].startswith("I\n\nLADY SUSAN VERNON TO MR. VERNON\n")
