@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.nn.dense import dense
-from gdl_jax.nn.dot_product_attention import Pattern, attention
+from gdl_jax.nn.dot_product_attention import Pattern, attention, keep
 from gdl_jax.nn.layers import ACTIVATIONS, Dense, Dropout, Initializer, glorot_uniform
 
 # queries (B, T, H, D), keys and values (B, S, H, D), dropout -> (B, T, H, D), and what else the caller wants
@@ -130,7 +130,7 @@ class Block(nn.Module):
           (B, T, W), and what `attend` and `attend_memory` return besides, as a pair.
         """
         shape, extras = self.shape, [None, None]
-        drop = partial(self.attention_dropout, deterministic=not train)
+        drop = partial(self.attention_dropout, deterministic=False) if train and shape.attention_dropout_rate else keep
 
         def attended(x):
             y, extras[0] = attend(*self._heads(apply_flat(self.qkv, x), 3), drop)

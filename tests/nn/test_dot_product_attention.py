@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gdl_jax.nn import dot_product_attention
 from gdl_jax.nn.dot_product_attention import Causal, Fixed, Local, Strided, attention
 
 PATTERNS = [Causal(), Local(4), Strided(4), Fixed(4, 2)]
@@ -116,3 +117,24 @@ def test_memory_of_sparse_patterns_grows_more_slowly():
     for pattern in (Local(16), Strided(32)):
         assert scores(pattern, 1024) < 3 * scores(pattern, 512)
         assert scores(pattern, 1024) < scores(Causal(), 1024) / 6
+
+
+def test_a_fused_kernel_gets_what_it_computes_and_dropout_does_without(monkeypatch):
+    calls, plain = [], jax.nn.dot_product_attention
+
+    def fused(q, k, v, *, is_causal, implementation):
+        calls.append(implementation)
+        return plain(q, k, v, is_causal=is_causal)
+
+    q, k, v = (jax.random.normal(key, (2, 9, 3, 8)) for key in jax.random.split(jax.random.key(0), 3))
+    expected = Causal().attend(q, k, v)
+    monkeypatch.setattr(dot_product_attention, "has_fused_kernel", lambda dtype, width: True)
+    monkeypatch.setattr(jax.nn, "dot_product_attention", fused)
+    np.testing.assert_allclose(Causal().attend(q, k, v), expected, atol=1e-5)
+    assert calls == ["cudnn"]
+    Causal().attend(q, k, v, lambda weights: weights)
+    assert len(calls) == 1
+
+
+def test_processors_have_no_fused_kernel():
+    assert jax.default_backend() != "cpu" or not dot_product_attention.has_fused_kernel(jnp.bfloat16, 64)
