@@ -195,9 +195,12 @@ def sample(run: Run, request: SampleRequest) -> list[Path]:
     """Writes translations of the user's pictures, or of held-out images.
 
     Raises:
-      ConfigError: direction is BtoA, in which this network does not translate.
+      ConfigError: direction is BtoA, in which this network does not translate, or dropout is to be kept where the
+        network was trained without.
     """
-    options: Options = request.options
+    options, config = request.options, run.config
+    if options.dropout and not (config.unet_dropout_rate if config.generator == "unet" else config.resnet_dropout_rate):
+        raise ConfigError("dropout", options.dropout, "this network was trained without dropout")
     if options.direction != "AtoB":
         raise ConfigError("direction", options.direction, "this network translates AtoB; train one with direction=BtoA")
     if not options.images:

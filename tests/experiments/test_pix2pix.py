@@ -82,6 +82,13 @@ def test_the_other_direction_is_refused(workdir, drawings):
         refused(finished(sample.main, f"--workdir={workdir}", "--direction=BtoA", *flags), "--direction=BtoA")
 
 
+@pytest.mark.slow
+def test_a_network_trained_without_dropout_translates_without(tmp_path):
+    flags = (FACES, *SMALL, "--unet_dropout_rate=0", "--batch_size=2", "--steps=1", "--eval_every=0")
+    main(EXPERIMENT, "about", ["program", f"--workdir={tmp_path / 'run'}", *flags])
+    refused(finished(sample.main, f"--workdir={tmp_path / 'run'}", "--dropout"), "--dropout")
+
+
 @pytest.mark.parametrize(
     ("flags", "texts"),
     [

@@ -7,6 +7,7 @@ and "b_attributes", int8 (N, A) in {0, 1}.
 """
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -216,7 +217,7 @@ def by_domains(data: DataSet, a: str, b: str) -> TwoDomains:
     conditions = [_condition(data, domain, domains) for domain in domains]
     if a == b:
         raise ConfigError("domains", domains, "the two domains must differ")
-    splits = {}
+    splits, note = {}, data.note
     for split in SPLITS:
         if (source := getattr(data, split)) is None:
             continue
@@ -224,6 +225,10 @@ def by_domains(data: DataSet, a: str, b: str) -> TwoDomains:
         if empty := [domain for domain, index in zip(domains, rows, strict=True) if not len(index)]:
             raise ConfigError("domains", domains, f"no image of the {split} split of {data.name} is in {empty[0]}")
         splits[split] = Unpaired(*(Subset(source, index) for index in rows))
-    kept = {"attributes": data.attributes, "note": data.note, "digest": data.digest, "check": data.check}
+        if split == "train" and (shared := len(np.intersect1d(*rows))):
+            in_both = f"{shared:,} training images are in both domains"
+            sys.stderr.write(f"{data.name}: {in_both}, {a} and {b}\n")
+            note = "; ".join(filter(None, [note, in_both]))
+    kept = {"attributes": data.attributes, "note": note, "digest": data.digest, "check": data.check}
     names = (conditions[0].name, conditions[1].name)
     return TwoDomains(data.name, **{"test": None} | splits, **kept, transform=to_float, domains=names)
