@@ -1,5 +1,6 @@
 """Training curves from the rows of `metrics.jsonl`."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,12 +113,13 @@ def generations(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 def _panel(axes, rows: Sequence[Mapping[str, Any]], metric: str, names: Sequence[str]) -> None:
     smallest, largest = np.inf, -np.inf
+    free = itertools.cycle(color for color in COLORS if color not in SPLIT_COLORS.values())
     for name in names:
         split = name.split("/", 1)[0]
         points = np.array([(row["step"], row[name], row.get(f"{name}_std", 0.0)) for row in rows if name in row], float)
         steps, values, std = points.T
         smallest, largest = min(smallest, np.nanmin(values - std)), max(largest, np.nanmax(values + std))
-        color = SPLIT_COLORS.get(split)
+        color = SPLIT_COLORS.get(split) or next(free)
         marker = "o" if len(steps) <= MARKED else None
         (line,) = axes.plot(steps, values, label=f"{split}  {values[-1]:.4g}", color=color, marker=marker, markersize=3)
         if std.any():

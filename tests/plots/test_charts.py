@@ -42,6 +42,13 @@ def test_curves_have_one_panel_per_metric_and_one_line_per_split(tmp_path, drawn
     assert len(kl.lines) == 1 and not loss.collections
 
 
+def test_lines_of_a_panel_have_different_colours(tmp_path, drawn):
+    names = ("train", "validation", "test", "samples", "real_images", "dream")
+    curves.training_curves([{"step": 1} | {f"{name}/kid": 1.0 for name in names}], tmp_path / "curves.png")
+    (axes,) = drawn[0].axes
+    assert len({to_rgba(line.get_color()) for line in axes.lines}) == len(names)
+
+
 def test_several_seeds_have_a_band_of_one_standard_deviation(tmp_path, drawn):
     rows = [{"step": s, "train/loss": 5.0, "train/loss_std": 0.5 * s} for s in (1, 2)]
     curves.training_curves(rows, tmp_path / "curves.png")
