@@ -27,6 +27,8 @@ class Config:
     hidden_units: Annotated[int, AtLeast(1)] = 2048  # units of the feed-forward networks
     dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.1  # dropout on embeddings and sublayers
     attention_dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0  # dropout on the attention weights
+    # dropout on the feed-forward networks' hidden units
+    hidden_dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.0
     norm_first: bool = False  # normalise each sublayer's input; the paper normalises its sum with the output
     positions: Annotated[str, OneOf(*POSITIONS)] = "sinusoidal"  # positional encoding: sinusoidal (paper) or learned
     # share the decoder's embedding with the output layer, or (all; needs one vocabulary) with the encoder's, too
@@ -65,6 +67,7 @@ class Transformer(nn.Module):
             "activation": "relu",
             "dropout_rate": config.dropout_rate,
             "attention_dropout_rate": config.attention_dropout_rate,
+            "hidden_dropout_rate": config.hidden_dropout_rate,
             "kernel_init": glorot_uniform,
         }
         layers = partial(Layers, config.layers, dtype=self.dtype, axis_name=self.axis_name)

@@ -36,6 +36,7 @@ class Shape:
       epsilon: of the layer normalisation.
       dropout_rate: of each sublayer's output.
       attention_dropout_rate: of the attention weights.
+      hidden_dropout_rate: of the feed-forward network's hidden units.
       use_bias: biases in dense layers and normalisation.
       kernel_init: of the dense layers.
       out_init: of each sublayer's last dense layer.
@@ -50,6 +51,7 @@ class Shape:
     epsilon: float = 1e-5
     dropout_rate: float = 0.0
     attention_dropout_rate: float = 0.0
+    hidden_dropout_rate: float = 0.0
     use_bias: bool = True
     kernel_init: Initializer = glorot_uniform
     out_init: Initializer = glorot_uniform
@@ -112,6 +114,7 @@ class Block(nn.Module):
             self.memory_norm = norm()
         self.hidden, self.out, self.norm = layer(shape.hidden), out(shape.width), norm()
         self.attention_dropout = Dropout(shape.attention_dropout_rate, self.axis_name)
+        self.hidden_dropout = Dropout(shape.hidden_dropout_rate, self.axis_name)
         self.dropout = Dropout(shape.dropout_rate, self.axis_name)
 
     def __call__(
@@ -144,7 +147,8 @@ class Block(nn.Module):
             return apply_flat(self.memory_out, y.reshape(x.shape))
 
         def fed_forward(x):
-            return apply_flat(self.out, ACTIVATIONS[shape.activation](apply_flat(self.hidden, x)))
+            hidden = ACTIVATIONS[shape.activation](apply_flat(self.hidden, x))
+            return apply_flat(self.out, self.hidden_dropout(hidden, deterministic=not train))
 
         x = self._with_skip(x, attended, self.attention_norm, train)
         if shape.memory:
