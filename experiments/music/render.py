@@ -52,15 +52,25 @@ def write_music(
     Returns:
       The files.
     """
-    from gdl_jax.plots.score import engrave  # takes a second to import
-
     paths = [folder / f"{name}_{i + 1}.mid" for i in range(len(members))]
     for notes, path in zip(members, paths, strict=True):
         midi.write_notes(notes, path, quarters_per_minute, program, tracks)
-    shown = members[:SHOWN]
+    return paths + render_music(members, folder, name, quarters_per_minute=quarters_per_minute, tracks=tracks)
+
+
+def render_music(
+    members: Sequence[np.ndarray], folder: Path, name: str, *, quarters_per_minute: float, tracks: Sequence[str] = ()
+) -> list[Path]:
+    """Writes NAME.mp3, NAME_roll.png and NAME_score.png of the first few pieces; returns the files.
+
+    Arguments as for `write_music`; nothing is written if the first few have no notes.
+    """
+    from gdl_jax.plots.score import engrave  # takes a second to import
+
+    shown, paths = members[:SHOWN], []
     together = concatenate_pieces(shown)
     if not len(together):
-        return paths
+        return []
     sound, roll, score = (folder / f"{name}{end}" for end in (".mp3", "_roll.png", "_score.png"))
     write_sound(together, sound, quarters_per_minute)
     piano_rolls({f"{words(name)} {i + 1}": in_quarters(notes) for i, notes in enumerate(shown)}, roll, tracks)

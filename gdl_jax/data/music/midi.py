@@ -81,6 +81,21 @@ def read_notes(path: Path, merge_unisons: bool = False) -> np.ndarray:
     Raises:
       UserError: the file cannot be read, is damaged, counts time in frames (SMPTE), or has no notes.
     """
+    file = open_file(path)
+    tracks = [notes for messages in file.tracks if (notes := _notes_of_track(messages, merge_unisons))]
+    if not tracks:
+        raise UserError(f"{path}: no notes in it (percussion is ignored)")
+    if file.type == PATTERNS and len(tracks) > 1:
+        raise UserError(f"{path}: holds {len(tracks)} separate pieces (type 2); save each as a file")
+    return _rounded_notes(tracks, file.ticks_per_beat, path)
+
+
+def open_file(path: Path) -> Any:
+    """Returns mido's MidiFile of a file that counts time in beats.
+
+    Raises:
+      UserError: the file cannot be read, is damaged, or counts time in frames (SMPTE).
+    """
     mido = load_mido()
     try:
         contents = path.read_bytes()
@@ -95,12 +110,7 @@ def read_notes(path: Path, merge_unisons: bool = False) -> np.ndarray:
     if file.ticks_per_beat <= 0:
         unit = "counts time in frames (SMPTE), not in beats" if file.ticks_per_beat else "has no ticks in a beat"
         raise UserError(f"{path}: {unit}")
-    tracks = [notes for messages in file.tracks if (notes := _notes_of_track(messages, merge_unisons))]
-    if not tracks:
-        raise UserError(f"{path}: no notes in it (percussion is ignored)")
-    if file.type == PATTERNS and len(tracks) > 1:
-        raise UserError(f"{path}: holds {len(tracks)} separate pieces (type 2); save each as a file")
-    return _rounded_notes(tracks, file.ticks_per_beat, path)
+    return file
 
 
 def _rounded_notes(tracks: Sequence[Sequence[_Note]], per_quarter: int, path: Path) -> np.ndarray:
