@@ -161,7 +161,7 @@ def build(config: Config, data: Corpus, axis_name: str | None) -> Learner:
         make_optimizer(config),
         streams=("tokens",),
         losses=token_losses,
-        generate=continuation.generate,
+        generate=gpt.generate_from_padded,
         accumulate=config.accumulate,
         axis_name=axis_name,
     )

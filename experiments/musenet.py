@@ -17,7 +17,6 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
-from experiments.language.continuation import generate
 from experiments.music import composing
 from gdl_jax.core.config_flags import AtLeast, Below, IsPathAfter, Needs, OneOf
 from gdl_jax.core.learner import Learner
@@ -171,7 +170,7 @@ def build(config: Config, data: MusicTokens, axis_name: str | None) -> Learner:
         make_optimizer(config),
         streams=("tokens",),
         losses=token_losses,
-        generate=generate,
+        generate=gpt.generate_from_padded,
         accumulate=config.accumulate,
         axis_name=axis_name,
     )

@@ -48,24 +48,9 @@ def network(config: Any, data: Corpus) -> gpt.GPT:
     return gpt.GPT(config, data.tokenizer.size, DTYPES[config.precision])
 
 
-def generate(module, variables, key, context, steps, sampling) -> jax.Array:
-    """Generates tokens for `autoregressive`; the context is prompts (B, P), padded at the end, and lengths (B, 1)."""
-    prompts, lengths = context
-    return gpt.generate(module, variables, key, prompts, lengths[:, 0], steps, sampling)
-
-
-def padded(prompts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns prompts of unequal length, each (P_i,), as (B, P), padded at the end, and their lengths (B, 1)."""
-    lengths = np.array([[len(prompt)] for prompt in prompts], np.int32)
-    rows = np.zeros((len(prompts), int(lengths.max())), np.int32)
-    for row, prompt in zip(rows, prompts, strict=True):
-        row[: len(prompt)] = prompt
-    return rows, lengths
-
-
 def continue_prompts(run: Run, prompts: Sequence[np.ndarray], tokens: int, sampling: SamplingConfig) -> list[str]:
     """Returns each prompt's text with its continuation by so many tokens."""
-    found = np.asarray(run.learner.sample(run.state, run.key, len(prompts), padded(prompts), tokens, sampling))
+    found = np.asarray(run.learner.sample(run.state, run.key, len(prompts), gpt.padded(prompts), tokens, sampling))
     decode = run.data.tokenizer.decode
     return [decode([*prompt, *row]) for prompt, row in zip(prompts, found.tolist(), strict=True)]
 

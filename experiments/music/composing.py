@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 
-from experiments.language.continuation import padded
 from experiments.music.render import render_music
 from gdl_jax.core.config_flags import Above, AtLeast, Below, IsPath
 from gdl_jax.core.errors import ConfigError
@@ -59,7 +58,7 @@ def compose(
     run: Run, key: jax.Array, prompts: Sequence[np.ndarray], tokens: int, sampling: SamplingConfig
 ) -> list[np.ndarray]:
     """Returns prompts with their continuations by at most so many tokens: up to where another piece begins."""
-    found = np.asarray(run.learner.sample(run.state, key, len(prompts), padded(prompts), tokens, sampling))
+    found = np.asarray(run.learner.sample(run.state, key, len(prompts), gpt.padded(prompts), tokens, sampling))
     end = GRID_BEGIN if isinstance(run.data.tokenizer, GridTokens) else BEGIN
     pieces = []
     for prompt, row in zip(prompts, found, strict=True):

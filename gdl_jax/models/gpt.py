@@ -1,5 +1,6 @@
 """GPT: a transformer decoder that predicts the next token (Radford et al. 2018, 2019; book chapter 9)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -7,6 +8,7 @@ from typing import Annotated, Any
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax import lax
 
@@ -182,6 +184,28 @@ def generate(
     start = _last(prompts, lengths, kept)
     _, tokens = lax.scan(one_round, start, jax.random.split(key, (rounds, each)))
     return tokens.swapaxes(0, 1).reshape(len(prompts), -1)[:, :steps]
+
+
+def padded(prompts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns prompts of unequal length, each (P_i,), as (B, P) int32, padded at the end, and their lengths (B, 1)."""
+    lengths = np.array([[len(prompt)] for prompt in prompts], np.int32)
+    rows = np.zeros((len(prompts), int(lengths.max())), np.int32)
+    for row, prompt in zip(rows, prompts, strict=True):
+        row[: len(prompt)] = prompt
+    return rows, lengths
+
+
+def generate_from_padded(
+    module: GPT,
+    variables: Any,
+    key: jax.Array,
+    context: tuple[jax.Array, jax.Array],
+    steps: int,
+    sampling: SamplingConfig,
+) -> jax.Array:
+    """Returns what `generate` does; `context` is the prompts (B, P) and their lengths (B, 1), as from `padded`."""
+    prompts, lengths = context
+    return generate(module, variables, key, prompts, lengths[:, 0], steps, sampling)
 
 
 def _last(tokens: jax.Array, lengths: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:

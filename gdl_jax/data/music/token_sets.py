@@ -276,21 +276,22 @@ def _folder(root: Path) -> list[Piece]:
 
     def read(progress: Callable) -> dict[str, np.ndarray]:
         midi.load_mido()  # if it is missing, say so here rather than of each file
-        found, composers = [], []
+        found, composers, broken = [], [], []
         for name in progress(names, "MIDI files"):
             try:
                 found.append(read_midi(root / name))
             except UserError as error:
-                sys.stderr.write(f"left out: {error}\n")
+                broken.append(str(error).removeprefix(f"{root}/"))
                 continue
             folders = Path(name).parts[:-1]
             composers.append(folders[0].lower() if folders else UNKNOWN)
         if not found:
-            raise UserError(f"{root}: none of {len(names)} MIDI files can be read")
+            raise UserError(f"{root}: none of {len(names)} MIDI files can be read; {broken[0]}")
         return {
             "notes": np.concatenate(found),
             "counts": np.array(list(map(len, found))),
             "composers": np.array(composers),
+            "broken": np.array(broken, str),
         }
 
     return _cached(f"performances-{digest.hexdigest()}.npz", read)
@@ -303,6 +304,8 @@ def _cached(name: str, read: Callable[[Callable], dict[str, np.ndarray]]) -> lis
         return progress_bar(paths, desc=f"reading {what}, once", unit="files")
 
     stored = cached_arrays(name, lambda: read(progress))
+    if broken := stored.get("broken", np.zeros(0, str)).tolist():
+        sys.stderr.write(f"{len(broken)} MIDI files left out: {files.first_few(broken)}\n")
     notes = np.split(stored["notes"], np.cumsum(stored["counts"])[:-1])
     composers = stored["composers"].tolist()
     return [Piece(*each, (name, place)) for place, each in enumerate(zip(composers, notes, strict=True))]
