@@ -16,7 +16,7 @@ from gdl_jax.core.paths import expand_user
 from gdl_jax.core.progress import progress_bar
 from gdl_jax.data import files
 from gdl_jax.data.cache import cached_arrays
-from gdl_jax.data.dataset import CONTENTS, DataSet, Rows, digest_of
+from gdl_jax.data.dataset import CONTENTS, ArraySource, DataSet, Rows, digest_of
 from gdl_jax.data.music import chorales, midi, midi_folder, musicxml
 from gdl_jax.data.music.chorales import split_by_tune, tunes
 from gdl_jax.data.music.musical_tokens import EventTokens, GridTokens
@@ -43,6 +43,7 @@ BUNDLED = {
     "mozart": STRINGS,
     "trecento": ("harp",),
 }
+COMPOSERS = {"composers": 6, "corpus_chorales": 1, "chorales": 1, "piano_midi_de": 25}  # number of each set
 UNKNOWN = "unknown"  # composer of files that are in no folder
 SPLITS = ("train", "validation", "test")
 
@@ -153,6 +154,16 @@ def load(
         pieces[split] = [(piece.composer, events.encode(piece.notes)) for piece in each]
         headers[split] = [events.header(piece.composer, piece.notes[:, INSTRUMENT].tolist()) for piece in each]
     return _music(name, events, pieces, headers, sequence_length)
+
+
+def blank(name: str, encoding: str, sequence_length: int) -> MusicTokens | None:
+    """Returns a row with the shapes and the number of tokens of a set, without its data; None for a user's own set."""
+    if name not in COMPOSERS:
+        return None
+    names = tuple(f"composer {number + 1}" for number in range(COMPOSERS[name]))
+    tokenizer = GridTokens() if encoding == "grid" else EventTokens(names, ((0,),) * len(names))
+    row = ArraySource({"tokens": np.zeros((1, sequence_length + 1), np.int32)})
+    return MusicTokens(name, row, row, row, tokenizer=tokenizer, pieces={})
 
 
 def _side_by_side(begins: np.ndarray, headers: np.ndarray, total: int, length: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 from gdl_jax.core.errors import UserError
 from gdl_jax.data.music.musical_tokens import BEGIN, GRID_BEGIN
 from gdl_jax.data.music.performances import as_performance, write_midi
-from gdl_jax.data.music.token_sets import SPLITS, Excerpts, load
+from gdl_jax.data.music.token_sets import SPLITS, Excerpts, blank, load
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,7 @@ def test_the_bundled_pieces_have_composers_and_instruments():
     assert data.tokenizer.composers == ("bach", "beethoven", "haydn", "monteverdi", "mozart", "trecento")
     assert data.tokenizer.ensembles[1] == (1, 2)  # violins and a cello
     assert sum(len(data.pieces[split]) for split in SPLITS) > 500
+    assert blank("composers", "events", 64).tokenizer.size == data.tokenizer.size
 
 
 def test_the_grid_of_chorales_begins_each_piece_with_a_step_and_each_row_with_the_soprano():
