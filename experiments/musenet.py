@@ -43,8 +43,8 @@ class Config(RunConfig, OptimizerConfig, gpt.Config):
     encoding: Annotated[str, OneOf("events", "grid")] = "events"  # performed notes, or chorales' voices by sixteenths
     # training excerpts are moved by up to this many semitones
     transpose: Annotated[int, AtLeast(0), Below(PITCHES)] = 5
-    # training excerpts are slowed down or sped up by up to this factor
-    stretch: Annotated[float, AtLeast(0), Below(1), Needs("encoding=events")] = 0.1
+    # training excerpts are slowed down or sped up by up to this share, which scores in strict time do not need
+    stretch: Annotated[float, AtLeast(0), Below(1), Needs("encoding=events")] = 0.0
     optimizer: str = "adam_0.9_0.95"
 
 
@@ -64,7 +64,7 @@ PRESETS = {
         width=128,
         learning_rate=2e-3,
         batch_size=8,
-        steps=2000,
+        steps=3000,
         unroll=4,
     ),
     # Sizes of the Music Transformer's baseline for these chorales (Huang et al. 2019).
@@ -84,6 +84,7 @@ PRESETS = {
     "piano": Config(
         **TRAINING,
         dataset="piano_midi_de",
+        stretch=0.1,
         context=1024,
         layers=6,
         heads=8,
@@ -99,6 +100,7 @@ PRESETS = {
     "paper": Config(
         **TRAINING,
         dataset="piano_midi_de",
+        stretch=0.1,
         context=4096,
         layers=72,
         heads=24,

@@ -38,15 +38,20 @@ class Options(SampleOptions):
     instruments: tuple[str, ...] = ()  # instruments of the pieces; none: those that the composer mostly has
     start: Annotated[str, IsPath()] = ""  # MIDI file to continue
     tokens: Annotated[int, AtLeast(1)] = 1000  # tokens to generate
-    temperature: Annotated[float, AtLeast(0)] = 1.0  # divides the logits; 0: always the likeliest token
+    temperature: Annotated[float, AtLeast(0)] = 0.8  # divides the logits; 0: always the likeliest token
     top_k: Annotated[int, AtLeast(0), Below(2**31)] = 0  # sample from this many likeliest tokens only; 0: from all
     # sample from the smallest set of likeliest tokens with this total probability; 1: from all
-    top_p: Annotated[float, Above(0)] = 1.0
+    top_p: Annotated[float, Above(0)] = 0.95
 
     def __post_init__(self):
         super().__post_init__()
         if self.top_p > 1:
             raise ConfigError("top_p", self.top_p, "must be at most 1")
+
+    @property
+    def sampling(self) -> SamplingConfig:
+        """Temperature, top_k and top_p."""
+        return SamplingConfig(self.temperature, self.top_k, self.top_p)
 
 
 def network(config: Any, data: MusicTokens) -> gpt.GPT:
@@ -106,14 +111,13 @@ def write_pieces(run: Run, pieces: Sequence[np.ndarray], folder: Path, name: str
 def sample(run: Run, request: SampleRequest) -> list[Path]:
     """Writes MIDI files of pieces, and sound, piano roll and score of the first few."""
     options: Options = request.options
-    sampling = SamplingConfig(options.temperature, options.top_k, options.top_p)
-    prompts = headers(run, options, request.num)
-    return write_pieces(run, compose(run, run.key, prompts, options.tokens, sampling), request.out, "sample")
+    pieces = compose(run, run.key, headers(run, options, request.num), options.tokens, options.sampling)
+    return write_pieces(run, pieces, request.out, "sample")
 
 
 def draw_rolls(run: Run, path: Path) -> None:
     """Draws the piano rolls of a few new pieces, from the same noise at every step."""
-    pieces = compose(run, run.key, headers(run, Options(), SHOWN), LENGTH, SamplingConfig())
+    pieces = compose(run, run.key, headers(run, Options(), SHOWN), LENGTH, Options().sampling)
     scores = [to_score(run.data.tokenizer.decode(tokens), SIXTEENTH // 2) for tokens in pieces]
     piano_rolls({f"piece {number + 1}": in_quarters(notes) for number, notes in enumerate(scores)}, path, INSTRUMENTS)
 
@@ -153,7 +157,7 @@ def measure(run: Run, folder: Path) -> Results:
     in the training pieces, in whatever key.
     """
     prompts = headers(run, Options(), PIECES)
-    pieces = compose(run, run.key, prompts, LENGTH, SamplingConfig())
+    pieces = compose(run, run.key, prompts, LENGTH, Options().sampling)
     write_pieces(run, pieces[:SHOWN], folder, "samples")
     written = [piece[len(prompt) :] for piece, prompt in zip(pieces, prompts, strict=True)]
     real = [tokens for each in _excerpts(run, "test").values() for tokens in each]

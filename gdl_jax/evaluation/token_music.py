@@ -50,13 +50,18 @@ def style_counts(tokens: np.ndarray, notes: int, waits: int) -> np.ndarray:
 def classify(training: Mapping[str, np.ndarray], counts: np.ndarray) -> list[str]:
     """Returns the likeliest class of each row of counts, by multinomial Naive Bayes with equal priors.
 
+    Each class has K counts more, in the proportions of all classes together, so that one with few examples does not
+    seem likely for whatever is unusual.
+
     Args:
-      training: {class: counts (K,)} of all its training examples; one is added to each.
+      training: {class: counts (K,)} of all its training examples.
       counts: (N, K).
     """
     names = list(training)
-    logs = np.log(np.stack([training[name] + 1.0 for name in names]))
-    logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    seen = np.stack([training[name] for name in names]).astype(float)
+    together = seen.sum(axis=0) + 1.0
+    shares = seen + together * seen.shape[1] / together.sum()
+    logs = np.log(shares / shares.sum(axis=1, keepdims=True))
     return [names[best] for best in (counts @ logs.T).argmax(axis=1)]
 
 
