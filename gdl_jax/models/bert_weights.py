@@ -1,0 +1,152 @@
+"""BERT's weights under the names of Hugging Face's files, to and from the parameters of `models.bert`.
+
+Their dense layers are stored (out, in), ours (in, out); their queries, keys and values are three layers, ours one, in
+this order. The layers of ours are stacked along a first axis.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from gdl_jax.core.errors import UserError
+from gdl_jax.models.weight_names import match, normalise
+
+EMBEDDINGS = {"word_embeddings": "tokens", "position_embeddings": "positions", "token_type_embeddings": "segments"}
+DENSE = {"attention.output.dense": "attention_out", "intermediate.dense": "hidden", "output.dense": "out"}
+NORMS = {"attention.output.LayerNorm": "attention_norm", "output.LayerNorm": "norm"}
+WORDS, WORD_BIAS = "embeddings.word_embeddings.weight", "cls.predictions.bias"
+# The output layer's weights and biases a second time: {name: the array's own name}.
+TIED = {"cls.predictions.decoder.weight": WORDS, "cls.predictions.decoder.bias": WORD_BIAS}
+HEADS = ("pooler.", "cls.predictions.", "cls.seq_relationship.")  # a file has each of these whole, or not at all
+TASKS = ("classifier.", "qa_outputs.")  # heads of fine-tuned networks
+
+
+class _Place(NamedTuple):
+    """Where an array of a file is among the parameters.
+
+    Attributes:
+      path: of the parameter.
+      layer: index along its first axis, or None.
+      part: which third of its last axis, or None.
+      transposed: it is transposed in the file.
+    """
+
+    path: tuple[str, ...]
+    layer: int | None = None
+    part: int | None = None
+    transposed: bool = False
+
+    def of(self, params: Mapping[str, Any]) -> Any:
+        """Returns the array as in a file; of NumPy's arrays, a view."""
+        array: Any = params
+        for name in self.path:
+            array = array[name]
+        array = array if self.layer is None else array[self.layer]
+        if self.part is not None:
+            size = array.shape[-1] // 3
+            array = array[..., self.part * size : (self.part + 1) * size]
+        return array.T if self.transposed else array
+
+
+def _dense(name: str, *path: str, layer: int | None = None, part: int | None = None) -> Iterator[tuple[str, _Place]]:
+    yield f"{name}.weight", _Place((*path, "kernel"), layer, part, transposed=True)
+    yield f"{name}.bias", _Place((*path, "bias"), layer, part)
+
+
+def _norm(name: str, *path: str, layer: int | None = None) -> Iterator[tuple[str, _Place]]:
+    yield f"{name}.weight", _Place((*path, "scale"), layer)
+    yield f"{name}.bias", _Place((*path, "bias"), layer)
+
+
+def _encoder(layers: int, *path: str) -> Iterator[tuple[str, _Place]]:
+    """Yields the names of the encoder's arrays without pooler, and their places; `path` leads to the encoder."""
+    for theirs, ours in EMBEDDINGS.items():
+        yield f"embeddings.{theirs}.weight", _Place((*path, ours, "embedding"))
+    yield from _norm("embeddings.LayerNorm", *path, "embedding_norm")
+    block = (*path, "layers", "block")
+    for layer in range(layers):
+        for part, kind in enumerate(("query", "key", "value")):
+            yield from _dense(f"encoder.layer.{layer}.attention.self.{kind}", *block, "qkv", layer=layer, part=part)
+        for theirs, ours in DENSE.items():
+            yield from _dense(f"encoder.layer.{layer}.{theirs}", *block, ours, layer=layer)
+        for theirs, ours in NORMS.items():
+            yield from _norm(f"encoder.layer.{layer}.{theirs}", *block, ours, layer=layer)
+
+
+def _places(params: Mapping[str, Any]) -> dict[str, _Place]:
+    """Returns {name in a file, without the prefix "bert.": place} of a network's parameters."""
+    path = ("bert",) if "bert" in params else ()
+    encoder = params["bert"] if path else params
+    places = dict(_encoder(encoder["layers"]["block"]["out"]["bias"].shape[0], *path))
+    if "pooler" in encoder:
+        places |= _dense("pooler.dense", *path, "pooler")
+    if "transform" in params:
+        places |= _dense("cls.predictions.transform.dense", "transform")
+        places |= _norm("cls.predictions.transform.LayerNorm", "transform_norm")
+        places[WORD_BIAS] = _Place(("word_bias",))
+    if "next" in params:
+        places |= _dense("cls.seq_relationship", "next")
+    return places
+
+
+def to_hugging_face(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Returns {name: array} for a file that Hugging Face's BertModel or BertForPreTraining reads.
+
+    Args:
+      params: of `models.bert.BERT` or `Pretraining`.
+    """
+    prefix = "bert." if "bert" in params else ""
+    return {
+        name if name.startswith("cls.") else prefix + name: np.asarray(place.of(params))
+        for name, place in _places(params).items()
+    }
+
+
+class Loaded(NamedTuple):
+    """Parameters from a file, float32, and the HEADS of the network that the file lacks: these are as they were."""
+
+    params: dict[str, Any]
+    kept: tuple[str, ...]
+
+
+def from_hugging_face(tensors: Mapping[str, np.ndarray], params: Mapping[str, Any], source: str = "weights") -> Loaded:
+    """Returns a network's parameters with a file's arrays in place of its own.
+
+    Args:
+      tensors: {name: array}, with or without the prefix "bert.". Heads that the network lacks are ignored.
+      params: of `models.bert.BERT` or `Pretraining`; the file must have the sizes and all arrays of the encoder.
+      source: where the tensors are from, for messages.
+
+    Raises:
+      UserError: as `weight_names.match`; or the file's output layer is not the embeddings again.
+    """
+    found = _without_tied(normalise(tensors, source), source)
+    new = jax.tree.map(lambda x: np.array(x, np.float32), dict(params))
+    places = _places(new)
+    kept = tuple(
+        head
+        for head in HEADS
+        if any(name.startswith(head) for name in places) and not any(name.startswith(head) for name in found)
+    )
+    expected = {name: place.of(new).shape for name, place in places.items() if not name.startswith(kept)}
+    surplus = [f"{head}*" for head in HEADS + TASKS if not any(name.startswith(head) for name in expected)]
+    for name in match(expected, {name: array.shape for name, array in found.items()}, source, surplus):
+        places[name].of(new)[...] = found[name]
+    return Loaded(new, kept)
+
+
+def _without_tied(found: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
+    """Returns arrays without those that are there twice.
+
+    Raises:
+      UserError: the two differ.
+    """
+    for name, original in TIED.items():
+        if name not in found:
+            continue
+        if not np.array_equal(found[name], found.setdefault(original, found[name])):
+            raise UserError(f"{source}: not BERT's: {name} differs from {original}")
+        del found[name]
+    return found
