@@ -152,8 +152,8 @@ def _size(ids: np.ndarray, documents: Sequence[str]) -> TextSize:
 def _read(name: str, data_dir: str | None, validation_share: float, test_share: float) -> tuple[Splits, str]:
     """Returns the documents of each split, and a note on them."""
     if name == "wikitext2":
-        return _read_wikitext2(data_dir, validation_share, test_share)
-    documents = _read_documents(name, data_dir)
+        return read_wikitext2(data_dir, validation_share, test_share)
+    documents = read_documents(name, data_dir)
     if name in BOOKS:  # up to seven newlines separate their letters and fables
         documents = [re.sub(r"\n{3,}", "\n\n", document) for document in documents]
     return _cut(documents, validation_share, test_share), ""
@@ -171,7 +171,8 @@ def _cut(documents: Sequence[str], validation_share: float, test_share: float) -
     return splits
 
 
-def _read_documents(name: str, data_dir: str | None) -> list[str]:
+def read_documents(name: str, data_dir: str | None) -> list[str]:
+    """Returns the documents of a text other than WikiText-2; arguments and exceptions are those of `load`."""
     kind, _, path = name.partition(":")
     if kind in PATH_KINDS and path:
         place = Path(expand_user(path, "dataset", name))
@@ -197,7 +198,8 @@ def _read_shakespeare(path: Path) -> str:
     return text
 
 
-def _read_wikitext2(data_dir: str | None, validation_share: float, test_share: float) -> tuple[Splits, str]:
+def read_wikitext2(data_dir: str | None, validation_share: float, test_share: float) -> tuple[Splits, str]:
+    """Returns WikiText-2's text of each split, and a note on them; arguments and exceptions are those of `load`."""
     if test_share:
         raise ConfigError("test_share", test_share, "wikitext2 has a test split")
     valid = find("wikitext2", data_dir, WIKITEXT2_LAYOUTS)
