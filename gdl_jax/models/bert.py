@@ -16,6 +16,7 @@ from gdl_jax.nn.transformer import Layers, Shape, apply_flat, layer_norm, tied_l
 
 GELUS = {"exact": "gelu_exact", "tanh": "gelu"}
 EPSILON = 1e-12  # of the layer normalisation
+SEGMENTS = 2  # passages that a token may belong to
 initial = nn.initializers.truncated_normal(0.02)  # of kernels and embeddings, cut at two standard deviations
 
 
@@ -26,7 +27,6 @@ class Config:
     width: Annotated[int, AtLeast(1)] = 768  # features of a token
     hidden_units: Annotated[int, AtLeast(1)] = 3072  # units of the feed-forward networks
     positions: Annotated[int, AtLeast(1)] = 512  # largest number of tokens read at once
-    segments: Annotated[int, AtLeast(1)] = 2  # passages that a token may belong to
     dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.1  # dropout on embeddings and sublayers
     attention_dropout_rate: Annotated[float, AtLeast(0), Below(1)] = 0.1  # dropout on the attention weights
     gelu: Annotated[str, OneOf(*GELUS)] = "exact"  # exact (the paper, Hugging Face), or approximation by tanh
@@ -65,7 +65,7 @@ class BERT(nn.Module):
         )
         embedding = partial(nn.Embed, features=config.width, embedding_init=initial, dtype=self.dtype)
         self.tokens, self.positions = embedding(self.vocabulary_size), embedding(config.positions)
-        self.segments = embedding(config.segments)
+        self.segments = embedding(SEGMENTS)
         self.embedding_norm = layer_norm(epsilon=EPSILON, dtype=self.dtype)
         self.dropout = Dropout(config.dropout_rate, self.axis_name)
         self.layers = Layers(config.layers, shape, None, config.remat, config.unroll, self.dtype, self.axis_name)
@@ -82,7 +82,7 @@ class BERT(nn.Module):
 
         Args:
           tokens: (B, T) integers in [0, V), T <= positions.
-          segments: (B, T) integers in [0, segments), the passage of each token.
+          segments: (B, T), the passage of each token, 0 or 1.
           mask: (B, T) bool, False at padding.
           train: turns on dropout.
           weights: return the attention weights.

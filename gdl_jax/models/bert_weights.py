@@ -4,13 +4,14 @@ Their dense layers are stored (out, in), ours (in, out); their queries, keys and
 this order. The layers of ours are stacked along a first axis.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from gdl_jax.core.errors import UserError
+from gdl_jax.models.bert import EPSILON, SEGMENTS, Config
 from gdl_jax.models.weight_names import match, normalise
 
 EMBEDDINGS = {"word_embeddings": "tokens", "position_embeddings": "positions", "token_type_embeddings": "segments"}
@@ -76,7 +77,7 @@ def _encoder(layers: int, *path: str) -> Iterator[tuple[str, _Place]]:
 
 
 def _places(params: Mapping[str, Any]) -> dict[str, _Place]:
-    """Returns {name in a file, without the prefix "bert.": place} of a network's parameters."""
+    """Returns {name in a file, without the prefix "bert.": place} of a network's parameters or their shapes."""
     path = ("bert",) if "bert" in params else ()
     encoder = params["bert"] if path else params
     places = dict(_encoder(encoder["layers"]["block"]["out"]["bias"].shape[0], *path))
@@ -89,6 +90,25 @@ def _places(params: Mapping[str, Any]) -> dict[str, _Place]:
     if "next" in params:
         places |= _dense("cls.seq_relationship", "next")
     return places
+
+
+def hugging_face_config(config: Config, vocabulary_size: int) -> dict[str, Any]:
+    """Returns what a file config.json beside the weights says, for Hugging Face's transformers."""
+    return {
+        "model_type": "bert",
+        "architectures": ["BertForPreTraining"],
+        "vocab_size": vocabulary_size,
+        "hidden_size": config.width,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.hidden_units,
+        "hidden_act": {"exact": "gelu", "tanh": "gelu_new"}[config.gelu],
+        "hidden_dropout_prob": config.dropout_rate,
+        "attention_probs_dropout_prob": config.attention_dropout_rate,
+        "max_position_embeddings": config.positions,
+        "type_vocab_size": SEGMENTS,
+        "layer_norm_eps": EPSILON,
+    }
 
 
 def to_hugging_face(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -105,36 +125,39 @@ def to_hugging_face(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 class Loaded(NamedTuple):
-    """Parameters from a file, float32, and the HEADS of the network that the file lacks: these are as they were."""
+    """Parameters from a file, float32, without the HEADS of the network that the file lacks; and these."""
 
     params: dict[str, Any]
-    kept: tuple[str, ...]
+    lacking: tuple[str, ...]
 
 
-def from_hugging_face(tensors: Mapping[str, np.ndarray], params: Mapping[str, Any], source: str = "weights") -> Loaded:
-    """Returns a network's parameters with a file's arrays in place of its own.
+def from_hugging_face(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Any], source: str = "weights") -> Loaded:
+    """Returns a network's parameters from a file.
 
     Args:
       tensors: {name: array}, with or without the prefix "bert.". Heads that the network lacks are ignored.
-      params: of `models.bert.BERT` or `Pretraining`; the file must have the sizes and all arrays of the encoder.
+      shapes: parameters of `models.bert.BERT` or `Pretraining`, or their jax.ShapeDtypeStruct; the file must have these
+        sizes and all arrays of the encoder.
       source: where the tensors are from, for messages.
 
     Raises:
       UserError: as `weight_names.match`; or the file's output layer is not the embeddings again.
     """
     found = _without_tied(normalise(tensors, source), source)
-    new = jax.tree.map(lambda x: np.array(x, np.float32), dict(params))
-    places = _places(new)
-    kept = tuple(
-        head
-        for head in HEADS
-        if any(name.startswith(head) for name in places) and not any(name.startswith(head) for name in found)
-    )
-    expected = {name: place.of(new).shape for name, place in places.items() if not name.startswith(kept)}
-    surplus = [f"{head}*" for head in HEADS + TASKS if not any(name.startswith(head) for name in expected)]
+    places = _places(shapes)
+    lacking = tuple(head for head in HEADS if _has(places, head) and not _has(found, head))
+    places = {name: place for name, place in places.items() if not name.startswith(lacking)}
+    paths, flat = {place.path for place in places.values()}, flatten_dict(shapes)
+    params = unflatten_dict({path: np.zeros(flat[path].shape, np.float32) for path in flat if path in paths})
+    expected = {name: place.of(params).shape for name, place in places.items()}
+    surplus = [f"{head}*" for head in HEADS + TASKS if not _has(expected, head)]
     for name in match(expected, {name: array.shape for name, array in found.items()}, source, surplus):
-        places[name].of(new)[...] = found[name]
-    return Loaded(new, kept)
+        places[name].of(params)[...] = found[name]
+    return Loaded(params, lacking)
+
+
+def _has(names: Iterable[str], head: str) -> bool:
+    return any(name.startswith(head) for name in names)
 
 
 def _without_tied(found: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
