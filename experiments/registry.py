@@ -14,7 +14,7 @@ MODULES = {
         for name in (
             *("naive_bayes", "classifier", "autoencoder", "vae", "gan", "wgan", "wgan_gp"),
             *("cyclegan", "pix2pix", "style_transfer", "fast_style"),
-            *("text_rnn", "transformer", "gpt2", "qa", "music_rnn", "phrase_rnn", "musegan", "musenet"),
+            *("text_rnn", "transformer", "bert", "gpt2", "qa", "music_rnn", "phrase_rnn", "musegan", "musenet"),
         )
     },
     "world_vae": "experiments.worlds.vae",

@@ -1,6 +1,6 @@
 """The transformer (book chapter 9): translation of sentences.
 
-    python -m experiments.transformer                                     times and dates, German to English; 4 minutes
+    python -m experiments.transformer                                     times and dates, German to English; 3 minutes
     python -m experiments.transformer --config=multi30k --data_dir=D      descriptions of photographs, de to en
     python -m experiments.transformer --config=multi30k_joint --data_dir=D  en to de, parts of words, five beams
     python -m experiments.transformer --config=base --dataset=parallel:PATH --tokens=bpe:37000
