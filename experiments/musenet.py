@@ -1,6 +1,6 @@
 """MuseNet (book chapter 9): a sparse transformer that composes, note by note, in the manner of a composer.
 
-    python -m experiments.musenet                                        six composers and their instruments; 9 minutes
+    python -m experiments.musenet                                        six composers and their instruments; 8 minutes
     python -m experiments.musenet --config=chorales --data_dir=D         JSB chorales on a grid, for published numbers
     python -m experiments.musenet --config=piano --data_dir=D            performed piano music, 25 composers
     python -m experiments.musenet --config=paper --dataset=midi:PATH     MuseNet's depth and context
