@@ -1,6 +1,7 @@
 """BERT (book chapter 9): an encoder, pre-trained to fill in masked words from both sides.
 
-    python -m experiments.bert                                           a bundled novel; 3 minutes
+    python -m experiments.bert                                           synthetic news; 3 minutes
+    python -m experiments.bert --config=novel                            a bundled novel, too short to learn much from
     python -m experiments.bert --config=wikitext --data_dir=D            WikiText-2
     python -m experiments.bert --config=bert_base --dataset=text:PATH --by_line --tokenizer=wordpiece:FOLDER
                                                                          the published sizes: bert_tiny, bert_mini,
@@ -52,7 +53,7 @@ from gdl_jax.runs.main import main
 
 @dataclass(frozen=True, kw_only=True)
 class Config(RunConfig, OptimizerConfig, bert.Config):
-    # lady_susan (bundled); aesop, tinyshakespeare, wikitext2 in --data_dir; or text:PATH, a UTF-8 text or a folder
+    # bulletins (synthetic news), lady_susan (bundled); aesop, tinyshakespeare, wikitext2 in --data_dir; or text:PATH
     dataset: Annotated[str, IsPathAfter(*corpus.PATH_KINDS)] = "lady_susan"
     # wordpiece:SIZE, learned from the training documents, or wordpiece:PATH, a vocab.txt or a folder with it
     tokenizer: Annotated[str, IsPathAfter(*tokenizers.PATH_KINDS, or_number=True)] = "wordpiece:30522"
@@ -80,6 +81,18 @@ PUBLISHED = {
 }
 PRESETS = {
     "small": Config(
+        **DECAYED,
+        **SMALL,
+        dataset="bulletins",
+        tokenizer="wordpiece:600",
+        max_length=64,
+        max_predictions=10,
+        unroll=2,
+        learning_rate=2e-3,
+        warmup_steps=100,
+        steps=2000,
+    ),
+    "novel": Config(
         **DECAYED,
         **SMALL,
         tokenizer="wordpiece:1000",
@@ -203,11 +216,13 @@ def preview(run: Run) -> None:
 
 
 def analyse(run: Run) -> Results:
-    """Draws blanks filled in, attention, and a word in two uses; returns what guesses without context reach."""
+    """Draws blanks filled in, attention, and a word in two uses, if it knows one; returns what mere guesses reach."""
     masked_words.draw_blanks(run, run.figures / "fill_in.png")
-    sentence = next(iter(masked_words.USES[masked_words.example_word(run)].values()))[0]
-    masked_words.draw_attention(run, sentence, run.figures / "attention.png")
-    return masked_words.guesses(run) | masked_words.compare_uses(run, run.figures / "contexts.png")
+    first = masked_words.held_out_text(run)
+    masked_words.draw_attention(run, first, run.figures / "attention.png")
+    if (word := masked_words.example_word(run)) is None:
+        return masked_words.guesses(run)
+    return masked_words.guesses(run) | masked_words.compare_uses(run, word, run.figures / "contexts.png")
 
 
 EXPERIMENT = Experiment(

@@ -10,17 +10,21 @@ loss that `style_transfer` minimises for one picture, with the same VGG16 and fl
 size.
 """
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
+import jax
 import numpy as np
 
 from experiments.style import objective
 from gdl_jax.core.config_flags import AtLeast, IsPath
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.core.learner import Learner
-from gdl_jax.data.dataset import DataSet, Source
+from gdl_jax.data.dataset import DataSet, Source, digest_of
 from gdl_jax.data.images import photographs
 from gdl_jax.data.images.pixels import read_image
 from gdl_jax.learners.averaging import moving_average
@@ -41,7 +45,7 @@ from gdl_jax.runs.pictures import PictureOptions, picture_files, unused
 class Config(ImageConfig, OptimizerConfig, objective.Config, resnet_generator.Config):
     dataset: str = "avatars"  # images to train on, in colour; as for other image models
     # image files or bundled photographs; of several styles, Gram matrices are averaged
-    style: Annotated[tuple[str, ...], IsPath(tuple(photographs.BUNDLED))] = ("immunohistochemistry",)
+    style: Annotated[tuple[str, ...], IsPath(tuple(photographs.BUNDLED), moves=True)] = ("immunohistochemistry",)
     style_shares: Annotated[tuple[float, ...], AtLeast(0)] = ()  # weights of several styles; empty: equal
     style_height: Annotated[int, AtLeast(0)] = 256  # pixels to which style pictures are resized; 0: their own height
     image_size: int = 64  # pixels a side, divisible by 4
@@ -77,6 +81,29 @@ PRESETS = {
 SHOWN = 8
 
 
+def _styles(config: Config) -> list[np.ndarray]:
+    """Returns the style pictures, (h, w, 3) uint8.
+
+    Raises:
+      ConfigError: one is missing or can't be read, or there is none.
+    """
+    if not config.style:
+        raise ConfigError("style", config.style, "names no picture")
+    read = (photographs.read_picture("style", name) for name in config.style)
+    return [photographs.with_height(picture, config.style_height, "style_height") for picture in read]
+
+
+def load(config: Config) -> DataSet:
+    """Returns the images; their fingerprint is also that of the style pictures.
+
+    Raises:
+      UserError: as `load_data`; or a style picture can't be read.
+    """
+    data = load_data(config)
+    styles = (np.ascontiguousarray(picture) for picture in _styles(config))
+    return dataclasses.replace(data, digest=digest_of([data.digest.encode(), *styles]))
+
+
 def networks(config: Config, data: DataSet) -> dict[str, Network]:
     """Returns the painting network."""
     image = image_spec(data)
@@ -92,11 +119,9 @@ def build(config: Config, data: DataSet, axis_name: str | None) -> Learner:
     Raises:
       UserError: VGG16's weights are not installed, a style picture can't be read, or values do not fit together.
     """
-    pictures = [
-        photographs.with_height(photographs.read_picture("style", s), config.style_height) for s in config.style
-    ]
+    pictures = _styles(config)
     for picture in pictures:
-        objective.check_size(config, "style_height", *picture.shape[:2])
+        objective.check_size(config, "style_height" if config.style_height else "style", *picture.shape[:2])
     learner = fast_style(
         networks(config, data)["painter"].module.clone(axis_name=axis_name),
         objective.make_features(config),
@@ -115,12 +140,17 @@ def _first_images(run: Run, source: Source, count: int) -> np.ndarray:
     return np.asarray(run.data.transform(source.take(np.arange(min(count, len(source)))))["image"])
 
 
+@lru_cache(maxsize=4)
+def _compiled_sample(learner: Learner) -> Callable[..., jax.Array]:
+    return jax.jit(lambda state, pictures: learner.sample(state, None, len(pictures), pictures))
+
+
 def painted(run: Run, pictures: np.ndarray) -> np.ndarray:
     """Returns pictures (N, H, W, 3) in [0, 1] of any size in the style; edges are repeated to a size that fits."""
     height, width = pictures.shape[1:3]
     padding = [(0, -side % resnet_generator.STRIDE) for side in (height, width)]
     fitting = np.pad(pictures, ((0, 0), *padding, (0, 0)), mode="edge").astype(np.float32)
-    return np.asarray(run.learner.sample(run.state, run.key, len(fitting), fitting))[:, :height, :width]
+    return np.asarray(_compiled_sample(run.learner)(run.state, fitting))[:, :height, :width]
 
 
 def preview(run: Run) -> None:
@@ -136,8 +166,8 @@ def _draw(run: Run, path: Path) -> None:
 def analyse(run: Run) -> Results:
     """Draws paintings of test images, and of a bundled photograph next to the style."""
     _draw(run, run.figures / "paintings.png")
-    photo = photographs.with_height(photographs.read_picture("style", "chelsea"), run.config.style_height) / 255.0
-    styles = [photographs.read_picture("style", name) / 255.0 for name in run.config.style]
+    photo = photographs.with_height(photographs.read_picture("style", "chelsea"), 256) / 255.0
+    styles = [picture / 255.0 for picture in _styles(run.config)]
     labels = ["photograph", *("style" for _ in styles), "painted"]
     plots.strip([photo, *styles, painted(run, photo[None])[0]], labels, run.figures / "content_style_result.png")
     return {"protocol": {"network": objective.NETWORK, "test": "mean over test images; terms include their weights"}}
@@ -161,7 +191,7 @@ EXPERIMENT = Experiment(
     name="fast_style",
     module=__name__,
     presets=PRESETS,
-    load=load_data,
+    load=load,
     spec=data_spec,
     networks=networks,
     build=build,

@@ -29,6 +29,7 @@ from gdl_jax.runs.experiment import Results, Run, SampleOptions, SampleRequest
 PANELS, OFFERED, AROUND = 4, 8, 10  # blanks of the figure, words of a panel, characters shown on each side of a blank
 EXAMPLES = 32  # held-out examples among which the figure's blanks are chosen
 PREVIEWED = 4  # held-out examples of a preview
+ATTENDED = 16  # tokens of the figure of attention
 # Sentences in two uses of a word. The first is the book's; the second is for networks that do not know it.
 USES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "water": {
@@ -180,6 +181,13 @@ def sample(run: Run, request: SampleRequest) -> list[Path]:
     return paths
 
 
+def held_out_text(run: Run) -> str:
+    """Returns the beginning of the first held-out example, without its special tokens."""
+    special = set(run.data.tokenizer.special.values()) - {run.data.tokenizer.special[MASK]}
+    tokens = held_out(run, 1)["tokens"][0]
+    return run.data.tokenizer.decode([token for token in tokens.tolist() if token not in special][:ATTENDED])
+
+
 def draw_blanks(run: Run, path: Path) -> None:
     """Draws the likeliest words for blanks of held-out examples, with the right word in the title.
 
@@ -252,14 +260,13 @@ def draw_contexts(run: Run, word: str, sentences: Sequence[str], path: Path) -> 
     return found
 
 
-def example_word(run: Run) -> str:
-    """Returns the first word of USES that is a token, or the first."""
-    return next((word for word in USES if word in run.data.tokenizer.tokens), next(iter(USES)))
+def example_word(run: Run) -> str | None:
+    """Returns the first word of USES that is a token."""
+    return next((word for word in USES if word in run.data.tokenizer.tokens), None)
 
 
-def compare_uses(run: Run, path: Path) -> Results:
+def compare_uses(run: Run, word: str, path: Path) -> Results:
     """Draws a word's vectors in two uses; returns the mean cosine of sentences with the same use, and with others."""
-    word = example_word(run)
     uses = np.array([use for use, some in USES[word].items() for _ in some])
     found = draw_contexts(run, word, [sentence for some in USES[word].values() for sentence in some], path)
     same = uses[:, None] == uses

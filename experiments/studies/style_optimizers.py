@@ -52,8 +52,9 @@ class Curve(NamedTuple):
     seconds: float
 
     def at(self, evaluations: int) -> float:
-        """Returns the lowest loss of at most so many evaluations."""
-        return float(self.losses[self.evaluations <= evaluations][-1])
+        """Returns the lowest loss of at most so many evaluations; of the first step, if it took more."""
+        steps = max(1, int((self.evaluations <= evaluations).sum()))
+        return float(self.losses[steps - 1])
 
 
 def by_learner(config: style_transfer.Config, evaluations: int) -> Curve:

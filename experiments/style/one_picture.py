@@ -60,9 +60,10 @@ def load(config: Config) -> DataSet:
         copies=config.batch_size,
     )
     for name, picture in data.train.take(np.zeros(1, np.int64)).items():
-        field = "image_height" if config.image_height else name.partition("_")[0]
-        height, width = (side >> (config.scales - 1) for side in picture.shape[1:3])
-        objective.check_size(config, field, height, width)
+        kind, sides = name.partition("_")[0], picture.shape[1:3]
+        of_kind = "style_scale" if kind == "style" else "image_height"
+        objective.check_size(config, of_kind if config.image_height else kind, *sides)
+        objective.check_size(config, "scales", *(side >> (config.scales - 1) for side in sides))
     return first_examples(data, config.train_examples)
 
 

@@ -57,9 +57,8 @@ class Translators(nn.Module):
         a, b = images["a"], images["b"]
         chex.assert_rank((a, b), 4)
         chex.assert_equal_shape((a, b))
-        if (
-            self.identity and self.joint
-        ):  # images of both domains take turns, so that a batch keeps its place on the devices
+        # Images of both domains take turns, so that a batch keeps its place on the devices.
+        if self.identity and self.joint:
             both = jnp.stack([a, b], axis=1)  # (B, 2, H, W, C)
             both = jnp.stack([both, both[:, ::-1]]).reshape(2, 2 * len(a), *a.shape[1:])
             to_b, to_a = _both(self.network, both, train).reshape(2, len(a), 2, *a.shape[1:])

@@ -104,6 +104,8 @@ class ResNetGenerator(nn.Module):
 
 def _check_size(config: Config, size: tuple[int, int]) -> None:
     """Raises ConfigError for images that the network can't process."""
+    if config.resnet_kernel_size % 2 == 0:
+        raise ConfigError("resnet_kernel_size", config.resnet_kernel_size, "must be odd")
     height, width = size
     if height % STRIDE or width % STRIDE:
         raise ConfigError("image_size", None, f"images of {height}x{width} are not divisible by {STRIDE}")
@@ -112,5 +114,3 @@ def _check_size(config: Config, size: tuple[int, int]) -> None:
         raise ConfigError(
             "image_size", None, f"images of {height}x{width} are too small; at least {least} pixels a side"
         )
-    if config.resnet_kernel_size % 2 == 0:
-        raise ConfigError("resnet_kernel_size", config.resnet_kernel_size, "must be odd")

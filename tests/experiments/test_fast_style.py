@@ -44,6 +44,8 @@ def test_paints_pictures_of_any_size(workdir, tmp_path):
     ("flags", "mentioned"),
     [
         (("--style=missing.jpg",), ("--style=missing.jpg",)),
+        (("--style=",), ("--style",)),
+        (("--style_height=1000000000",), ("--style_height",)),
         (("--content_layers=block9_conv1",), ("--content_layers=block9_conv1",)),
         (("--dataset=digits", "--avatars=100"), ("--dataset=digits",)),
         (("--image_size=30",), ("--image_size", "30x30")),

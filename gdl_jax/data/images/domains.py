@@ -43,6 +43,8 @@ def to_float(rows: Mapping[str, Any]) -> dict[str, Any]:
 class Unpaired:
     """Source whose row i is image i of both domains; the smaller domain is repeated, and no image is left out.
 
+    Images of domains of one size thus meet the same partner in each epoch. CycleGAN's losses do not compare the two.
+
     Attributes:
       a, b: sources of rows {"image"}, with or without "attributes"; images of one size.
     """

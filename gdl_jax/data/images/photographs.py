@@ -34,6 +34,9 @@ BUNDLED = {  # name -> file of scikit-image's wheel; others would have to be dow
 }
 
 
+MAX_PIXELS = 2**26  # of a resized picture
+
+
 def to_float(rows: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a learner's batch: uint8 0..255 -> float32 in [0, 1]. Pure JAX."""
     return {name: array.astype(jnp.float32) / 255.0 for name, array in rows.items()}
@@ -52,12 +55,13 @@ def read_picture(field: str, name: str) -> np.ndarray:
     try:
         path = _bundled(BUNDLED[name]) if name in BUNDLED else Path(expand_user(name))
         if not path.is_file():
-            raise ConfigError(field, name, f"no such file; the bundled pictures are {', '.join(BUNDLED)}")
+            what = "is a folder, not a picture" if path.is_dir() else "no such file"
+            raise ConfigError(field, name, f"{what}; the bundled pictures are {', '.join(BUNDLED)}")
         return read_image(path)
     except ConfigError:
         raise
     except (UserError, ValueError) as error:
-        raise ConfigError(field, name, str(error)) from error
+        raise ConfigError(field, name, str(error).removeprefix(f"{name}: ")) from error
 
 
 def _bundled(file: str) -> Path:
@@ -67,11 +71,17 @@ def _bundled(file: str) -> Path:
     return Path(spec.origin).parent / "data" / file
 
 
-def with_height(picture: np.ndarray, height: int) -> np.ndarray:
-    """Resizes (H, W) or (H, W, 3) uint8 to a height, with the same aspect; Lanczos."""
+def with_height(picture: np.ndarray, height: int, field: str = "image_height") -> np.ndarray:
+    """Resizes (H, W) or (H, W, 3) uint8 to a height, with the same aspect; Lanczos.
+
+    Raises:
+      ConfigError: the picture would have more than MAX_PIXELS; names the field.
+    """
     if not height or len(picture) == height:
         return picture
     width = max(1, round(picture.shape[1] * height / len(picture)))
+    if height * width > MAX_PIXELS:
+        raise ConfigError(field, None, f"{width:,}x{height:,} pixels are too many; the most are {MAX_PIXELS:,}")
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
 
 
@@ -101,11 +111,13 @@ def load(
     Raises:
       ConfigError: a picture is missing or can't be read, or the mask has another size; names content, style or mask.
     """
+    if not styles:
+        raise ConfigError("style", styles, "names no picture")
     whole = read_picture("content", content)
     pictures = {"content": with_height(whole, height)}
     style_height = max(1, round(style_scale * len(pictures["content"])))
     for number, name in enumerate(styles):
-        pictures[f"style_{number}"] = with_height(read_picture("style", name), style_height)
+        pictures[f"style_{number}"] = with_height(read_picture("style", name), style_height, "style_scale")
     if mask:
         pictures["mask"] = with_height(_read_mask(mask, whole.shape[:2]), height)
     digest = digest_of(np.ascontiguousarray(picture) for picture in pictures.values())

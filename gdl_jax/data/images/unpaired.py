@@ -38,7 +38,8 @@ def _folders(root: Path) -> list[str]:
 
 
 def _all_grey(root: Path, names: Sequence[str]) -> bool:
-    return all(read_header(root / name).grey for name in sample(names))
+    headers = [read_header(root / name) for name in sample(names)]  # all, so that a damaged one is found here
+    return all(header.grey for header in headers)
 
 
 def load(root: Path, image_size: int | None = None) -> TwoDomains:
@@ -68,7 +69,8 @@ def load(root: Path, image_size: int | None = None) -> TwoDomains:
     for split in sorted({"train", "test", *splits.values()}):
         of_split = [name for name in listing.names if splits[name] == split]
         sources[split] = _source(root, of_split, domain, image_size or DEFAULT_SIZE)
-    grey = [_all_grey(root, source.names) for source in (sources["train"].a, sources["train"].b)]
+    grey_of = {split: [_all_grey(root, part.names) for part in (each.a, each.b)] for split, each in sources.items()}
+    grey = grey_of["train"]
     if grey[0] != grey[1]:
         notes.append(f"the images of train{DOMAINS[grey.index(True)]} are grey, the others in colour")
     note, digest = describe(root, listing, splits, notes)

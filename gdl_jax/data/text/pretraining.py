@@ -14,7 +14,7 @@ import numpy as np
 from gdl_jax.core.errors import ConfigError
 from gdl_jax.data.dataset import DataSet, digest_of
 from gdl_jax.data.files import printable
-from gdl_jax.data.text import corpus, tokens
+from gdl_jax.data.text import bulletins, corpus, tokens
 from gdl_jax.data.text.bert_rows import continues_word, features, special_ids
 from gdl_jax.data.text.documents import split_documents, split_sentences
 from gdl_jax.data.text.masking import MaskingRecipe, make_examples
@@ -24,6 +24,7 @@ from gdl_jax.data.text.tokenizers import make_tokenizer
 
 LEAST = 2  # documents of a split: pairs of passages need two
 FEWEST = 3 * LEAST
+BULLETINS = 3000
 TITLE = re.compile(r"^ = (?!= ).* = (?=\n \n)", re.MULTILINE)  # of an article of WikiText
 SUBTITLE = re.compile(r"^ (?:= )+(.*?)(?: =)+ $", re.MULTILINE)
 JOINT = re.compile(r" @(\S)@ ")  # WikiText's hyphens, and points and commas in numbers
@@ -55,7 +56,7 @@ def load(
     splits; without train.txt, the validation split is part of valid.txt.
 
     Args:
-      name: one of corpus.DATASETS.
+      name: one of corpus.DATASETS, or "bulletins", short synthetic news.
       recipe: how examples are made, of all splits.
       data_dir: directory of the sets that are not bundled.
       tokenizer: one of tokenizers.TOKENIZERS, of WordPieces, learned from the training split; or a tokenizer. The word
@@ -97,6 +98,9 @@ def _read(name: str, data_dir: str | None, by_line: bool) -> tuple[dict[str, lis
             held_out = _held_out(name, splits["train"])
             splits |= {"train": held_out["train"] + held_out["test"], "validation": held_out["validation"]}
         return splits, note
+    if name == "bulletins":
+        passages = bulletins.make(BULLETINS, seed=0)
+        return _held_out(name, [split_sentences(tokens.join(passage.words, "word")) for passage in passages]), ""
     return _held_out(name, _documents(corpus.read_documents(name, data_dir), by_line)), ""
 
 
