@@ -1,10 +1,12 @@
 """Training from weights that exist, such as published ones."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+import jax
 import numpy as np
+import optax
 
 from gdl_jax.learners.averaging import AveragedState
 from gdl_jax.learners.gradient import TrainState
@@ -32,3 +34,23 @@ def _replaced(old: Any, new: Any) -> Any:
     if strange := new.keys() - old.keys():
         raise ValueError(f"no parameters {sorted(strange)} among {sorted(old)}")
     return {name: _replaced(value, new[name]) if name in new else value for name, value in old.items()}
+
+
+def training_only(optimizer: optax.GradientTransformation, names: Collection[str]) -> optax.GradientTransformation:
+    """Returns an optimiser that changes the parameters of some modules alone.
+
+    Clipping by a norm counts their gradients alone.
+
+    Args:
+      optimizer: of these parameters.
+      names: of the modules, anywhere among the parameters.
+    """
+
+    def labels(params):
+        def label(path, leaf):
+            del leaf
+            return "trained" if any(part.key in names for part in path) else "frozen"
+
+        return jax.tree_util.tree_map_with_path(label, params)
+
+    return optax.partition({"trained": optimizer, "frozen": optax.set_to_zero()}, labels)

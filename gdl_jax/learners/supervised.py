@@ -9,7 +9,7 @@ import optax
 from flax import linen as nn
 
 from gdl_jax.core.errors import ConfigError, UserError
-from gdl_jax.core.learner import Learner
+from gdl_jax.core.learner import Batch, Learner
 from gdl_jax.core.lookup import resolve_function
 from gdl_jax.learners.gradient import Loss, TrainState, apply_eval, apply_train, init_variables, update
 from gdl_jax.losses.classification import (
@@ -21,6 +21,7 @@ from gdl_jax.losses.classification import (
 )
 
 PerExample = Callable[[jax.Array, jax.Array], jax.Array]  # (outputs (B, K), targets (B, ...)) -> (B,)
+Inputs = Callable[[Batch], tuple[Any, ...]]  # batch -> the module's inputs
 
 
 def make_classification_loss(name: str) -> PerExample:
@@ -33,6 +34,11 @@ def make_classification_loss(name: str) -> PerExample:
     return resolve_function("loss", name, CLASSIFICATION_LOSSES, (logits, labels), (2,))
 
 
+def image_of(batch: Batch) -> tuple[jax.Array]:
+    """Returns the only input of a network for images."""
+    return (batch["image"],)
+
+
 def supervised(
     module: nn.Module,
     optimizer: optax.GradientTransformation,
@@ -40,17 +46,19 @@ def supervised(
     target: str,
     loss: PerExample,
     score: PerExample,
+    inputs: Inputs = image_of,
     accumulate: int = 1,
     axis_name: str | None = None,
 ) -> Learner:
-    """Minimises the mean of loss(module(image), batch[target]).
+    """Minimises the mean of loss(module(*inputs), batch[target]).
 
     Args:
-      module: (images (B, H, W, C), train) -> outputs (B, K).
+      module: (*inputs, train) -> outputs (B, K).
       optimizer: from `optimizers.make_optimizer`.
       target: key of the targets in the batch.
       loss: per example, to minimise.
       score: per example, logged as "accuracy".
+      inputs: of the module; images (B, H, W, C) by default.
       accumulate: parts into which a batch is split to accumulate gradients; see `gradient.update`.
       axis_name: the pmapped axis, or None.
     """
@@ -58,11 +66,11 @@ def supervised(
     def init(key, batch):
         if target not in batch:
             raise ConfigError("dataset", None, f"has no {target!r} for the classifier to train on")
-        params, batch_stats = init_variables(module, key, batch["image"])
+        params, batch_stats = init_variables(module, key, *inputs(batch))
         return TrainState(params, batch_stats, optimizer.init(params))
 
     def loss_function(params, batch_stats, batch, key):
-        outputs, batch_stats = apply_train(module, params, batch_stats, key, batch["image"])
+        outputs, batch_stats = apply_train(module, params, batch_stats, key, *inputs(batch))
         scores = score(outputs, batch[target])
         return Loss(loss(outputs, batch[target]).mean(), batch_stats, {"accuracy": scores.mean()})
 
@@ -71,7 +79,7 @@ def supervised(
 
     def evaluate(state, batch, key):
         del key
-        outputs = apply_eval(module, state.params, state.batch_stats, batch["image"])
+        outputs = apply_eval(module, state.params, state.batch_stats, *inputs(batch))
         return {"loss": loss(outputs, batch[target]), "accuracy": score(outputs, batch[target])}
 
     def sample(state, key, num):

@@ -17,11 +17,13 @@ from gdl_jax.models.weight_names import match, normalise
 EMBEDDINGS = {"word_embeddings": "tokens", "position_embeddings": "positions", "token_type_embeddings": "segments"}
 DENSE = {"attention.output.dense": "attention_out", "intermediate.dense": "hidden", "output.dense": "out"}
 NORMS = {"attention.output.LayerNorm": "attention_norm", "output.LayerNorm": "norm"}
+ENCODER = ("embeddings.", "encoder.", "pooler.")  # beginnings of names that have the prefix "bert." beside heads
 WORDS, WORD_BIAS = "embeddings.word_embeddings.weight", "cls.predictions.bias"
 # The output layer's weights and biases a second time: {name: the array's own name}.
 TIED = {"cls.predictions.decoder.weight": WORDS, "cls.predictions.decoder.bias": WORD_BIAS}
-HEADS = ("pooler.", "cls.predictions.", "cls.seq_relationship.")  # a file has each of these whole, or not at all
-TASKS = ("classifier.", "qa_outputs.")  # heads of fine-tuned networks
+TASKS = ("classifier", "qa_outputs")  # last layers of fine-tuned networks, with the same names here
+# A file has each of these whole, or not at all.
+HEADS = ("pooler.", "cls.predictions.", "cls.seq_relationship.", *(f"{task}." for task in TASKS))
 
 
 class _Place(NamedTuple):
@@ -89,6 +91,8 @@ def _places(params: Mapping[str, Any]) -> dict[str, _Place]:
         places[WORD_BIAS] = _Place(("word_bias",))
     if "next" in params:
         places |= _dense("cls.seq_relationship", "next")
+    for task in params.keys() & TASKS:
+        places |= _dense(task, task)
     return places
 
 
@@ -112,14 +116,14 @@ def hugging_face_config(config: Config, vocabulary_size: int) -> dict[str, Any]:
 
 
 def to_hugging_face(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Returns {name: array} for a file that Hugging Face's BertModel or BertForPreTraining reads.
+    """Returns {name: array} for a file that Hugging Face's BertModel, BertForPreTraining and so on read.
 
     Args:
-      params: of `models.bert.BERT` or `Pretraining`.
+      params: of `models.bert.BERT`, `Pretraining`, or a network of `models.bert_heads`.
     """
     prefix = "bert." if "bert" in params else ""
     return {
-        name if name.startswith("cls.") else prefix + name: np.asarray(place.of(params))
+        prefix + name if name.startswith(ENCODER) else name: np.asarray(place.of(params))
         for name, place in _places(params).items()
     }
 
@@ -136,8 +140,8 @@ def from_hugging_face(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, An
 
     Args:
       tensors: {name: array}, with or without the prefix "bert.". Heads that the network lacks are ignored.
-      shapes: parameters of `models.bert.BERT` or `Pretraining`, or their jax.ShapeDtypeStruct; the file must have these
-        sizes and all arrays of the encoder.
+      shapes: parameters of such a network as for `to_hugging_face`, or their jax.ShapeDtypeStruct; the file must have
+        these sizes and all arrays of the encoder.
       source: where the tensors are from, for messages.
 
     Raises:
@@ -150,7 +154,7 @@ def from_hugging_face(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, An
     paths, flat = {place.path for place in places.values()}, flatten_dict(shapes)
     params = unflatten_dict({path: np.zeros(flat[path].shape, np.float32) for path in flat if path in paths})
     expected = {name: place.of(params).shape for name, place in places.items()}
-    surplus = [f"{head}*" for head in HEADS + TASKS if not _has(expected, head)]
+    surplus = [f"{head}*" for head in HEADS if not _has(expected, head)]
     for name in match(expected, {name: array.shape for name, array in found.items()}, source, surplus):
         places[name].of(params)[...] = found[name]
     return Loaded(params, lacking)
