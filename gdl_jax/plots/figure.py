@@ -8,7 +8,7 @@ from typing import NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib import font_manager
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, get_hinting_flag
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -103,7 +103,7 @@ def text_width(text: str) -> float:
     """Returns the width in pixels of a text drawn by `save_picture`."""
     font = font_manager.get_font(font_manager.findfont(STYLE["font.family"]))
     font.set_size(FONT_SIZE, DPI)
-    font.set_text(text)
+    font.set_text(text, 0, flags=get_hinting_flag())  # as when it is drawn
     return font.get_width_height()[0] / 64
 
 

@@ -22,7 +22,8 @@ def passages(texts: Mapping[str, Sequence[str]], path: Path) -> None:
     """
     lines = []
     for heading, members in texts.items():
-        lines += [(heading, COLORS[0])] if not lines else [("", ""), (heading, COLORS[0])]
+        lines += [("", "")] if lines else []
+        lines += [(line, COLORS[0]) for line in textwrap.wrap(heading, COLUMNS)]
         for member in members:
             lines += [(line, None) for line in textwrap.wrap(member, COLUMNS) or ["(empty)"]]
     width = max(text_width(line) for line, _ in lines) + 2 * MARGIN
