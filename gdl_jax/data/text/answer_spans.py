@@ -75,6 +75,15 @@ class SpanQuestion(NamedTuple):
     question: str
     answers: tuple[str, ...]
 
+    def characters(self, span: tuple[int, int]) -> tuple[int, int]:
+        """Returns where the characters of a span of tokens are in the passage, the end excluded."""
+        return int(self.places[span[0], 0]), int(self.places[span[1], 1])
+
+    def text(self, span: tuple[int, int]) -> str:
+        """Returns the characters of a span of tokens, given by its first and last position."""
+        start, end = self.characters(span)
+        return self.context[start:end]
+
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerData(DataSet):
@@ -254,25 +263,38 @@ def best_spans(
     return best
 
 
-def answer_texts(rows: Rows | Mapping[str, Any], spans: Spans, asked: Sequence[SpanQuestion]) -> dict[int, str]:
-    """Returns {index of a question: the characters of its passage under the best span of its windows}.
+def passage_spans(rows: Rows | Mapping[str, Any], spans: Spans) -> dict[int, tuple[int, int]]:
+    """Returns {index of a question: positions in its passage of the first and last token of its windows' best span}.
 
     Of equal scores, the first counts. Questions without a finite score among the rows are left out.
 
     Args:
       rows: as AnswerData describes them, in any order.
       spans: of the rows.
-      asked: all questions of the rows' split.
     """
-    answers: dict[int, str] = {}
+    found: dict[int, tuple[int, int]] = {}
     numbers = np.asarray(rows["question"])
     shift = np.asarray(rows["offset"]) - np.asarray(rows["first"])  # from positions in the row to those in the passage
     for row in np.argsort(-spans.score, kind="stable"):
-        number = int(numbers[row])
-        if number not in answers and np.isfinite(spans.score[row]):
-            context, places = asked[number][:2]
-            answers[number] = context[places[spans.start[row] + shift[row], 0] : places[spans.end[row] + shift[row], 1]]
-    return answers
+        if np.isfinite(spans.score[row]):
+            found.setdefault(int(numbers[row]), (int(spans.start[row] + shift[row]), int(spans.end[row] + shift[row])))
+    return found
+
+
+def people_spans(rows: Rows | Mapping[str, Any]) -> Spans:
+    """Returns the spans that the rows have as targets; windows without an answer have the score -inf."""
+    start, end = (np.asarray(rows[name]) for name in ("start", "end"))
+    return Spans(start, end, np.where(start > 0, 0.0, -np.inf))
+
+
+def answer_texts(rows: Rows | Mapping[str, Any], spans: Spans, asked: Sequence[SpanQuestion]) -> dict[int, str]:
+    """Returns {index of a question: the characters of its passage under the best span}; see `passage_spans`.
+
+    Args:
+      rows, spans: as for `passage_spans`.
+      asked: all questions of the rows' split.
+    """
+    return {number: asked[number].text(span) for number, span in passage_spans(rows, spans).items()}
 
 
 def _read(name: str, data_dir: str | None) -> dict[str, list[Paragraph]]:

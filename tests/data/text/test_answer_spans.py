@@ -19,6 +19,8 @@ from gdl_jax.data.text.answer_spans import (
     best_spans,
     load,
     make_windows,
+    passage_spans,
+    people_spans,
     window_starts,
 )
 from gdl_jax.data.text.bert_rows import SpecialIds
@@ -92,6 +94,7 @@ def test_the_answer_is_of_the_best_window():
     rows = {"question": np.array([0, 0, 1, 0]), "first": np.array([3, 3, 4, 3]), "offset": np.array([0, 2, 0, 3])}
     spans = Spans(np.array([4, 3, 5, 3]), np.array([4, 4, 7, 4]), np.array([1.0, 3.0, 0.5, 3.0]))
     assert answer_texts(rows, spans, asked) == {0: "she left", 1: "1858 she left"}
+    assert passage_spans(rows, spans) == {0: (2, 3), 1: (1, 3)}
     nothing = spans._replace(score=np.array([1.0, -np.inf, -np.inf, -np.inf]))
     assert answer_texts(rows, nothing, asked) == {0: "1858"}
 
@@ -137,6 +140,7 @@ def test_targets_decode_to_the_answers(squad):
         scores[0, np.arange(count), rows["start"]] = scores[1, np.arange(count), rows["end"]] = 1.0
         answers = answer_texts(rows, best_spans(*scores, rows), asked)
         assert [answers[number] for number in range(len(asked))] == [one.answers[0] for one in asked]
+        assert answer_texts(rows, people_spans(rows), asked) == answers
         found = rows["start"] > 0
         assert set(rows["question"][found].tolist()) == set(range(len(asked))) and not found.all()
         assert not rows["end"][~found].any()
