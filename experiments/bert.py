@@ -18,32 +18,26 @@ corrects its moments' bias, unlike the paper's; after the warm-up they hardly di
 its updates on 512 tokens: start a second run with --init and --max_length=512 from an exported network.
 """
 
-import sys
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.language import masked_words
+from experiments.language import bert_tuning, masked_words
 from gdl_jax.core.config_flags import Above, AtLeast, IsPath, IsPathAfter
 from gdl_jax.core.learner import Learner
 from gdl_jax.core.loop import Start
 from gdl_jax.data.dataset import ArraySource, first_examples
-from gdl_jax.data.tensor_files import read_tensors
 from gdl_jax.data.text import corpus, pretraining, tokenizers
 from gdl_jax.data.text.bert_rows import features
 from gdl_jax.data.text.masking import MaskingRecipe
 from gdl_jax.data.text.pretraining import PretrainingData
-from gdl_jax.data.text.subword import WORDPIECE_SPECIAL, WordPieceTokenizer
 from gdl_jax.learners.averaging import moving_average
-from gdl_jax.learners.fine_tuning import with_params
 from gdl_jax.learners.masked_language import masked_language
 from gdl_jax.learners.optimizers import OptimizerConfig, make_optimizer
-from gdl_jax.models import bert, bert_weights
+from gdl_jax.models import bert
 from gdl_jax.nn.layers import with_axis_name
 from gdl_jax.plots.text import passages
 from gdl_jax.runs.config import RunConfig
@@ -165,15 +159,14 @@ def load(config: Config) -> PretrainingData:
 
 def spec(config: Config) -> PretrainingData | None:
     """Returns one example, where the size of the vocabulary is known."""
-    size = config.tokenizer.partition(":")[2]
-    if not size.isdecimal():
+    tokenizer = bert_tuning.placeholder(config.tokenizer)
+    if tokenizer is None:
         return None
     shapes = dict.fromkeys(("tokens", "segments"), (1, config.max_length)) | {"length": (1,), "is_next": (1,)}
     shapes |= dict.fromkeys(("positions", "targets", "weights"), (1, config.max_predictions))
     arrays = {name: np.zeros(shape, np.float32 if name == "weights" else np.int32) for name, shape in shapes.items()}
     row = ArraySource(arrays)
-    tokens = (*WORDPIECE_SPECIAL, *(f"[unused{number}]" for number in range(int(size) - len(WORDPIECE_SPECIAL))))
-    return PretrainingData(config.dataset, row, row, row, transform=features, tokenizer=WordPieceTokenizer(tokens))
+    return PretrainingData(config.dataset, row, row, row, transform=features, tokenizer=tokenizer)
 
 
 def networks(config: Config, data: PretrainingData) -> dict[str, Network]:
@@ -195,19 +188,8 @@ def build(config: Config, data: PretrainingData, axis_name: str | None) -> Learn
 
 
 def start(config: Config, data: PretrainingData) -> Start | None:
-    """Returns the function that puts the weights of `init` into a new run's state; says which heads they lack.
-
-    Raises:
-      UserError: they cannot be read, or are not those of a network of these sizes.
-    """
-    if not config.init:
-        return None
-    module, inputs = networks(config, data)["network"]
-    shapes = jax.eval_shape(lambda *inputs: module.init(jax.random.key(0), *inputs, train=False), *inputs)["params"]
-    loaded = bert_weights.from_hugging_face(read_tensors(Path(config.init)), shapes, config.init)
-    if loaded.lacking:
-        sys.stderr.write(f"{config.init}: has no {' and no '.join(loaded.lacking)}: trained from scratch\n")
-    return partial(with_params, params={"network": loaded.params})
+    """Returns the function that puts the weights of `init` into a new run's state; as `bert_tuning.start`."""
+    return bert_tuning.start(networks(config, data)["network"], config.init, ("network",))
 
 
 def preview(run: Run) -> None:

@@ -14,7 +14,8 @@ MODULES = {
         for name in (
             *("naive_bayes", "classifier", "autoencoder", "vae", "gan", "wgan", "wgan_gp"),
             *("cyclegan", "pix2pix", "style_transfer", "fast_style"),
-            *("text_rnn", "transformer", "bert", "gpt2", "qa", "music_rnn", "phrase_rnn", "musegan", "musenet"),
+            *("text_rnn", "transformer", "bert", "bert_classifier", "bert_answers", "gpt2"),
+            *("qa", "music_rnn", "phrase_rnn", "musegan", "musenet"),
         )
     },
     "world_vae": "experiments.worlds.vae",

@@ -38,6 +38,7 @@ LANGUAGES = {
     "la": "Latin",  # hymns
     "nl": "Dutch",  # Ribbius's poems on natural history
 }
+CLASSES = {"sst2": SST2_CLASSES, "languages": tuple(LANGUAGES.values())}  # of sets whose labels are known
 CHARACTERS = range(20, 401)  # of a sentence in one of the languages
 MOST = 600  # sentences of a language
 
@@ -256,4 +257,4 @@ def _read_languages() -> LabelledSentences:
         splits["train"] += entries[: -2 * tenth]
         splits["validation"] += entries[-2 * tenth : -tenth]
         splits["test"] += entries[-tenth:]
-    return LabelledSentences(splits, tuple(LANGUAGES.values()))
+    return LabelledSentences(splits, CLASSES["languages"])
