@@ -2,8 +2,8 @@
 
 python -m experiments.export --workdir=runs/gpt2-small --out=FOLDER
 
-A run of gpt2, bert, bert_classifier or bert_answers becomes a folder for Hugging Face's transformers: model.safetensors,
-config.json, and the files of a tokenizer of parts of words. `--init=FOLDER` starts another run from it.
+A run of gpt2, bert, bert_classifier or bert_answers becomes a folder for Hugging Face's transformers:
+model.safetensors, config.json, and the files of a tokenizer of parts of words. `--init=FOLDER` starts another run.
 """
 
 import sys
