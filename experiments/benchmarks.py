@@ -67,6 +67,19 @@ CONDITIONAL_PATCHGAN = (2 * PATCHGAN[0], *PATCHGAN[1:])
 TEXT_RNN = (timing.TOKENS * 100 * 1024, timing.TOKENS * 256 * 1024, 256 * timing.VOCABULARY)
 
 
+def gpt_layers(sizes: timing.GPT) -> int:
+    """Returns the multiplications of a GPT's forward pass for a window; attention counts all pairs of positions."""
+    each = 12 * sizes.width**2 + 2 * sizes.context * sizes.width  # of a token, in a layer
+    return sizes.context * (sizes.layers * each + sizes.width * sizes.vocabulary)
+
+
+def transformer_layers(sizes: timing.Translator) -> int:
+    """Returns the multiplications of a transformer's forward pass for a pair of sentences of equal length."""
+    width, attention = sizes.width, 4 * sizes.width**2 + 2 * sizes.length * sizes.width
+    encoder = attention + 2 * width * sizes.hidden  # of a token, in a layer
+    return sizes.length * (sizes.layers * (2 * encoder + attention) + width * sizes.target)
+
+
 def _update(layers: tuple[int, ...]) -> int:
     """Counts the forward pass, the gradient of each layer's kernel, and that of its input except for the data."""
     return 3 * sum(layers) - layers[0]
@@ -108,6 +121,8 @@ MULTIPLICATIONS = {
     # one forward pass of the generator serves both updates
     "pix2pix": adversarial_step(PIX2PIX_UNET, CONDITIONAL_PATCHGAN) - sum(PIX2PIX_UNET),
     "text_rnn": 3 * sum(TEXT_RNN),  # the first layer's input, an embedding, is trained too
+    **{name: 3 * gpt_layers(sizes) for name, sizes in timing.GPTS.items()},
+    "transformer": 3 * transformer_layers(timing.TRANSFORMER),
 }
 
 
@@ -143,6 +158,9 @@ CASES = {
     "cyclegan-1": Case("CycleGAN update", "cyclegan", "cyclegan", "apples", 1, 2),
     "pix2pix-1": Case("pix2pix update", "pix2pix", "pix2pix", "facades", 1, 10),
     "text-32": Case("text LSTM, batch 32", "text_rnn", "text_rnn", "aesop", 32, 100, GATES),
+    "gpt-12": Case("GPT for CPUs, batch 12", "gpt_cpu", "gpt2", "shakespeare_cpu", 12, 50),
+    "gpt-8": Case("GPT of 6 layers, batch 8", "gpt", "gpt2", "shakespeare", 8, 2),
+    "transformer-128": Case("transformer, batch 128", "transformer", "transformer", "multi30k", 128, 1),
 }
 KERAS = ("jax", "torch", "tensorflow")
 SEEDS = 3  # trained in one program

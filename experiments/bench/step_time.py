@@ -34,6 +34,14 @@ ROWS, LARGEST = 10_000, 2**27  # most examples, and most bytes, of the random da
 WARM_UP = 2  # ignored windows: they compile, and determine the number of steps per call
 
 
+def _ends(like: DataSet) -> dict[str, int]:
+    """Returns the number of values of a data set's pixels and tokens; classes are ten."""
+    tokenizers = {"tokens": "tokenizer", "source": "source_tokenizer", "target": "target_tokenizer"}
+    tokens = {name: getattr(like, field).size for name, field in tokenizers.items() if hasattr(like, field)}
+    words = {"tokens": len(like.vocabulary)} if hasattr(like, "vocabulary") else {}
+    return {**dict.fromkeys(("image", "a", "b"), 256), **words, **tokens}
+
+
 def noise(experiment: Experiment, config: Any) -> DataSet:
     """Returns random examples with the shapes of the config's data set; a step takes as long as on real data.
 
@@ -44,7 +52,7 @@ def noise(experiment: Experiment, config: Any) -> DataSet:
     if like is None:
         raise ConfigError("experiment", experiment.name, f"the shapes of {config.dataset} are known from the data only")
     rng = np.random.default_rng(0)
-    ends = {**dict.fromkeys(("image", "a", "b"), 256), "tokens": len(getattr(like, "vocabulary", ()))}
+    ends = _ends(like)
     example = like.train.take(np.zeros(1, int))
     count = min(ROWS, LARGEST // sum(array.nbytes for array in example.values()))
     rows = {

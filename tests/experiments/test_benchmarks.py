@@ -21,7 +21,9 @@ CASE = benchmarks.CASES["cnn-32"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mlp-32", "cnn-32", "vae-32", "gan-64", "wgan_gp-64", "text-32"])
+@pytest.mark.parametrize(
+    "name", ["mlp-32", "cnn-32", "vae-32", "gan-64", "wgan_gp-64", "text-32", "gpt-12", "gpt-8", "transformer-128"]
+)
 def test_multiplications_are_those_of_the_traced_step(name):
     case = benchmarks.CASES[name]
     experiment = registry.find(case.experiment)
@@ -63,10 +65,36 @@ def test_peers_get_equally_many_examples_of_the_same_shape(case):
         tokens, following = timing.random_tokens(1)
         assert row["tokens"].shape[1] == tokens.shape[1] + following.size
         assert len(data.vocabulary) == timing.VOCABULARY
+    elif case.model in timing.GPTS:
+        tokens, following = timing.random_windows(case.model, 1)
+        np.testing.assert_array_equal(tokens[:, 1:], following[:, :-1])
+        assert row["tokens"].shape[1] == tokens.shape[1] + 1
+        network = [config.context, config.layers, config.heads, config.width, data.tokenizer.size, config.dropout_rate]
+        assert network == [*timing.GPTS[case.model]]
+    elif case.model == "transformer":
+        assert [row[name].shape for name in ("source", "target")] == [x.shape for x in timing.random_pairs(1)]
+        network = [config.layers, config.heads, config.width, config.hidden_units]
+        network += [data.source_tokenizer.size, data.target_tokenizer.size, row["source"].shape[1]]
+        assert [*network, config.dropout_rate] == [*timing.TRANSFORMER]
+        assert config.dropout_rate == config.attention_dropout_rate == config.hidden_dropout_rate
     else:
         names = ("a", "b") if case.model in timing.OF_TWO_IMAGES else ("image",)
         assert all(row[name].shape[1:] == timing.IMAGE_SHAPES[case.model] for name in names)
     assert experiment.build(config, data, None).batches_per_step == timing.BATCHES.get(case.model, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "preset", "sizes"),
+    [("gpt2", "shakespeare", {"tokens": 65}), ("transformer", "multi30k", {"source": 7853, "target": 5893})],
+    ids=["gpt2", "transformer"],
+)
+def test_noise_of_tokens_is_of_the_whole_vocabulary(monkeypatch, name, preset, sizes):
+    monkeypatch.setattr(step_time, "ROWS", 2000)
+    experiment = registry.find(name)
+    rows = step_time.noise(experiment, experiment.presets[preset]).train.take(np.arange(2000))
+    assert {token: (rows[token].min(), rows[token].max() + 1) for token in sizes} == {
+        token: (0, size) for token, size in sizes.items()
+    }
 
 
 def test_ratios_are_to_the_best_keras_and_to_pytorch():

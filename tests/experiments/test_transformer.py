@@ -1,7 +1,9 @@
 """Tests of translation from the command line."""
 
+import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from experiments import sample, transformer
@@ -72,3 +74,20 @@ def test_a_bad_flag_is_one_clear_line(tmp_path, capsys, flags, named):
 def test_parts_of_words_share_one_vocabulary_and_beams_are_searched(tmp_path):
     train(tmp_path / "run", *SHORT, "--tokens=bpe:400", "--tied=all", "--beams=3", "--length_penalty=0.6")
     assert len(translated(tmp_path / "run", "--prompt=Wir haben Zeit.").splitlines()) == 2
+
+
+def test_the_numbers_of_multi30k_are_those_of_its_data(data_dir):
+    config = dataclasses.replace(transformer.PRESETS["multi30k"], data_dir=str(data_dir))
+    data, known = transformer.load(config), transformer.spec(config)
+    for each in ("languages", "widths"):
+        assert getattr(known, each) == getattr(data, each)
+    for each in ("source_tokenizer", "target_tokenizer"):
+        assert getattr(known, each).size == getattr(data, each).size
+    rows = [{name: (x.dtype, x.shape) for name, x in one.train.take(np.zeros(1, int)).items()} for one in (known, data)]
+    assert rows[0] == rows[1]
+
+
+def test_the_numbers_of_other_data_are_not_known():
+    preset = transformer.PRESETS["multi30k"]
+    for changes in ({"source": "en", "target": "de"}, {"max_tokens": 30}, {"tokens": "bpe:10000"}):
+        assert transformer.spec(dataclasses.replace(preset, **changes)) is None

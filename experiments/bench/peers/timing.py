@@ -5,6 +5,7 @@ import json
 import statistics
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,50 @@ IMAGE_SHAPES = {
 }
 OF_TWO_IMAGES = ("cyclegan", "pix2pix")  # whose examples are an image of each domain
 TOKENS, VOCABULARY = 20, 4169  # of "text_rnn": tokens of a window, and vocabulary size
-MODELS = (*IMAGE_SHAPES, "text_rnn")
+
+
+class GPT(NamedTuple):
+    """Sizes of a GPT.
+
+    Attributes:
+      context: tokens of a window.
+      layers, heads, width: of the network; its feed-forward networks are four times as wide.
+      vocabulary: number of tokens.
+      dropout: rate on embeddings, attention weights and sublayers.
+    """
+
+    context: int
+    layers: int
+    heads: int
+    width: int
+    vocabulary: int
+    dropout: float = 0.0
+
+
+class Translator(NamedTuple):
+    """Sizes of an encoder-decoder transformer.
+
+    Attributes:
+      layers: of the encoder, and of the decoder.
+      heads, width, hidden: of each layer.
+      source, target: sizes of the vocabularies.
+      length: tokens of a sentence, padded.
+      dropout: rate on embeddings, attention weights, hidden units and sublayers.
+    """
+
+    layers: int
+    heads: int
+    width: int
+    hidden: int
+    source: int
+    target: int
+    length: int
+    dropout: float = 0.0
+
+
+GPTS = {"gpt_cpu": GPT(64, 4, 4, 128, 65), "gpt": GPT(256, 6, 6, 384, 65, 0.2)}  # nanoGPT's of Shakespeare's characters
+TRANSFORMER = Translator(3, 8, 256, 512, 7853, 5893, 48, 0.1)  # of Multi30k's words
+MODELS = (*IMAGE_SHAPES, "text_rnn", *GPTS, "transformer")
 BATCHES = {"wgan_gp": 5}  # batches per step, if more than one
 WARM_UP = 2  # ignored windows: they compile or allocate
 
@@ -45,6 +89,20 @@ def random_tokens(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns random windows (count, TOKENS) of int32 tokens, and the token after each, (count,)."""
     tokens = np.random.default_rng(0).integers(0, VOCABULARY, (count, TOKENS + 1), np.int32)
     return tokens[:, :-1], tokens[:, -1]
+
+
+def random_windows(model: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns random int32 windows (count, T) of a GPT's tokens, and the token after each, (count, T)."""
+    sizes = GPTS[model]
+    tokens = np.random.default_rng(0).integers(0, sizes.vocabulary, (count, sizes.context + 1), np.int32)
+    return tokens[:, :-1], tokens[:, 1:]
+
+
+def random_pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns random int32 sentences (count, S), and translations (count, S + 1) with a start."""
+    rng, sizes = np.random.default_rng(0), TRANSFORMER
+    source = rng.integers(0, sizes.source, (count, sizes.length), np.int32)
+    return source, rng.integers(0, sizes.target, (count, sizes.length + 1), np.int32)
 
 
 class Stopwatch:
