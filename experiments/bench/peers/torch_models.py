@@ -1,4 +1,4 @@
-"""The book's networks in hand-written PyTorch: channels_last, data on the device, no data loader.
+"""The networks of the benchmarks in hand-written PyTorch: channels_last, data on the device, no data loader.
 
 python -m experiments.bench.peers.torch_models --model=cnn --batch_size=32
 """
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from experiments.bench.peers import timing, torch_translation
+from experiments.bench.peers import timing, torch_transformers, torch_translation
 
 
 def _normalised(width: int, norm: type[nn.Module]) -> list[nn.Module]:
@@ -200,11 +200,13 @@ class TextRNN(Trained):
 
 
 MODELS = {"mlp": mlp, "cnn": cnn, "vae": VAE, "gan": GAN, "wgan_gp": WGANGP, "text_rnn": TextRNN}
-MODELS |= torch_translation.MODELS
+MODELS |= torch_translation.MODELS | torch_transformers.MODELS
 
 
 def random_data(model: str, count: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns random inputs (count, ...) and targets (count, ...) of a model: classes, tokens or images."""
+    if model in torch_transformers.MODELS:
+        return torch_transformers.random_tokens(model, count, device)
     if model == "text_rnn":
         tokens, following = map(torch.from_numpy, timing.random_tokens(count))
         return tokens.long().to(device), following.long().to(device)
