@@ -1,4 +1,4 @@
-"""The book's networks in Keras 3, trained with model.fit on arrays in memory.
+"""The networks of the benchmarks in Keras 3, trained with model.fit on arrays in memory.
 
 python -m experiments.bench.peers.keras_models --backend=jax --model=cnn --batch_size=32
 """
@@ -162,8 +162,30 @@ def _translation(name, keras):
     return keras_translation.MODELS[name]()
 
 
+def _transformers(name, keras):
+    del keras
+    from experiments.bench.peers import keras_transformers  # late, as it imports Keras
+
+    return keras_transformers.MODELS[name]()
+
+
 MODELS = {"mlp": _mlp, "cnn": _cnn, "vae": _vae, "gan": _gan, "wgan_gp": _wgan_gp, "text_rnn": _text_rnn}
 MODELS |= {name: partial(_translation, name) for name in timing.OF_TWO_IMAGES}
+MODELS |= {name: partial(_transformers, name) for name in timing.OF_TOKENS}
+
+
+def _random_data(model, count):
+    """Returns random inputs and targets of a model, arrays (count, ...) or, for two inputs, a tuple of arrays."""
+    if model == "text_rnn":
+        return timing.random_tokens(count)
+    if model in timing.OF_TOKENS:
+        from experiments.bench.peers import keras_transformers  # late, as it imports Keras
+
+        return keras_transformers.random_tokens(model, count)
+    inputs = timing.random_images(model, count)
+    if model in timing.OF_TWO_IMAGES:
+        return inputs, timing.random_images(model, count, seed=1)
+    return inputs, inputs if model == "vae" else timing.random_labels(count)
 
 
 def main():
@@ -172,14 +194,7 @@ def main():
     import keras
 
     examples = options.batch_size * timing.BATCHES.get(options.model, 1)
-    count = examples * options.steps
-    if options.model == "text_rnn":
-        inputs, targets = timing.random_tokens(count)
-    else:
-        inputs = timing.random_images(options.model, count)
-        targets = inputs if options.model == "vae" else timing.random_labels(count)
-        if options.model in timing.OF_TWO_IMAGES:
-            targets = timing.random_images(options.model, count, seed=1)
+    inputs, targets = _random_data(options.model, examples * options.steps)
     stopwatch = timing.Stopwatch(options.steps)
     MODELS[options.model](keras).fit(
         inputs,

@@ -58,7 +58,8 @@ class Translator(NamedTuple):
 
 GPTS = {"gpt_cpu": GPT(64, 4, 4, 128, 65), "gpt": GPT(256, 6, 6, 384, 65, 0.2)}  # nanoGPT's of Shakespeare's characters
 TRANSFORMER = Translator(3, 8, 256, 512, 7853, 5893, 48, 0.1)  # of Multi30k's words
-MODELS = (*IMAGE_SHAPES, "text_rnn", *GPTS, "transformer")
+OF_TOKENS = (*GPTS, "transformer")
+MODELS = (*IMAGE_SHAPES, "text_rnn", *OF_TOKENS)
 BATCHES = {"wgan_gp": 5}  # batches per step, if more than one
 WARM_UP = 2  # ignored windows: they compile or allocate
 

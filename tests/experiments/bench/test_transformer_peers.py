@@ -9,12 +9,12 @@ import pytest
 
 from experiments import benchmarks, gpt2, transformer
 from experiments.bench.peers import timing
+from gdl_jax.core.flops import count_multiplications
 from gdl_jax.learners.gradient import apply_eval
 from gdl_jax.losses.sequences import token_cross_entropy
 from gdl_jax.models.gpt import GPT
 from gdl_jax.models.transformer import Transformer
 
-NAMES = (*timing.GPTS, "transformer")
 PRESETS = {"gpt_cpu": (gpt2, "shakespeare_cpu"), "gpt": (gpt2, "shakespeare"), "transformer": (transformer, "multi30k")}
 SMALL = {"gpt": timing.GPT(6, 2, 2, 8, 11), "transformer": timing.Translator(2, 2, 8, 12, 13, 11, 6)}
 GPT_LAYER = ("attention_norm", "qkv", "attention_out", "norm", "hidden", "out")
@@ -73,15 +73,18 @@ def ours(name):
 
 
 def tables(name, params):
-    """Our embeddings, layers and output layer, each a list of dictionaries, in the order of the peers' forward pass."""
+    """Names and parameters of our layers in the order of the peers'."""
 
     def stack(layers, names):
-        return [{key: x[n] for key, x in layers["block"][each].items()} for n in range(2) for each in names]
+        return [(each, {key: x[n] for key, x in layers["block"][each].items()}) for n in range(2) for each in names]
 
     if name == "gpt":
-        return [params["tokens"], params["positions"], *stack(params["layers"], GPT_LAYER), params["norm"]]
-    embeddings = [params[f"{side}{kind}"] for kind in ("", "_positions") for side in ("source", "target")]
-    return [*embeddings, *stack(params["encoder"], ENCODER), *stack(params["decoder"], DECODER), params["words"]]
+        first, last = ("tokens", "positions"), "norm"
+        layers = stack(params["layers"], GPT_LAYER)
+    else:
+        first, last = [f"{side}{kind}" for kind in ("", "_positions") for side in ("source", "target")], "words"
+        layers = [*stack(params["encoder"], ENCODER), *stack(params["decoder"], DECODER)]
+    return [*((each, params[each]) for each in first), *layers, (last, params[last])]
 
 
 def torch_layers(torch, network):
@@ -122,19 +125,19 @@ def test_pytorch_s_loss_and_gradient_are_ours(torch, name):
     params, batch, loss, gradient = ours(name)
     layers = torch_layers(torch, network)
     with torch.no_grad():
-        for layer, values in zip(layers, tables(name, params), strict=True):
+        for layer, (_, values) in zip(layers, tables(name, params), strict=True):
             assert layer.state_dict().keys() == torch_names(values).keys()
             for key, value in torch_names(values).items():
                 getattr(layer, key).copy_(torch.from_numpy(value.copy()))
     found = network.loss(*(torch.from_numpy(array).long() for array in batch))
     found.backward()
     assert found.item() == pytest.approx(float(loss), rel=1e-5)
-    for layer, values in zip(layers, tables(name, gradient), strict=True):
+    for layer, (_, values) in zip(layers, tables(name, gradient), strict=True):
         for key, value in torch_names(values).items():
             np.testing.assert_allclose(getattr(layer, key).grad.numpy(), value, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", timing.OF_TOKENS)
 def test_pytorch_s_update_has_our_parameters_and_multiplications(torch, name):
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
@@ -147,3 +150,68 @@ def test_pytorch_s_update_has_our_parameters_and_multiplications(torch, name):
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         network.step(*torch_transformers.random_tokens(name, 1, "cpu"))
     assert counter.get_total_flops() == 2 * benchmarks.MULTIPLICATIONS[name]
+
+
+def keras_layers(network):
+    """A Keras network's layers with parameters, in the order of `tables`."""
+
+    def of(layer):
+        if hasattr(layer, "norm"):
+            return [layer.attention_norm, layer.attention, layer.norm, layer.hidden, layer.out]
+        to_memory = [] if layer.to_memory is None else [layer.to_memory, layer.norms[1]]
+        return [layer.attention, layer.norms[0], *to_memory, layer.hidden, layer.out, layer.norms[-1]]
+
+    if hasattr(network, "blocks"):
+        return [network.tokens, network.positions, *(part for x in network.blocks for part in of(x)), network.norm]
+    layers = [part for side in (network.encoder, network.decoder) for layer in side for part in of(layer)]
+    return [*network.token_embeddings, *network.positions, *layers, network.words]
+
+
+def keras_arrays(name, values, heads):
+    """Arrays of one of our layers in the order and shapes of Keras."""
+    arrays = [np.asarray(values[key]) for key in ("embedding", "scale", "kernel", "bias") if key in values]
+    parts = {"qkv": 3, "query": 1, "key_value": 2}.get(name)
+    if parts:
+        split = [np.split(array, parts, axis=-1) for array in arrays]
+        return [part.reshape(*part.shape[:-1], heads, -1) for each in zip(*split, strict=True) for part in each]
+    if name in ("attention_out", "memory_out"):
+        return [arrays[0].reshape(heads, -1, arrays[0].shape[-1]), *arrays[1:]]
+    return arrays
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_keras_loss_is_ours(keras, name):
+    from experiments.bench.peers import keras_transformers
+
+    sizes = SMALL[name]
+    network = (keras_transformers.gpt if name == "gpt" else keras_transformers.transformer)(sizes)
+    params, (inputs, targets), loss, _ = ours(name)
+    if name == "transformer":
+        inputs, targets = (inputs, targets[:, :-1]), targets[:, 1:]
+    network(inputs)
+    weights = [weight for layer in keras_layers(network) for weight in layer.weights]
+    values = [x for each, given in tables(name, params) for x in keras_arrays(each, given, sizes.heads)]
+    for weight, value in zip(weights, values, strict=True):
+        weight.assign(value)
+    found = network.compute_loss(y=targets, y_pred=network(inputs, training=True))
+    assert float(found) == pytest.approx(float(loss), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", timing.OF_TOKENS)
+def test_keras_update_has_our_parameters_and_multiplications(keras, name):
+    from experiments.bench.peers import keras_transformers
+
+    if keras.backend.backend() != "jax":
+        pytest.skip("counts a step of Keras's JAX backend")
+    network = keras_transformers.MODELS[name]()
+    inputs, targets = keras_transformers.random_tokens(name, 1)
+    network(inputs)
+    assert sum(weight.size for weight in map(np.asarray, network.trainable_weights)) == count(name)
+
+    def loss(trained, others):
+        logits, _ = network.stateless_call(trained, others, inputs, training=True)
+        return network.loss(targets, logits)
+
+    values = [[x.value for x in some] for some in (network.trainable_variables, network.non_trainable_variables)]
+    cost = count_multiplications(jax.make_jaxpr(jax.grad(loss))(*values).jaxpr)
+    assert cost.multiplications == benchmarks.MULTIPLICATIONS[name]
