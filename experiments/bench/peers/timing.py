@@ -4,7 +4,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -58,16 +58,18 @@ class Translator(NamedTuple):
 
 GPTS = {"gpt_cpu": GPT(64, 4, 4, 128, 65), "gpt": GPT(256, 6, 6, 384, 65, 0.2)}  # nanoGPT's of Shakespeare's characters
 TRANSFORMER = Translator(3, 8, 256, 512, 7853, 5893, 48, 0.1)  # of Multi30k's words
+GENERATORS = {"gpt": GPTS["gpt"], "gpt2": GPT(1024, 12, 12, 768, 50257)}  # that one's sizes, and GPT-2's smallest
+PROMPT = 16  # tokens that are continued
 OF_TOKENS = (*GPTS, "transformer")
 MODELS = (*IMAGE_SHAPES, "text_rnn", *OF_TOKENS)
 BATCHES = {"wgan_gp": 5}  # batches per step, if more than one
 WARM_UP = 2  # ignored windows: they compile or allocate
 
 
-def parse(about: str, **more: Sequence[str]) -> argparse.Namespace:
+def parse(about: str, models: Iterable[str] = MODELS, **more: Sequence[str]) -> argparse.Namespace:
     """Parses a peer's command line: --model, --batch_size, --steps (per window), --windows; `more` adds choices."""
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--model", choices=MODELS, required=True)
+    parser.add_argument("--model", choices=[*models], required=True)
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--windows", type=int, default=5)
