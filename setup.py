@@ -59,7 +59,8 @@ setup(
         "tfds": TFDS,
         "all": sorted({*FACES, *MUSIC, *TEXT, *WORLDS, *TFDS}),
         "spacy": ["spacy>=3.7"],  # another cutter of words for translation, which hardly differs from ours
-        "bench": ["cma>=4", "keras>=3.6", "tensorflow>=2.18", "torch>=2.6"],  # what the benchmarks compare with
+        # what the benchmarks compare with
+        "bench": ["cma>=4", "keras>=3.6", "tensorflow>=2.18", "torch>=2.6", "transformers>=5"],
         "dev": ["cma>=4", "mypy>=2.4", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "setuptools>=77"],
     },
 )

