@@ -13,9 +13,10 @@
     python -m experiments.sample --workdir=runs/bert-small --prompts=FILE --word=hope    one word in several sentences
 
 Minutes are those of two CPU cores. The loss is the mean cross-entropy of the masked words plus that of whether the
-second passage follows the first. "unigram" is a guess without context: the commonest token, the commoner answer. Adam
-corrects its moments' bias, unlike the paper's; after the warm-up they hardly differ. The paper trains the last tenth of
-its updates on 512 tokens: start a second run with --init and --max_length=512 from an exported network.
+second passage follows the first. "unigram" is a guess without context: the commonest token for [MASK], the token itself
+where another one stands, and the commoner answer. Adam corrects its moments' bias, unlike the paper's; after the
+warm-up they hardly differ. The paper trains the last tenth of its updates on 512 tokens: start a second run with --init
+and --max_length=512 from an exported network.
 """
 
 from dataclasses import dataclass
@@ -93,10 +94,11 @@ PRESETS = {
         max_length=64,
         max_predictions=10,
         duplicates=40,
+        attention_dropout_rate=0.0,
         unroll=2,
         learning_rate=2e-3,
         warmup_steps=100,
-        steps=3000,
+        steps=1500,
     ),
     "wikitext": Config(
         **DECAYED,
