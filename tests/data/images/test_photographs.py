@@ -46,7 +46,7 @@ def test_unusable_pictures_are_refused_by_field(tmp_path):
     other, black = save(tmp_path / "other.png", 30, 40), save(tmp_path / "black.png", 40, 30, "black")
     for field, name, mentioned in (
         ("content", str(tmp_path / "missing.png"), "missing.png"),
-        ("content", str(tmp_path), "no such file"),
+        ("content", str(tmp_path), "folder"),
         ("style", str(broken), "broken.png"),
         ("mask", other, "40x30"),
         ("mask", black, "black.png"),

@@ -130,7 +130,7 @@ def test_targets_follow_the_domains_and_the_direction():
 def test_true_images_have_the_best_numbers_of_pairs():
     evaluator = judging.paired_evaluator(PAIRED, pairs())
     best = evaluator.evaluate(floats(B))
-    assert best["samples/l1"] == 0 and best["samples/ssim"] == pytest.approx(1) and best["samples/psnr"] == np.inf
+    assert best["samples/l1"] == 0 and best["samples/ssim"] == pytest.approx(1) and best["samples/psnr"] > 58
     assert best["samples/attributes_right"] == 1
     worse = evaluator.evaluate(floats(A[:12]))
     assert abs(best["samples/kid"]) < 0.05 * worse["samples/kid"]
