@@ -24,7 +24,7 @@ from gdl_jax.runs import command
 from gdl_jax.runs.tables import as_table
 
 PATTERNS = ("causal", "strided", "fixed")
-VOCABULARY = 4133  # tokens, as for 25 composers
+VOCABULARY = 4133  # tokens, as for 26 composers
 SIZE = {"layers": 2, "heads": 4, "width": 128, "dropout_rate": 0.0}
 
 

@@ -29,7 +29,7 @@ DATASETS = {
     "composers": "Bach's chorales, quartets of Beethoven, Haydn and Mozart, Monteverdi, the Trecento (bundled)",
     "corpus_chorales": chorales.DATASETS["corpus_chorales"],
     "chorales": chorales.DATASETS["chorales"],
-    "piano_midi_de": "337 performed piano pieces by 25 composers, piano_midi_de/midis/COMPOSER in data_dir",
+    "piano_midi_de": "337 performed piano pieces, piano_midi_de/midis/COMPOSER in data_dir; 25 composers and Christmas",
     "midi:PATH": "a folder of MIDI files; its folders are the composers",
 }
 PATH_KINDS = ("midi",)  # the kinds KIND:PATH of DATASETS
@@ -43,7 +43,7 @@ BUNDLED = {
     "mozart": STRINGS,
     "trecento": ("harp",),
 }
-COMPOSERS = {"composers": 6, "corpus_chorales": 1, "chorales": 1, "piano_midi_de": 25}  # number of each set
+COMPOSERS = {"composers": 6, "corpus_chorales": 1, "chorales": 1, "piano_midi_de": 26}  # number of each set
 UNKNOWN = "unknown"  # composer of files that are in no folder
 SPLITS = ("train", "validation", "test")
 

@@ -60,6 +60,11 @@ def test_the_bundled_pieces_have_composers_and_instruments():
     assert blank("composers", "events", 64).tokenizer.size == data.tokenizer.size
 
 
+def test_the_performed_piano_pieces_have_a_token_for_each_folder(data_dir):
+    folders = [path for path in (data_dir / "piano_midi_de" / "midis").iterdir() if path.is_dir()]
+    assert len(blank("piano_midi_de", "events", 64).tokenizer.composers) == len(folders)
+
+
 def test_the_grid_of_chorales_begins_each_piece_with_a_step_and_each_row_with_the_soprano():
     data = load("corpus_chorales", encoding="grid", sequence_length=32)
     row = data.train.take(np.zeros(1, int))["tokens"][0]
