@@ -11,6 +11,7 @@ the measured one. A number that misses its bound is "not reproduced", and its ro
 
 import json
 import operator
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,6 +82,12 @@ def find_protocol(metric: str, results: dict[str, Any]) -> str:
     return "" if "@" in metric else protocol.get(metric, protocol.get(metric.partition("/")[0], ""))
 
 
+def _without_folders(value: Any) -> Any:
+    """Returns a flag's value, PATH or KIND:PATH, without the folders of one machine."""
+    kind, path = re.fullmatch(r"(?s)(\w+:)?(.*)", str(value)).groups(default="")
+    return kind + Path(path).name if path.startswith("/") else value
+
+
 def make_row(values: flags.FlagValues) -> dict[str, Any]:
     """Returns a row from a finished run's flags.json and results.json.
 
@@ -94,7 +101,7 @@ def make_row(values: flags.FlagValues) -> dict[str, Any]:
     results = read_results(workdir)
     number = find_number(values.metric, results, read_metrics(workdir / "metrics.jsonl"))
     changed = {k: v for k, v in run["flags"].items() if run["defaults"][k] != v and k != "data_dir"}
-    changed = {k: Path(v).name if str(v).startswith("/") else v for k, v in changed.items()}  # paths of one machine
+    changed = {k: _without_folders(v) for k, v in changed.items()}
     return {
         "title": values.title or f"{run['experiment']} {run['config']}: {values.metric}",
         "experiment": run["experiment"],

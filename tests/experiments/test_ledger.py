@@ -37,6 +37,11 @@ def test_every_row_is_complete():
         assert row["reached"] is not False or row["note"], f"{row['title']}: missed its bound and does not say why"
 
 
+def test_rows_have_no_folders_of_one_machine():
+    flags = [str(value) for row in ledger.read_rows() for value in row.get("flags", {}).values()]
+    assert flags and not [value for value in flags if value.partition(":")[2].startswith("/") or value[0:1] == "/"]
+
+
 @pytest.mark.parametrize(
     ("value", "bound", "expected"),
     [(0.72, ">= 0.715", True), (0.71, ">= 0.715", False), (58.3, "<= 58.8", True), (23, "== 23", True)],
